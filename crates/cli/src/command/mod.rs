@@ -1,0 +1,14 @@
+//! One file a command.
+
+mod assets;
+mod config;
+mod demo;
+mod evaluate;
+mod explain;
+mod import;
+mod inspect;
+mod recommend;
+mod run;
+mod train;
+
+pub(crate) use run::{Usage, run};

@@ -1,0 +1,68 @@
+//! `tastemaker recommend` and `tastemaker similar`.
+
+use serde_json::json;
+use tastemaker_engine::{Ask, Engine, Listed, MAX_N, artifact};
+
+use super::Usage;
+use crate::args::{Format, Recommend, Similar};
+use crate::context::Context;
+use crate::output;
+
+pub(crate) fn run(args: &Recommend, context: &Context) -> anyhow::Result<()> {
+    check_n(args.n)?;
+    let (engine, _) = artifact::open(&args.model, &context.places)?;
+    let ask = Ask {
+        user: args.user.as_deref(),
+        history: &args.history,
+        exclude: &args.exclude,
+        n: args.n,
+        explain: args.explain,
+    };
+    let list = engine.recommend(&ask)?;
+    tell_if_short(&engine, &list, args.n, context.format);
+    let value = json!({ "model": engine.name(), "user": args.user, "n": args.n, "items": list });
+    output::result(context.format, &value, || table(&list))
+}
+
+pub(crate) fn similar(args: &Similar, context: &Context) -> anyhow::Result<()> {
+    check_n(args.n)?;
+    let (engine, _) = artifact::open(&args.model, &context.places)?;
+    let list = engine.similar(&args.item, args.n)?;
+    let title = engine.title(engine.item(&args.item)?);
+    let value = json!({ "model": engine.name(), "item": args.item, "title": title, "n": args.n, "items": list });
+    output::result(context.format, &value, || format!("Like “{title}”:\n\n{}", table(&list)))
+}
+
+fn check_n(n: usize) -> anyhow::Result<()> {
+    if n == 0 || n > MAX_N {
+        anyhow::bail!(Usage(format!("-n must lie between 1 and {MAX_N}, is {n}")));
+    }
+    Ok(())
+}
+
+/// Says why a list is shorter than asked for; a script finds out by counting.
+fn tell_if_short(engine: &Engine, list: &[Listed], n: usize, format: Format) {
+    if list.len() < n && format == Format::Table {
+        let catalogue = output::thousands(engine.data().n_items());
+        output::note(format!(
+            "only {} of the {catalogue} items are neither seen nor excluded",
+            list.len()
+        ));
+    }
+}
+
+/// Lays out a list; reasons stand below it, since they are sentences.
+pub(crate) fn table(list: &[Listed]) -> String {
+    let has_reasons = list.iter().any(|item| item.reason.is_some());
+    let row = |item: &Listed| {
+        let mut row = vec![item.rank.to_string(), item.item_id.clone(), item.title.clone()];
+        row.push(match &item.reason {
+            Some(reason) => reason.text.clone(),
+            None => format!("{:.4}", item.score),
+        });
+        row
+    };
+    let last = if has_reasons { "why" } else { "score" };
+    let right: &[usize] = if has_reasons { &[0] } else { &[0, 3] };
+    output::table(&["#", "item", "title", last], list.iter().map(row), right)
+}

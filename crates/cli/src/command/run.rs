@@ -1,0 +1,45 @@
+//! From the parsed command line to the command.
+
+use std::fmt;
+
+use clap::CommandFactory as _;
+
+use super::{assets, config, demo, evaluate, explain, import, inspect, recommend, train};
+use crate::args::{Cli, Command};
+use crate::context::Context;
+
+/// A call that cannot be meant; ends with exit code 2.
+#[derive(Debug)]
+pub(crate) struct Usage(pub String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Runs a command.
+pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(args, context),
+        Command::Import(args) => import::run(args, context),
+        Command::Inspect(args) => inspect::run(args, context),
+        Command::Train(args) => train::run(args, context),
+        Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Recommend(args) => recommend::run(args, context),
+        Command::Similar(args) => recommend::similar(args, context),
+        Command::Explain(args) => explain::run(args, context),
+        Command::Weights(args) => {
+            assets::run(tastemaker_engine::fetch::Kind::Weights, args, context)
+        }
+        Command::Data(args) => assets::run(tastemaker_engine::fetch::Kind::Data, args, context),
+        Command::Config(args) => config::run(args, context),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "tastemaker", &mut script);
+            crate::output::line(String::from_utf8_lossy(&script).trim_end())
+        }
+    }
+}

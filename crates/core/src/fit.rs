@@ -1,0 +1,158 @@
+//! Data in, a fitted model out: settings are checked first, and only checked settings can be fitted.
+
+use std::ops::Deref;
+
+use thiserror::Error;
+
+use crate::{Histories, Progress, Recommender, Vectors};
+
+/// What a model learns from.
+#[derive(Clone, Copy)]
+pub struct TrainData<'a> {
+    /// Events by user, oldest first; row = user number.
+    pub histories: &'a Histories,
+    /// Size of the catalogue; items without an event count too.
+    pub n_items: usize,
+    /// Text vectors `[n_items, dim]`, L2-normalised, a zero row where an item has no text.
+    pub vectors: Option<&'a Vectors>,
+    /// Root of every random stream of this fit.
+    pub seed: u64,
+    /// Is told how far the fit has come.
+    pub progress: &'a dyn Progress,
+}
+
+/// Kept by the settings of every model: checks them and fits them.
+pub trait Fit: Sized {
+    /// What comes out.
+    type Model: Recommender;
+
+    /// Lists every impossible value; empty when all is well.
+    fn faults(&self) -> Vec<Fault>;
+
+    /// Lists the settings worth trying on validation for data of this shape, this one first.
+    ///
+    /// The door that fits overrides every candidate with what its user set by hand. One entry: nothing to search.
+    fn grid(&self, _shape: &Shape) -> Vec<Self>
+    where
+        Self: Clone,
+    {
+        vec![self.clone()]
+    }
+
+    /// Fits the model. Deterministic in `data` and its seed, for any number of threads.
+    fn fit(settings: &Checked<Self>, data: &TrainData<'_>) -> Result<Self::Model, FitError>;
+}
+
+/// Size and shape of a data set, for rules that choose settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Users with at least one event.
+    pub n_users: usize,
+    /// Items of the catalogue.
+    pub n_items: usize,
+    /// Events of all users.
+    pub n_events: usize,
+}
+
+/// Settings without faults.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Checked<S>(S);
+
+impl<S: Fit> Checked<S> {
+    /// Admits settings, or returns all their faults.
+    pub fn new(settings: S) -> Result<Self, Vec<Fault>> {
+        let faults = settings.faults();
+        if faults.is_empty() { Ok(Self(settings)) } else { Err(faults) }
+    }
+
+    /// Fits a model; see [`Fit::fit`].
+    pub fn fit(&self, data: &TrainData<'_>) -> Result<S::Model, FitError> {
+        S::fit(self, data)
+    }
+}
+
+impl<S> Deref for Checked<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.0
+    }
+}
+
+/// One impossible value in a model's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Name of the field.
+    pub field: &'static str,
+    /// What it must be, as the end of "`field` …": "must be above 0, is -1".
+    pub problem: String,
+}
+
+impl Fault {
+    /// Returns a fault unless `holds`; collect with `flatten`.
+    pub fn unless(
+        holds: bool,
+        field: &'static str,
+        problem: impl FnOnce() -> String,
+    ) -> Option<Self> {
+        (!holds).then(|| Self { field, problem: problem() })
+    }
+}
+
+/// Says why a model could not be fitted.
+#[derive(Debug, Error)]
+pub enum FitError {
+    /// There is nothing to learn from.
+    #[error("no events to learn from: the training part of the data is empty")]
+    NoEvents,
+    /// The model reads texts, and the data has none.
+    #[error("item vectors are missing: give the items a text column, or leave this model out")]
+    NoVectors,
+    /// The vectors belong to another catalogue.
+    #[error("item vectors have {rows} rows for {n_items} items: encode the catalogue again")]
+    WrongVectors {
+        /// Rows given.
+        rows: usize,
+        /// Rows needed.
+        n_items: usize,
+    },
+    /// The model would need more memory than allowed.
+    #[error(
+        "{model} needs {needed_mb} MB for {n_items} items, more than its limit of {limit_mb} MB: raise `max_memory_mb` or choose another model"
+    )]
+    TooLarge {
+        /// Name of the model.
+        model: &'static str,
+        /// Megabytes needed.
+        needed_mb: usize,
+        /// Megabytes allowed.
+        limit_mb: usize,
+        /// Size of the catalogue.
+        n_items: usize,
+    },
+    /// The numbers ran away or a system could not be solved.
+    #[error("{model} could not be fitted: {why}")]
+    Diverged {
+        /// Name of the model.
+        model: &'static str,
+        /// What happened and what to change.
+        why: String,
+    },
+}
+
+impl TrainData<'_> {
+    /// Returns an error when there is no event at all.
+    pub fn require_events(&self) -> Result<(), FitError> {
+        if self.histories.n_events() == 0 { Err(FitError::NoEvents) } else { Ok(()) }
+    }
+
+    /// Returns the text vectors, or an error when they are missing or of another catalogue.
+    pub fn require_vectors(&self) -> Result<&Vectors, FitError> {
+        let vectors = self.vectors.ok_or(FitError::NoVectors)?;
+        if vectors.rows() == self.n_items {
+            Ok(vectors)
+        } else {
+            Err(FitError::WrongVectors { rows: vectors.rows(), n_items: self.n_items })
+        }
+    }
+}

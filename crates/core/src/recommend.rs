@@ -1,0 +1,78 @@
+//! What a fitted model can do. [`Recommender`] is kept by all; the others only by models that can.
+
+use std::sync::Arc;
+
+use crate::{ItemId, Request, Scored, UserId, top_k};
+
+/// Ranks items for a user: the one thing that every fitted model can do.
+pub trait Recommender: Send + Sync {
+    /// Counts the items the model scores: item numbers `0..n_items`.
+    fn n_items(&self) -> usize;
+
+    /// Writes a finite score for every item, higher is better; what `scores` held before is lost.
+    ///
+    /// `scores` has length [`n_items`](Self::n_items). Seen and excluded items are scored like all others.
+    /// Items of the history that the model does not know (numbers from `n_items` up) are passed over.
+    fn score(&self, request: &Request<'_>, scores: &mut [f32]);
+
+    /// Scores many requests, row after row: `scores` is `[requests, n_items]`.
+    ///
+    /// Equals [`score`](Self::score) row by row up to rounding; factor models override it with one matrix product.
+    /// Runs on the calling thread; callers spread batches over cores.
+    fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
+        for (request, row) in requests.iter().zip(scores.chunks_exact_mut(self.n_items().max(1))) {
+            self.score(request, row);
+        }
+    }
+
+    /// Returns up to `n` items, best first, without the seen and the excluded.
+    fn recommend(&self, request: &Request<'_>, n: usize) -> Vec<Scored> {
+        let mut scores = vec![0.0; self.n_items()];
+        self.score(request, &mut scores);
+        request.mask(&mut scores);
+        top_k(&scores, n)
+    }
+}
+
+impl<M: Recommender + ?Sized> Recommender for Arc<M> {
+    fn n_items(&self) -> usize {
+        (**self).n_items()
+    }
+
+    fn score(&self, request: &Request<'_>, scores: &mut [f32]) {
+        (**self).score(request, scores);
+    }
+
+    fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
+        (**self).score_batch(requests, scores);
+    }
+}
+
+/// Finds items like an item.
+pub trait Similar {
+    /// Returns up to `n` items most like `item`, best first, without `item` itself.
+    fn similar(&self, item: ItemId, n: usize) -> Vec<Scored>;
+}
+
+/// One event of the history that speaks for an item, and how strongly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contribution {
+    /// The item of the history.
+    pub because: ItemId,
+    /// Its share in the score, on the model's own scale; larger speaks louder, negative speaks against.
+    pub weight: f32,
+}
+
+/// Says which events of the history a score rests on.
+pub trait Evidence {
+    /// Returns the contributions to the score of `item`, strongest first; empty when the history says nothing of it.
+    ///
+    /// An item that occurs twice in the history is named once, with both its shares.
+    fn evidence(&self, request: &Request<'_>, item: ItemId) -> Vec<Contribution>;
+}
+
+/// Predicts a rating.
+pub trait Rate {
+    /// Returns the expected rating on the scale of the training data; falls back to averages for the unknown.
+    fn rate(&self, user: Option<UserId>, item: ItemId) -> f32;
+}

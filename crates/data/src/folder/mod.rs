@@ -1,0 +1,15 @@
+//! A data set on disk: `manifest.json`, `events.parquet`, `items.parquet`, `users.parquet`.
+
+mod columns;
+mod events;
+mod names;
+mod open;
+mod staging;
+mod tables;
+
+pub(crate) use names::{EVENTS, ITEMS, MANIFEST, USERS};
+pub(crate) use open::open;
+pub use staging::{Staging, checksum};
+
+pub(crate) use events::encode as encode_events;
+pub(crate) use tables::encode as encode_table;

@@ -1,0 +1,186 @@
+//! Layers of settings: defaults < file < environment < flags. Remembers which keys were given by hand.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::{Config, check};
+use crate::Error;
+
+/// Prefix of environment variables that set a key: `TASTEMAKER_SET__MODELS__IALS__FACTORS=128`.
+const ENV_PREFIX: &str = "TASTEMAKER_SET__";
+/// Larger configuration files are refused.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Where settings come from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// Environment variables; pass `std::env::vars()` or what a test wants.
+    pub environment: Vec<(String, String)>,
+    /// `key=value` pairs of the command line, as in `models.ials.factors=128`.
+    pub flags: Vec<String>,
+}
+
+/// The keys that were given by hand, as a JSON tree. They bind: the search on validation never changes them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Given(Value);
+
+impl Given {
+    /// Returns the keys given for one model.
+    pub fn model(&self, name: &str) -> Map<String, Value> {
+        self.0
+            .get("models")
+            .and_then(|m| m.get(name))
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Tells whether a key of a section was given.
+    pub fn has(&self, section: &str, key: &str) -> bool {
+        self.0.get(section).and_then(|s| s.get(key)).is_some()
+    }
+}
+
+/// Settings and which of them were given by hand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// All settings.
+    pub config: Config,
+    /// The keys given by hand.
+    pub given: Given,
+}
+
+/// Reads, layers and checks settings; reports all faults at once.
+pub fn load(sources: &Sources) -> Result<Loaded, Error> {
+    let mut given = Value::Object(Map::new());
+    let mut places = Vec::new();
+    if let Some(path) = &sources.file {
+        merge(&mut given, read(path)?);
+        places.push(path.display().to_string());
+    }
+    for (name, value) in &sources.environment {
+        if let Some(key) = name.strip_prefix(ENV_PREFIX) {
+            let path: Vec<String> = key.split("__").map(env_key).collect();
+            merge(&mut given, nested(&path, scalar(value)));
+            places.push(name.clone());
+        }
+    }
+    for flag in &sources.flags {
+        let (key, value) =
+            flag.split_once('=').ok_or_else(|| Error::Flag { flag: flag.clone() })?;
+        let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+        merge(&mut given, nested(&path, scalar(value.trim())));
+        places.push(format!("--set {flag}"));
+    }
+    let problems = check::problems(&given);
+    if !problems.is_empty() {
+        return Err(Error::Config { place: places.join(", "), problems });
+    }
+    let config = serde_json::from_value(given.clone())
+        .map_err(|e| Error::ConfigSyntax { place: places.join(", "), why: e.to_string() })?;
+    Ok(Loaded { config, given: Given(given) })
+}
+
+fn read(path: &Path) -> Result<Value, Error> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let size = std::fs::metadata(path).map_err(io)?.len();
+    let syntax = |why: String| Error::ConfigSyntax { place: path.display().to_string(), why };
+    if size > MAX_BYTES {
+        return Err(syntax(format!("{size} bytes, more than the limit of {MAX_BYTES}")));
+    }
+    let text = std::fs::read_to_string(path).map_err(io)?;
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| syntax(e.to_string()))?;
+    serde_json::to_value(table).map_err(|e| syntax(e.to_string()))
+}
+
+/// `ITEM_KNN` and `ITEM-KNN` both mean the model `item-knn`; all other keys have underscores.
+fn env_key(part: &str) -> String {
+    let lower = part.to_ascii_lowercase();
+    let dashed = lower.replace('_', "-");
+    if crate::registry::Kind::named(&dashed).is_some() { dashed } else { lower }
+}
+
+/// Reads a value as TOML would, and as a plain string when it is none.
+fn scalar(text: &str) -> Value {
+    let parsed = format!("x = {text}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("x"));
+    parsed
+        .and_then(|v| serde_json::to_value(v).ok())
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn nested(path: &[String], value: Value) -> Value {
+    path.iter()
+        .rev()
+        .fold(value, |inner, key| Value::Object(Map::from_iter([(key.clone(), inner)])))
+}
+
+fn merge(base: &mut Value, over: Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(flags: &[&str]) -> Result<Loaded, Error> {
+        load(&Sources {
+            flags: flags.iter().map(ToString::to_string).collect(),
+            ..Sources::default()
+        })
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.toml");
+        std::fs::write(&file, "[models.ials]\nfactors = 8\niterations = 3\n[run]\nseed = 1\n")
+            .unwrap();
+        let loaded = load(&Sources {
+            file: Some(file),
+            environment: vec![
+                ("TASTEMAKER_SET__MODELS__IALS__FACTORS".into(), "16".into()),
+                ("HOME".into(), "/".into()),
+            ],
+            flags: vec!["run.seed=7".into()],
+        })
+        .unwrap();
+        let ials = loaded.config.models.of(crate::registry::Kind::Ials);
+        assert_eq!((ials["factors"].as_u64(), ials["iterations"].as_u64()), (Some(16), Some(3)));
+        assert_eq!(loaded.config.run.seed, 7);
+        assert_eq!(loaded.given.model("ials").len(), 2);
+        assert!(loaded.given.model("ease").is_empty());
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once_with_the_nearest_name() {
+        let error = flags(&[
+            "modles.ials.factors=8",
+            "models.ials.factor=8",
+            "run.seed=\"x\"",
+            "fusion.cold_trust=7",
+        ])
+        .unwrap_err();
+        let text = error.to_string();
+        for part in ["modles", "did you mean `models`", "did you mean `factors`", "run.seed"] {
+            assert!(text.contains(part), "{part} missing in:\n{text}");
+        }
+        let text = flags(&["fusion.cold_trust=7", "search.users=0"]).unwrap_err().to_string();
+        assert!(text.contains("fusion.cold_trust") && text.contains("search.users"), "{text}");
+    }
+
+    #[test]
+    fn a_section_given_as_a_value_is_named() {
+        assert!(flags(&["models=3"]).unwrap_err().to_string().contains("is a section"));
+        assert!(flags(&["nonsense"]).is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! Settings: defaults < file < environment < flags; all faults reported at once.
+
+mod check;
+mod document;
+mod load;
+mod tree;
+
+pub use check::Problem;
+pub use document::{default_document, schema};
+pub use load::{Given, Loaded, Sources, load};
+pub use tree::{Config, ReasonSettings, RunSettings, SearchSettings, TextSettings};

@@ -1,0 +1,168 @@
+//! All settings, as plain structs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tastemaker_core::Fault;
+use tastemaker_data::SplitSettings;
+use tastemaker_dialog::Wording;
+use tastemaker_eval as eval;
+use tastemaker_pipeline::FusionSettings;
+use tastemaker_text::TfIdfSettings;
+
+use crate::registry::{Kind, Models};
+
+/// All settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Seed and threads.
+    pub run: RunSettings,
+    /// How item texts become vectors.
+    pub text: TextSettings,
+    /// What is learnt from and what is held back.
+    pub split: SplitSettings,
+    /// Metrics, cutoffs and candidates.
+    pub eval: eval::Settings,
+    /// The search for settings on validation events.
+    pub search: SearchSettings,
+    /// The fused model.
+    pub fusion: FusionSettings,
+    /// The words of reasons.
+    pub reasons: ReasonSettings,
+    /// One block a model.
+    pub models: Models,
+}
+
+/// Seed and threads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunSettings {
+    /// Root of all randomness: same seed, same data, same result, for any number of threads.
+    pub seed: u64,
+    /// Threads to compute with; 0 = all cores.
+    pub threads: usize,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self { seed: 42, threads: 0 }
+    }
+}
+
+/// How item texts become vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextSettings {
+    /// `auto` (minilm where it can be had, else tfidf), `tfidf`, `none`, a name of `weights list`, or a Hugging Face folder.
+    pub encoder: String,
+    /// Text of an item from its fields, as in `{title}. {text}`; `auto` takes titles, words of categories and descriptions.
+    pub template: String,
+    /// Tokens read of each text; 0 = what the encoder allows.
+    pub max_tokens: usize,
+    /// Keeps vectors on disk, so that a second run encodes nothing.
+    pub cache: bool,
+    /// The encoder that needs no weights.
+    pub tfidf: TfIdfSettings,
+}
+
+impl Default for TextSettings {
+    fn default() -> Self {
+        Self {
+            encoder: "auto".into(),
+            template: "auto".into(),
+            max_tokens: 0,
+            cache: true,
+            tfidf: TfIdfSettings::default(),
+        }
+    }
+}
+
+/// The search for settings on validation events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchSettings {
+    /// Searches settings on validation events; keys set by hand are never changed.
+    pub enabled: bool,
+    /// Validation users a choice rests on.
+    pub users: usize,
+}
+
+impl Default for SearchSettings {
+    fn default() -> Self {
+        Self { enabled: true, users: 4000 }
+    }
+}
+
+/// The words of reasons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReasonSettings {
+    /// What users do with items, in the past: "watched", "bought", "read".
+    pub took: String,
+    /// What an item's text is called: "plot", "description".
+    pub text: String,
+}
+
+impl Default for ReasonSettings {
+    fn default() -> Self {
+        let Wording { took, text } = Wording::default();
+        Self { took, text }
+    }
+}
+
+impl ReasonSettings {
+    /// Returns them as `dialog` takes them.
+    pub fn wording(&self) -> Wording {
+        Wording::new(&self.took, &self.text)
+    }
+}
+
+impl Config {
+    /// Lists every impossible value with its section.
+    pub fn faults(&self) -> Vec<(String, Fault)> {
+        let mut all: Vec<(String, Fault)> = Vec::new();
+        let mut add = |section: &str, faults: Vec<Fault>| {
+            all.extend(faults.into_iter().map(|fault| (section.to_owned(), fault)));
+        };
+        let threads = self.run.threads;
+        add(
+            "run",
+            Fault::unless(threads <= 1024, "threads", || {
+                format!("must be at most 1024, is {threads}")
+            })
+            .into_iter()
+            .collect(),
+        );
+        let users = self.search.users;
+        add(
+            "search",
+            Fault::unless(users >= 1, "users", || "must be at least 1".into())
+                .into_iter()
+                .collect(),
+        );
+        add("split", self.split.faults());
+        add("eval", self.eval.faults());
+        add("fusion", self.fusion.faults());
+        add("fusion", self.part_faults());
+        for (model, fault) in self.models.faults() {
+            add(&format!("models.{model}"), vec![fault]);
+        }
+        all
+    }
+
+    /// Lists parts of the fusion that are no models, or are named twice.
+    fn part_faults(&self) -> Vec<Fault> {
+        let parts = &self.fusion.parts;
+        let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        let judge = |(at, name): (usize, &String)| {
+            let unknown = || format!("names no model `{name}`: choose among {}", known.join(", "));
+            let is_known = Fault::unless(Kind::named(name).is_some(), "parts", unknown);
+            is_known.or_else(|| {
+                Fault::unless(!parts[..at].contains(name), "parts", || {
+                    format!("names `{name}` twice")
+                })
+            })
+        };
+        parts.iter().enumerate().filter_map(judge).collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! What can go wrong when parts are wired together.
+
+use std::path::PathBuf;
+
+use tastemaker_core::{Fault, FitError, PersistError};
+use thiserror::Error;
+
+use crate::config::Problem;
+use crate::registry::{FUSED, Kind};
+
+/// Says what went wrong and what to do.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Settings that cannot be, all of them.
+    #[error("{} in the settings ({place}):{}", count(problems.len()), lines(problems))]
+    Config {
+        /// Where the settings came from.
+        place: String,
+        /// All that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// A settings file that is no TOML.
+    #[error("cannot read the settings in {place}: {why}")]
+    ConfigSyntax {
+        /// The file.
+        place: String,
+        /// The reader's words.
+        why: String,
+    },
+    /// A `--set` without `=`.
+    #[error(
+        "`--set {flag}` has no value: write `--set key=value`, as in `--set models.ials.factors=128`"
+    )]
+    Flag {
+        /// What was given.
+        flag: String,
+    },
+    /// A model's settings cannot be.
+    #[error("settings of {model}: {}", problems.join("; "))]
+    Settings {
+        /// The model.
+        model: String,
+        /// All that is wrong.
+        problems: Vec<String>,
+    },
+    /// A model nobody knows.
+    #[error("there is no model `{name}`: choose among {known}")]
+    UnknownModel {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A model could not be fitted.
+    #[error("cannot fit {model}: {source}")]
+    Fit {
+        /// The model.
+        model: &'static str,
+        /// Why.
+        source: FitError,
+    },
+    /// A saved model does not fit together.
+    #[error("cannot load {model}: {source}")]
+    Persist {
+        /// The model.
+        model: &'static str,
+        /// Why.
+        source: PersistError,
+    },
+    /// A template names a column that is not there.
+    #[error(
+        "`text.template` names the field `{field}`, which the items do not have: they have {known}"
+    )]
+    UnknownField {
+        /// The field.
+        field: String,
+        /// What there is.
+        known: String,
+    },
+    /// None of the fused model's parts can be fitted on this data.
+    #[error(
+        "the fused model has no part that can be fitted on this data: name others in `fusion.parts`"
+    )]
+    NoParts,
+    /// The split leaves nobody to test on.
+    #[error("the split `{split}` leaves no user to evaluate: {hint}")]
+    NoCases {
+        /// The split.
+        split: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A user the data does not know.
+    #[error("unknown user `{id}`{}: list items they took with --history to ask for a newcomer", nearest(near.as_deref()))]
+    UnknownUser {
+        /// What was asked for.
+        id: String,
+        /// The nearest known id.
+        near: Option<String>,
+    },
+    /// An item the data does not know.
+    #[error("unknown item `{id}`{}", nearest(near.as_deref()))]
+    UnknownItem {
+        /// What was asked for.
+        id: String,
+        /// The nearest known id.
+        near: Option<String>,
+    },
+    /// A question the model cannot answer.
+    #[error("the model `{model}` cannot {what}: {instead}")]
+    Unable {
+        /// The model.
+        model: String,
+        /// What was asked.
+        what: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
+    /// A folder that is no saved model.
+    #[error("{} is not a saved model ({why}): make one with `tastemaker train --data DIR --out {}`", path.display(), path.display())]
+    NotAModel {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// A file of a saved model is not the one that was written.
+    #[error("{} was changed or damaged after it was written: put it back, or train the model again", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An output folder that holds something else.
+    #[error("{} exists and is not a saved model: choose another --out, or remove it first", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {}", path.display(), io_words(source))]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// Data.
+    #[error(transparent)]
+    Data(#[from] tastemaker_data::Error),
+    /// Texts.
+    #[error(transparent)]
+    Text(#[from] tastemaker_text::Error),
+    /// Evaluation.
+    #[error(transparent)]
+    Eval(#[from] tastemaker_eval::Error),
+    /// Downloads.
+    #[error(transparent)]
+    Fetch(#[from] tastemaker_fetch::Error),
+}
+
+impl Error {
+    pub(crate) fn settings(model: &str, faults: &[Fault]) -> Self {
+        let problems =
+            faults.iter().map(|fault| format!("`{}` {}", fault.field, fault.problem)).collect();
+        Self::Settings { model: model.into(), problems }
+    }
+
+    pub(crate) fn unknown_model(name: &str) -> Self {
+        let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).chain([FUSED]).collect();
+        Self::UnknownModel { name: name.into(), known: known.join(", ") }
+    }
+
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}
+
+fn count(n: usize) -> String {
+    if n == 1 { "1 problem".into() } else { format!("{n} problems") }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+fn nearest(near: Option<&str>) -> String {
+    near.map(|id| format!(" (did you mean `{id}`?)")).unwrap_or_default()
+}
+
+fn io_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => {
+            "the disk is full: nothing was left half-written; make room and try again".into()
+        }
+        _ => error.to_string(),
+    }
+}

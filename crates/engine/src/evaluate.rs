@@ -1,0 +1,279 @@
+//! Many models on one split, side by side: fit, rank, measure, compare.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tastemaker_core::{Clock, Histories, Progress, Recommender, Vectors};
+use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
+use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
+
+use crate::config::Loaded;
+use crate::memory;
+use crate::registry::{FUSED, Kind, Model, plain};
+use crate::workbench::{Job, Workbench};
+use crate::{Error, FusedModel};
+
+/// What to evaluate, and with what at hand.
+#[derive(Clone, Copy)]
+pub struct Evaluation<'a> {
+    /// The data.
+    pub data: &'a Dataset,
+    /// Settings and which of them bind.
+    pub loaded: &'a Loaded,
+    /// Names of models, `fused` among them if wanted.
+    pub models: &'a [String],
+    /// Goes on without a model that cannot be fitted on this data, and says so, instead of failing.
+    pub skip_unfit: bool,
+    /// Text vectors of the catalogue and the encoder's name.
+    pub vectors: Option<(&'a Vectors, &'a str)>,
+    /// Lets the tested models learn from validation events too.
+    pub refit: bool,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Is told of progress.
+    pub progress: &'a dyn Progress,
+}
+
+/// What came out.
+pub struct Evaluated {
+    /// Tables, intervals and tests.
+    pub report: Report,
+    /// Every model's per-user values and lists, in the order asked for.
+    pub runs: Vec<(String, Run)>,
+    /// The split that was used.
+    pub split: Split,
+}
+
+/// A fitted model that is evaluated.
+enum Candidate {
+    Single(Arc<Model>),
+    Fused(Box<FusedModel>),
+}
+
+impl Candidate {
+    fn recommender(&self) -> &dyn Recommender {
+        match self {
+            Self::Single(model) => model,
+            Self::Fused(model) => model.as_ref(),
+        }
+    }
+}
+
+/// Checks names of models and leaves out repetitions; all unknown ones are reported.
+pub fn check_models(names: &[String]) -> Result<Vec<String>, Error> {
+    let mut checked: Vec<String> = Vec::new();
+    for name in names {
+        if name != FUSED && Kind::named(name).is_none() {
+            return Err(Error::unknown_model(name));
+        }
+        if !checked.contains(name) {
+            checked.push(name.clone());
+        }
+    }
+    Ok(checked)
+}
+
+impl Evaluation<'_> {
+    /// Runs it.
+    pub fn run(&self) -> Result<Evaluated, Error> {
+        let names = check_models(self.models)?;
+        let parts = split(&self.data.histories, self.data.n_items(), &self.loaded.config.split)?;
+        let job = Job {
+            loaded: self.loaded,
+            split: &parts,
+            n_items: self.data.n_items(),
+            vectors: self.vectors.map(|(vectors, _)| vectors),
+            refit: self.refit,
+            clock: self.clock,
+            progress: self.progress,
+        };
+        let mut bench = Workbench::new(job);
+        let mut report = Report {
+            title: format!("{}: {}", self.data.manifest.name, self.loaded.config.split.kind),
+            data: self.data_facts(),
+            protocol: self.protocol(&parts),
+            cold: parts.warm.as_ref().map(|_| ColdTable {
+                items: parts.cold_items.iter().filter(|&&cold| cold).count(),
+                share: self.loaded.config.split.share,
+                cases: parts.test.len(),
+                ..ColdTable::default()
+            }),
+            ..Report::default()
+        };
+        report.notes.extend(repeats(&parts.test));
+        let mut runs = Vec::new();
+        for name in &names {
+            memory::reset_peak();
+            let (candidate, mut row, notes) = match self.fit(&mut bench, name) {
+                Err(error @ Error::Fit { .. }) if self.skip_unfit => {
+                    report.notes.push(format!("{name} is left out: {error}"));
+                    continue;
+                }
+                fitted => fitted?,
+            };
+            report.notes.extend(notes);
+            let start = self.clock.seconds();
+            let run = self.measure(&candidate, &parts.test, bench.final_histories(), None)?;
+            row.score_seconds = self.clock.seconds() - start;
+            row.peak_memory_bytes = memory::peak_bytes();
+            let measured = ModelRow::new(name, &run);
+            row.metrics.extend(measured.metrics);
+            (row.by_history, row.by_popularity) = (measured.by_history, measured.by_popularity);
+            if let (Some(cold), Some(warm)) = (&mut report.cold, &parts.warm) {
+                let train = bench.final_histories();
+                let among =
+                    self.measure(&candidate, &parts.test, train, Some(&parts.cold_items))?;
+                let warm = self.measure(&candidate, warm, train, None)?;
+                cold.rows.push(ColdRow {
+                    name: name.clone(),
+                    cold: run.summary().clone(),
+                    cold_among_cold: among.summary().clone(),
+                    warm: warm.summary().clone(),
+                });
+            }
+            report.models.push(row);
+            runs.push((name.clone(), run));
+        }
+        report.tests = self.tests(&runs)?;
+        Ok(Evaluated { report, runs, split: parts })
+    }
+
+    fn fit(
+        &self,
+        bench: &mut Workbench<'_>,
+        name: &str,
+    ) -> Result<(Candidate, ModelRow, Vec<String>), Error> {
+        let mut row = ModelRow { name: name.to_owned(), ..ModelRow::default() };
+        let Some(kind) = Kind::named(name) else {
+            let fused = bench.fuse()?;
+            row.fit_seconds = fused.fit_seconds;
+            row.search_seconds = fused.search_seconds;
+            let settings = plain(&self.loaded.config.fusion);
+            row.settings = json!({ "fusion": settings, "weights": plain(&fused.learned) });
+            let why = |(part, why): (String, String)| format!("{FUSED} goes without {part}: {why}");
+            let notes = fused.left_out.into_iter().map(why).collect();
+            return Ok((Candidate::Fused(Box::new(fused.model)), row, notes));
+        };
+        let chosen = bench.choose(kind)?;
+        (row.settings, row.search_seconds) = (chosen.settings.clone(), chosen.seconds);
+        if let Some(keys) = row.settings.as_object_mut()
+            && chosen.tried > 1
+        {
+            keys.insert(
+                "searched".into(),
+                json!(format!("best of {} on validation", chosen.tried)),
+            );
+        }
+        let ready = bench.fit(kind)?;
+        row.fit_seconds = ready.seconds;
+        let model = ready.model.clone();
+        if let Some(rate) = model.as_rate() {
+            row.metrics.extend(self.rating_metrics(rate, bench)?);
+        }
+        Ok((Candidate::Single(model), row, Vec::new()))
+    }
+
+    fn rating_metrics(
+        &self,
+        rate: &dyn tastemaker_core::Rate,
+        bench: &Workbench<'_>,
+    ) -> Result<BTreeMap<String, eval::Stat>, Error> {
+        let test = bench.test();
+        let ratings = eval::ratings(rate, &cases(test), &self.loaded.config.eval)?;
+        Ok(BTreeMap::from([("rmse".to_owned(), ratings.rmse), ("mae".to_owned(), ratings.mae)]))
+    }
+
+    fn measure(
+        &self,
+        candidate: &Candidate,
+        held: &Held,
+        train: &Histories,
+        allowed: Option<&[bool]>,
+    ) -> Result<Run, Error> {
+        let vectors = self.vectors.map(|(vectors, _)| vectors);
+        let context = eval::Context { n_items: self.data.n_items(), train, vectors, allowed };
+        Ok(eval::run(
+            candidate.recommender(),
+            &cases(held),
+            &context,
+            &self.loaded.config.eval,
+            self.progress,
+        )?)
+    }
+
+    /// Tests every model against the best single one.
+    fn tests(&self, runs: &[(String, Run)]) -> Result<Vec<eval::Comparison>, Error> {
+        let k = self.loaded.config.eval.cutoffs.first().copied().unwrap_or(10);
+        let metric = format!("ndcg@{k}");
+        let mut best: Option<(f64, &str)> = None;
+        for (name, run) in runs.iter().filter(|(name, _)| name != FUSED) {
+            let mean = run.mean(&metric)?;
+            if best.is_none_or(|(value, _)| mean > value) {
+                best = Some((mean, name));
+            }
+        }
+        let Some((_, best)) = best.filter(|_| runs.len() > 1) else { return Ok(Vec::new()) };
+        let runs: Vec<(&str, &Run)> = runs.iter().map(|(name, run)| (name.as_str(), run)).collect();
+        Ok(eval::compare(&runs, &metric, Some(best))?)
+    }
+
+    fn data_facts(&self) -> Value {
+        let manifest = &self.data.manifest;
+        let counts = &manifest.counts;
+        let events = manifest.files.get("events.parquet").map(|file| file.sha256.clone());
+        json!({
+            "name": manifest.name,
+            "users": counts.users,
+            "items": counts.items,
+            "events": counts.events,
+            "events_sha256": events,
+            "text_encoder": self.vectors.map(|(_, name)| name),
+        })
+    }
+
+    fn protocol(&self, parts: &Split) -> Value {
+        let config = &self.loaded.config;
+        let kind = config.split.kind;
+        let share = (kind != SplitKind::LeaveOneOut).then_some(config.split.share);
+        let mut facts = json!({
+            "split": kind,
+            "candidates": config.eval.candidates.to_string(),
+            "seen": "excluded",
+            "ties": "half",
+            "fit": if self.refit { "refit: all events before the test" } else { "train-only: without validation events" },
+            "settings": if config.search.enabled { "searched on validation events where not given" } else { "as given" },
+            "cutoffs": config.eval.cutoffs,
+            "test_users": parts.test.len(),
+            "validation_users": parts.valid.len(),
+            "intervals": format!("95 %, {} bootstrap samples over users", config.eval.bootstrap),
+            "seed": config.run.seed,
+            "split_seed": config.split.seed,
+        });
+        if let (Some(share), Some(facts)) = (share, facts.as_object_mut()) {
+            facts.insert("share".into(), json!(share));
+        }
+        facts
+    }
+}
+
+/// Says how many cases cannot be won because all their targets are in the history, if there are any.
+fn repeats(test: &Held) -> Option<String> {
+    let is_repeat = |row: &usize| {
+        let seen = test.histories.row(*row).items;
+        test.targets.row(*row).items.iter().all(|target| seen.contains(target))
+    };
+    let lost = (0..test.len()).filter(is_repeat).count();
+    let all = test.len();
+    (lost > 0).then(|| {
+        format!(
+            "{lost} of {all} test users are asked only for items they had taken before, which count as missed: \
+             import with --duplicates first to leave repeats out"
+        )
+    })
+}
+
+/// Shows held-back events to `eval`, which knows nothing of `data`.
+pub(crate) fn cases(held: &Held) -> eval::Cases<'_> {
+    eval::Cases { users: &held.users, histories: &held.histories, targets: &held.targets }
+}

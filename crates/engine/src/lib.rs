@@ -1,0 +1,37 @@
+//! The face of the library: settings in, trained models, evaluations and answers out.
+//! Wires all parts; no formula lives here.
+#![doc = include_str!("../../../README.md")]
+#![warn(missing_docs)]
+
+pub mod artifact;
+pub mod config;
+mod engine;
+mod error;
+mod evaluate;
+mod memory;
+mod places;
+mod reasons;
+pub mod registry;
+pub mod texts;
+mod train;
+mod workbench;
+
+pub use engine::{Ask, Engine, Explained, FusedModel, Listed, MAX_N, PartShare};
+pub use error::Error;
+pub use evaluate::{Evaluated, Evaluation, check_models};
+pub use places::Places;
+pub use reasons::Reason;
+pub use tastemaker_core as core;
+pub use tastemaker_data as data;
+pub use tastemaker_dialog as dialog;
+pub use tastemaker_eval as eval;
+pub use tastemaker_fetch as fetch;
+pub use tastemaker_pipeline as pipeline;
+pub use train::{Trained, train};
+pub use workbench::{Chosen, FusedReady, Job, Ready, Workbench};
+
+/// Sets the number of threads of all computing; 0 = all cores. The first call of a process wins.
+pub fn use_threads(threads: usize) {
+    // A second call finds the pool built; results do not depend on its size.
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().ok();
+}

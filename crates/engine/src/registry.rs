@@ -1,0 +1,214 @@
+//! The only place that knows every model by name: one line a model, one tagged enum, one `match` per question.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tastemaker_core::{
+    Checked, Evidence, Fault, Fit, Persist, Rate, Recommender, Request, Saved, Shape, Similar,
+    TrainData,
+};
+use tastemaker_models as models;
+
+use crate::Error;
+
+/// Says whether a model keeps a further contract.
+macro_rules! ability {
+    ($model:ident, $wanted:ident, []) => { { let _ = $model; None } };
+    ($model:ident, similar, [similar $($rest:ident)*]) => { Some($model as &dyn Similar) };
+    ($model:ident, evidence, [evidence $($rest:ident)*]) => { Some($model as &dyn Evidence) };
+    ($model:ident, rate, [rate $($rest:ident)*]) => { Some($model as &dyn Rate) };
+    ($model:ident, $wanted:ident, [$other:ident $($rest:ident)*]) => { ability!($model, $wanted, [$($rest)*]) };
+}
+
+macro_rules! registry {
+    ($($(#[doc = $about:literal])+ $name:literal $field:ident $kind:ident $settings:ident $abilities:tt;)+) => {
+        /// Names a model.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[doc = $about])+ $kind,)+
+        }
+
+        impl Kind {
+            /// Every model, in the order in which tables show them.
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// Returns the name used on the command line and in files.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name),+ }
+            }
+
+            /// Says in one line what the model does.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$kind => concat!($($about),+).trim()),+ }
+            }
+        }
+
+        /// Settings of every model.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Models {
+            $($(#[doc = $about])+ #[serde(rename = $name)] pub $field: models::$settings,)+
+        }
+
+        impl Models {
+            /// Lists every impossible value with the name of its model.
+            pub fn faults(&self) -> Vec<(&'static str, Fault)> {
+                let mut all = Vec::new();
+                $(all.extend(self.$field.faults().into_iter().map(|fault| ($name, fault)));)+
+                all
+            }
+
+            /// Returns the settings of one model as JSON.
+            pub fn of(&self, kind: Kind) -> Value {
+                match kind { $(Kind::$kind => plain(&self.$field)),+ }
+            }
+        }
+
+        /// A fitted model of any kind.
+        #[derive(Clone, Debug)]
+        #[expect(clippy::large_enum_variant, reason = "a model lives behind one `Arc`, never in a list")]
+        pub enum Model {
+            $($(#[doc = $about])+ $kind(models::$kind),)+
+        }
+
+        impl Model {
+            /// Fits a model of this kind with these settings.
+            pub fn fit(kind: Kind, settings: &Value, data: &TrainData<'_>) -> Result<Self, Error> {
+                match kind {
+                    $(Kind::$kind => {
+                        let settings: models::$settings = parse(kind, settings)?;
+                        let checked = Checked::new(settings).map_err(|faults| Error::settings(kind.name(), &faults))?;
+                        let fitted = checked.fit(data).map_err(|source| Error::Fit { model: $name, source })?;
+                        Ok(Self::$kind(fitted))
+                    })+
+                }
+            }
+
+            /// Lists the settings worth trying on data of this shape, `settings` first.
+            pub fn grid(kind: Kind, settings: &Value, shape: &Shape) -> Result<Vec<Value>, Error> {
+                match kind {
+                    $(Kind::$kind => {
+                        let settings: models::$settings = parse(kind, settings)?;
+                        Ok(settings.grid(shape).iter().map(plain).collect())
+                    })+
+                }
+            }
+
+            /// Returns the kind of the model.
+            pub const fn kind(&self) -> Kind {
+                match self { $(Self::$kind(_) => Kind::$kind),+ }
+            }
+
+            /// Takes the model apart; see [`Persist`].
+            pub fn save(&self) -> Saved {
+                match self { $(Self::$kind(model) => model.save()),+ }
+            }
+
+            /// Puts a model of this kind together; see [`Persist`].
+            pub fn load(kind: Kind, saved: Saved) -> Result<Self, Error> {
+                match kind {
+                    $(Kind::$kind => models::$kind::load(saved).map(Self::$kind)
+                        .map_err(|source| Error::Persist { model: $name, source }),)+
+                }
+            }
+
+            /// Returns the model as one that finds similar items, if it can.
+            pub fn as_similar(&self) -> Option<&dyn Similar> {
+                match self { $(Self::$kind(model) => ability!(model, similar, $abilities)),+ }
+            }
+
+            /// Returns the model as one that names its evidence, if it can.
+            pub fn as_evidence(&self) -> Option<&dyn Evidence> {
+                match self { $(Self::$kind(model) => ability!(model, evidence, $abilities)),+ }
+            }
+
+            /// Returns the model as one that predicts ratings, if it can.
+            pub fn as_rate(&self) -> Option<&dyn Rate> {
+                match self { $(Self::$kind(model) => ability!(model, rate, $abilities)),+ }
+            }
+
+            fn inner(&self) -> &dyn Recommender {
+                match self { $(Self::$kind(model) => model),+ }
+            }
+        }
+    };
+}
+
+registry! {
+    /// What most people take, plain or with old events fading.
+    "popularity" popularity Popularity PopularitySettings [];
+    /// What people take right after the last few items (decayed Markov chain).
+    "markov" markov Markov MarkovSettings [similar evidence];
+    /// Items taken by the same people (cosine, Pearson, Jaccard, BM25, TF-IDF).
+    "item-knn" item_knn ItemKnn ItemKnnSettings [similar evidence];
+    /// What people with a like taste take.
+    "user-knn" user_knn UserKnn UserKnnSettings [];
+    /// Linear item-item weights in closed form (EASE).
+    "ease" ease Ease EaseSettings [similar evidence];
+    /// Implicit matrix factorisation by alternating least squares (iALS).
+    "ials" ials Ials IalsSettings [similar evidence];
+    /// Matrix factorisation by Bayesian personalised ranking (BPR).
+    "bpr" bpr Bpr BprSettings [similar];
+    /// Biased matrix factorisation for ratings.
+    "mf" mf Mf MfSettings [similar rate];
+    /// Items whose texts resemble what the user took; knows items nobody has touched.
+    "text-knn" text_knn TextKnn TextKnnSettings [similar evidence];
+}
+
+/// The name of the fused model, which is made of the others.
+pub const FUSED: &str = "fused";
+
+fn parse<S: serde::de::DeserializeOwned>(kind: Kind, settings: &Value) -> Result<S, Error> {
+    serde_json::from_value(settings.clone()).map_err(|source| Error::Settings {
+        model: kind.name().into(),
+        problems: vec![source.to_string()],
+    })
+}
+
+/// Writes settings as people do: through text, so that an `f32` of 0.7 stays 0.7 and is not widened.
+pub(crate) fn plain(settings: &impl Serialize) -> Value {
+    serde_json::to_string(settings).and_then(|text| serde_json::from_str(&text)).unwrap_or_default()
+}
+
+impl Kind {
+    /// Finds a model by name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Tells whether the model reads texts, and so has an opinion of items nobody has touched.
+    pub const fn reads_text(self) -> bool {
+        matches!(self, Self::TextKnn)
+    }
+}
+
+impl Recommender for Model {
+    fn n_items(&self) -> usize {
+        self.inner().n_items()
+    }
+
+    fn score(&self, request: &Request<'_>, scores: &mut [f32]) {
+        self.inner().score(request, scores);
+    }
+
+    fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
+        self.inner().score_batch(requests, scores);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_is_found_by_its_name_and_has_settings() {
+        let models = Models::default();
+        for &kind in Kind::ALL {
+            assert_eq!(Kind::named(kind.name()), Some(kind));
+            assert!(models.of(kind).is_object(), "{}", kind.name());
+            assert!(!kind.about().is_empty());
+        }
+        assert!(models.faults().is_empty());
+        assert_eq!(Kind::named("nonsense"), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! Training for use: settings chosen on each user's last event, models fitted on everything.
+
+use tastemaker_core::{Clock, Progress, SystemClock};
+use tastemaker_data::{Dataset, Split, SplitKind, SplitSettings, split};
+use tastemaker_pipeline::{FusionSettings, Learned};
+
+use crate::artifact::PartRecord;
+use crate::config::Loaded;
+use crate::registry::{FUSED, Kind};
+use crate::texts::Reader;
+use crate::workbench::{Job, Workbench};
+use crate::{Engine, Error, Places};
+
+/// A trained model with what is written beside it.
+pub struct Trained {
+    /// Answers requests.
+    pub engine: Engine,
+    /// Parts with their settings.
+    pub parts: Vec<PartRecord>,
+    /// Settings of the fusion.
+    pub fusion: FusionSettings,
+    /// Weights of the fusion and what they rest on.
+    pub learned: Option<Learned>,
+    /// Seed of the fit.
+    pub seed: u64,
+    /// What the user should know, such as parts that were left out.
+    pub notes: Vec<String>,
+    /// Seconds of searching and fitting.
+    pub seconds: f64,
+}
+
+/// Trains `name` (a model of the registry, or `fused`) on all events of `data`.
+pub fn train(
+    data: Dataset,
+    loaded: &Loaded,
+    name: &str,
+    places: &Places,
+    progress: &dyn Progress,
+) -> Result<Trained, Error> {
+    let clock = SystemClock::default();
+    let config = &loaded.config;
+    let single = Kind::named(name);
+    if single.is_none() && name != FUSED {
+        return Err(Error::unknown_model(name));
+    }
+    let reader = match single.is_none_or(Kind::reads_text) {
+        true => Reader::open(&data.items, &config.text, config.run.seed, places, progress)?,
+        false => None,
+    };
+    let encoded = reader.as_ref().map(|reader| reader.encode(&data, progress)).transpose()?;
+    let vectors = encoded.map(|encoded| encoded.vectors);
+    let parts = everything(&data)?;
+    let n_items = data.n_items();
+    let job = Job {
+        loaded,
+        split: &parts,
+        n_items,
+        vectors: vectors.as_deref(),
+        refit: true,
+        clock: &clock,
+        progress,
+    };
+    let mut bench = Workbench::new(job);
+    let mut notes = Vec::new();
+    let record = |bench: &mut Workbench<'_>, kind: Kind| -> Result<PartRecord, Error> {
+        Ok(PartRecord { name: kind.name().into(), settings: bench.choose(kind)?.settings.clone() })
+    };
+    let (engine, parts, learned) = if let Some(kind) = single {
+        let model = bench.fit(kind)?.model.clone();
+        let parts = vec![record(&mut bench, kind)?];
+        drop(bench);
+        (Engine::of_single(model, data, vectors, reader), parts, None)
+    } else {
+        let fused = bench.fuse()?;
+        notes.extend(
+            fused.left_out.iter().map(|(part, why)| format!("{FUSED} goes without {part}: {why}")),
+        );
+        let kinds: Vec<Kind> = fused.model.parts().iter().map(|part| part.model.kind()).collect();
+        let parts =
+            kinds.into_iter().map(|kind| record(&mut bench, kind)).collect::<Result<_, _>>()?;
+        drop(bench);
+        let engine = Engine::of_fused(fused.model, config.fusion.clone(), data, vectors, reader);
+        (engine, parts, Some(fused.learned))
+    };
+    let engine = engine.with_wording(config.reasons.wording());
+    let (fusion, seed) = (config.fusion.clone(), config.run.seed);
+    Ok(Trained { engine, parts, fusion, learned, seed, notes, seconds: clock.seconds() })
+}
+
+/// Splits so that each user's last event chooses settings and everything is learnt from in the end.
+fn everything(data: &Dataset) -> Result<Split, Error> {
+    let n_items = data.n_items();
+    let all = || data.histories.clone();
+    let last_out = split(&data.histories, n_items, &SplitSettings::new(SplitKind::LeaveOneOut));
+    if let Err(tastemaker_data::Error::NothingToTest { .. }) = last_out {
+        // Histories are too short to choose settings on: the defaults must do.
+        let (valid, test) = Default::default();
+        let cold_items = vec![false; n_items];
+        return Ok(Split { train: all(), valid, refit: all(), test, warm: None, cold_items });
+    }
+    let last_out = last_out?;
+    Ok(Split { train: last_out.refit, valid: last_out.test.clone(), refit: all(), ..last_out })
+}

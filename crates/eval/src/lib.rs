@@ -1,0 +1,23 @@
+//! Is it good, and are we sure: ranks every candidate for every user, turns ranks into numbers per user first and
+//! means after, puts intervals and tests around them, and writes reports. Knows models only as `Recommender`.
+
+mod buckets;
+mod error;
+mod interop;
+mod metric;
+mod metrics;
+mod protocol;
+mod rank;
+mod report;
+mod run;
+mod significance;
+
+pub use buckets::Bucket;
+pub use error::Error;
+pub use interop::{Names, per_user_table, write_per_user, write_trec_qrels, write_trec_run};
+pub use metric::{Kind, Metric, Name, Ranked};
+pub use metrics::{Ratings, ratings};
+pub use protocol::{Candidates, Cases, Context, Settings};
+pub use report::{ColdRow, ColdTable, ModelRow, Report, to_html, to_json, to_table, write_html};
+pub use run::{Run, quick_ndcg, run};
+pub use significance::{Comparison, Stat, bootstrap, compare, holm};

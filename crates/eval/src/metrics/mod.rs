@@ -1,0 +1,10 @@
+//! The keepers of [`Metric`](crate::Metric) and the measures over all lists, a family per file.
+
+pub(crate) mod coverage;
+pub(crate) mod diversity;
+pub(crate) mod hit;
+pub(crate) mod novelty;
+pub(crate) mod ranking;
+mod rating;
+
+pub use rating::{Ratings, ratings};

@@ -1,0 +1,12 @@
+//! What an evaluation found, for people and programs: one structure, as a table, as JSON, as one HTML page.
+
+mod figures;
+mod html;
+mod markdown;
+mod model;
+mod plot;
+mod tables;
+
+pub use html::{to_html, write_html};
+pub use markdown::to_table;
+pub use model::{ColdRow, ColdTable, ModelRow, Report, to_json};

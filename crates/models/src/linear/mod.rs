@@ -1,0 +1,5 @@
+//! Linear models of items on items.
+
+mod ease;
+
+pub use ease::{Ease, EaseSettings};

@@ -1,0 +1,5 @@
+//! Models of what comes next.
+
+mod markov;
+
+pub use markov::{Markov, MarkovSettings};

@@ -1,0 +1,8 @@
+//! One suite for each contract of `core`; a model's tests call those it keeps.
+
+mod extras;
+mod persist;
+mod recommender;
+
+pub use extras::{evidence, similar};
+pub use recommender::{learns_the_checkerboard, recommender};

@@ -1,0 +1,130 @@
+//! The encoder around the model: tokens, blocks of similar length, all cores.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+use tastemaker_core::{Progress, Vectors};
+
+use super::config::{BertSettings, Description, Pooling, read_limited, read_tokenizer};
+use super::model::{BertModel, Buffers};
+use super::tokenise::{Tokeniser, Tokens};
+use super::weights::{WEIGHTS_LIMIT, Weights};
+use crate::cache::Digest;
+use crate::{Encoded, Encoder, Error};
+
+/// Tokens of a block: enough to feed the matrix products, few enough to stay in the caches.
+const BLOCK_TOKENS: usize = 384;
+
+/// A BERT-family encoder.
+pub struct BertEncoder {
+    id: String,
+    model: BertModel,
+    tokeniser: Tokeniser,
+    hidden: usize,
+    pooling: Pooling,
+    normalise: bool,
+    idle: Mutex<Vec<Buffers>>,
+}
+
+impl std::fmt::Debug for BertEncoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BertEncoder").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl BertEncoder {
+    /// Opens a Hugging Face folder: `config.json`, `tokenizer.json`, `model.safetensors`, and where they are there
+    /// `sentence_bert_config.json` and `1_Pooling/config.json`.
+    pub fn open(dir: &Path, settings: &BertSettings) -> Result<Self, Error> {
+        let Description { config, pooling, max_tokens, bytes } = Description::read(dir, settings)?;
+        let mut digest = Digest::new();
+        digest.bytes(&bytes);
+        let path = dir.join("tokenizer.json");
+        let bytes = read_tokenizer(&path)?;
+        digest.bytes(&bytes);
+        let tokeniser = Tokeniser::new(&path, &bytes, max_tokens, &config)?;
+        let path = dir.join("model.safetensors");
+        let bytes = read_limited(&path, WEIGHTS_LIMIT)?;
+        digest.bytes(&bytes);
+        let model = BertModel::load(&Weights::open(&path, &bytes)?, &config)?;
+        let scale = if settings.normalise { "unit" } else { "plain" };
+        let id = format!("bert/{}/{pooling:?}/{max_tokens}/{scale}", digest.hex());
+        let (hidden, normalise) = (config.hidden_size, settings.normalise);
+        Ok(Self { id, model, tokeniser, hidden, pooling, normalise, idle: Mutex::default() })
+    }
+
+    /// Computes the vectors of one block with memory no other thread uses.
+    fn run(&self, block: &[&Tokens]) -> Vec<f32> {
+        let lock = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = lock().pop().unwrap_or_default();
+        let mut out = vec![0.0; block.len() * self.hidden];
+        self.model.forward(block, self.pooling, &mut buffers, &mut out);
+        lock().push(buffers);
+        out
+    }
+}
+
+impl Encoder for BertEncoder {
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn dim(&self) -> usize {
+        self.hidden
+    }
+
+    fn encode(&self, texts: &[&str], progress: &dyn Progress) -> Result<Encoded, Error> {
+        let tokens = self.tokeniser.tokenise(texts)?;
+        let order = longest_first(&tokens);
+        let blocks = blocks(&tokens, &order);
+        let done = AtomicUsize::new(0);
+        let results: Vec<Vec<f32>> = blocks
+            .par_iter()
+            .with_max_len(1)
+            .map(|block| {
+                let inputs: Vec<&Tokens> = block.iter().map(|&row| &tokens[row]).collect();
+                let out = self.run(&inputs);
+                let done = done.fetch_add(block.len(), Ordering::Relaxed) + block.len();
+                progress.report("encoding texts", done, order.len());
+                out
+            })
+            .collect();
+        let mut vectors = Vectors::zeros(texts.len(), self.hidden);
+        for (block, out) in blocks.iter().zip(&results) {
+            for (&row, vector) in block.iter().zip(out.chunks_exact(self.hidden)) {
+                vectors.row_mut(row).copy_from_slice(vector);
+            }
+        }
+        if self.normalise {
+            vectors.normalise();
+        }
+        let truncated = tokens.iter().filter(|text| text.truncated).count();
+        Ok(Encoded { vectors, truncated, from_cache: 0 })
+    }
+}
+
+/// Orders the texts that have content, longest first: the last tasks are short, so no core waits long at the end.
+fn longest_first(tokens: &[Tokens]) -> Vec<usize> {
+    let mut order: Vec<usize> =
+        (0..tokens.len()).filter(|&row| !tokens[row].ids.is_empty()).collect();
+    order.sort_by_key(|&row| (std::cmp::Reverse(tokens[row].ids.len()), row));
+    order
+}
+
+/// Cuts the order into blocks of about [`BLOCK_TOKENS`] tokens.
+fn blocks<'a>(tokens: &[Tokens], mut order: &'a [usize]) -> Vec<&'a [usize]> {
+    let mut blocks = Vec::new();
+    while !order.is_empty() {
+        let mut sum = 0;
+        let fits = order.iter().take_while(|&&row| {
+            sum += tokens[row].ids.len();
+            sum <= BLOCK_TOKENS
+        });
+        let (block, rest) = order.split_at(fits.count().max(1));
+        blocks.push(block);
+        order = rest;
+    }
+    blocks
+}

@@ -1,0 +1,10 @@
+//! BERT-family encoders read from a Hugging Face folder and computed in process.
+
+mod config;
+mod encoder;
+mod model;
+mod tokenise;
+mod weights;
+
+pub use config::{BertSettings, Pooling};
+pub use encoder::BertEncoder;

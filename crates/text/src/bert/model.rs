@@ -1,0 +1,210 @@
+//! The transformer of BERT (Devlin et al. 2019), post-norm: weights packed once, texts of any lengths in one block.
+//!
+//! A block is ragged: `[total tokens, hidden]` without padding. Linear layers see all tokens at once, attention one
+//! text at a time; rows do not touch one another elsewhere, so a text's vector does not depend on its neighbours.
+
+use tastemaker_kernels::{AttentionScratch, Packed, Rows, attention, gelu, layer_norm};
+
+use super::config::{BertConfig, Pooling};
+use super::tokenise::Tokens;
+use super::weights::Weights;
+use crate::Error;
+
+/// Tokens that pass the two inner layers together: their wide activations stay in the second cache.
+const INNER_ROWS: usize = 96;
+
+/// `y = x · weightᵀ + bias`.
+struct Linear {
+    packed: Packed,
+    bias: Vec<f32>,
+}
+
+struct Norm {
+    gain: Vec<f32>,
+    bias: Vec<f32>,
+    epsilon: f32,
+}
+
+struct Layer {
+    // Queries, keys and values side by side: [hidden, 3 * hidden].
+    qkv: Linear,
+    mix: Linear,
+    mix_norm: Norm,
+    widen: Linear,
+    narrow: Linear,
+    out_norm: Norm,
+}
+
+/// A BERT encoder ready to run.
+pub(crate) struct BertModel {
+    hidden: usize,
+    heads: usize,
+    words: Vec<f32>,
+    positions: Vec<f32>,
+    types: Vec<f32>,
+    norm: Norm,
+    layers: Vec<Layer>,
+}
+
+/// Memory of one thread, reused from block to block.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    x: Vec<f32>,
+    wide: Vec<f32>,
+    mixed: Vec<f32>,
+    attention: AttentionScratch,
+}
+
+impl Linear {
+    /// Stacks layers that read the same input.
+    fn load(
+        weights: &Weights<'_>,
+        names: &[String],
+        (from, to): (usize, usize),
+    ) -> Result<Self, Error> {
+        let (mut rows, mut bias) = (Vec::new(), Vec::new());
+        for name in names {
+            rows.extend(weights.take(&format!("{name}.weight"), &[to, from])?);
+            bias.extend(weights.take(&format!("{name}.bias"), &[to])?);
+        }
+        Ok(Self { packed: Packed::from_transposed(&rows, (from, bias.len())), bias })
+    }
+
+    /// Overwrites `to: [n, outputs]` with the layer's answer to `x: [n, inputs]`.
+    fn apply(&self, x: &[f32], to: &mut Vec<f32>) {
+        let inputs = self.packed.shape().0;
+        let rows = Rows { data: x, stride: inputs, count: x.len() / inputs };
+        to.clear();
+        for _ in 0..rows.count {
+            to.extend_from_slice(&self.bias);
+        }
+        self.packed.add_product(rows, to, self.bias.len());
+    }
+
+    /// Adds the layer's answer to `to`.
+    fn add(&self, x: &[f32], to: &mut [f32]) {
+        let inputs = self.packed.shape().0;
+        for row in to.chunks_exact_mut(self.bias.len()) {
+            row.iter_mut().zip(&self.bias).for_each(|(x, b)| *x += b);
+        }
+        let rows = Rows { data: x, stride: inputs, count: x.len() / inputs };
+        self.packed.add_product(rows, to, self.bias.len());
+    }
+}
+
+impl Norm {
+    fn load(
+        weights: &Weights<'_>,
+        name: &str,
+        (size, epsilon): (usize, f32),
+    ) -> Result<Self, Error> {
+        let gain = weights.take(&format!("{name}.weight"), &[size])?;
+        let bias = weights.take(&format!("{name}.bias"), &[size])?;
+        Ok(Self { gain, bias, epsilon })
+    }
+
+    fn apply(&self, rows: &mut [f32]) {
+        layer_norm(rows, &self.gain, &self.bias, self.epsilon);
+    }
+}
+
+impl BertModel {
+    /// Takes the weights apart and lays them out for use.
+    pub(crate) fn load(weights: &Weights<'_>, config: &BertConfig) -> Result<Self, Error> {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let norm = |name: &str| Norm::load(weights, name, (hidden, config.layer_norm_eps));
+        let table = |name: &str, rows| {
+            weights.take(&format!("embeddings.{name}_embeddings.weight"), &[rows, hidden])
+        };
+        let layer = |n: usize| {
+            let at = |name: &str| format!("encoder.layer.{n}.{name}");
+            let linear = |name: &str, shape| Linear::load(weights, &[at(name)], shape);
+            let qkv = ["query", "key", "value"].map(|name| at(&format!("attention.self.{name}")));
+            Ok(Layer {
+                qkv: Linear::load(weights, &qkv, (hidden, hidden))?,
+                mix: linear("attention.output.dense", (hidden, hidden))?,
+                mix_norm: norm(&at("attention.output.LayerNorm"))?,
+                widen: linear("intermediate.dense", (hidden, inner))?,
+                narrow: linear("output.dense", (inner, hidden))?,
+                out_norm: norm(&at("output.LayerNorm"))?,
+            })
+        };
+        Ok(Self {
+            hidden,
+            heads: config.num_attention_heads,
+            words: table("word", config.vocab_size)?,
+            positions: table("position", config.max_position_embeddings)?,
+            types: table("token_type", config.type_vocab_size)?,
+            norm: norm("embeddings.LayerNorm")?,
+            layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, Error>>()?,
+        })
+    }
+
+    /// Writes one vector per text to `out: [texts, hidden]`. No text may be empty.
+    pub(crate) fn forward(
+        &self,
+        texts: &[&Tokens],
+        pooling: Pooling,
+        buffers: &mut Buffers,
+        out: &mut [f32],
+    ) {
+        let hidden = self.hidden;
+        self.embed(texts, &mut buffers.x);
+        for layer in &self.layers {
+            self.layer(layer, texts, buffers);
+        }
+        let mut rest = buffers.x.as_slice();
+        for (text, vector) in texts.iter().zip(out.chunks_exact_mut(hidden)) {
+            let (tokens, after) = rest.split_at(text.ids.len() * hidden);
+            if pooling == Pooling::Cls {
+                vector.copy_from_slice(&tokens[..hidden]);
+            } else {
+                vector.fill(0.0);
+                for token in tokens.chunks_exact(hidden) {
+                    vector.iter_mut().zip(token).for_each(|(sum, x)| *sum += x);
+                }
+                let share = 1.0 / text.ids.len() as f32;
+                vector.iter_mut().for_each(|x| *x *= share);
+            }
+            rest = after;
+        }
+    }
+
+    fn embed(&self, texts: &[&Tokens], x: &mut Vec<f32>) {
+        let row = |table, index: u32| -> &[f32] {
+            let table: &Vec<f32> = table;
+            &table[index as usize * self.hidden..][..self.hidden]
+        };
+        x.clear();
+        for text in texts {
+            for (position, (&id, &kind)) in (0..).zip(text.ids.iter().zip(&text.types)) {
+                let parts = row(&self.words, id).iter().zip(row(&self.positions, position));
+                x.extend(parts.zip(row(&self.types, kind)).map(|((w, p), t)| w + t + p));
+            }
+        }
+        self.norm.apply(x);
+    }
+
+    fn layer(&self, layer: &Layer, texts: &[&Tokens], buffers: &mut Buffers) {
+        let hidden = self.hidden;
+        let Buffers { x, wide, mixed, attention: scratch } = buffers;
+        layer.qkv.apply(x, wide);
+        mixed.clear();
+        mixed.resize(x.len(), 0.0);
+        let (mut qkv, mut to) = (wide.as_slice(), mixed.as_mut_slice());
+        for text in texts {
+            let (part, after) = qkv.split_at(text.ids.len() * 3 * hidden);
+            let (out, after_out) = to.split_at_mut(text.ids.len() * hidden);
+            attention(part, (self.heads, hidden), out, scratch);
+            (qkv, to) = (after, after_out);
+        }
+        layer.mix.add(mixed, x);
+        layer.mix_norm.apply(x);
+        for rows in x.chunks_mut(INNER_ROWS * hidden) {
+            layer.widen.apply(rows, wide);
+            gelu(wide);
+            layer.narrow.add(wide, rows);
+        }
+        layer.out_norm.apply(x);
+    }
+}

@@ -1,0 +1,106 @@
+//! Texts to token numbers, cut to what the model reads.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use tokenizers::{PostProcessor, Tokenizer, TruncationParams};
+
+use super::config::BertConfig;
+use crate::Error;
+
+/// Bytes of a text that are looked at per token that is read: no word piece is longer.
+const BYTES_PER_TOKEN: usize = 512;
+
+/// A model's own way to cut text into tokens.
+pub(crate) struct Tokeniser {
+    tokenizer: Tokenizer,
+    max_bytes: usize,
+    marks: usize,
+    n_types: usize,
+}
+
+/// The tokens of one text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tokens {
+    /// Empty for a text without content.
+    pub(crate) ids: Vec<u32>,
+    pub(crate) types: Vec<u32>,
+    pub(crate) truncated: bool,
+}
+
+impl Tokeniser {
+    /// Reads a tokenizer that belongs to a model of this configuration.
+    pub(crate) fn new(
+        path: &Path,
+        bytes: &[u8],
+        max_tokens: usize,
+        config: &BertConfig,
+    ) -> Result<Self, Error> {
+        let fault = |why: String| Error::Tokenizer { path: path.to_owned(), why };
+        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| fault(e.to_string()))?;
+        let marks = tokenizer.get_post_processor().map_or(0, |post| post.added_tokens(false));
+        if marks >= max_tokens {
+            return Err(Error::setting(
+                "max_tokens",
+                format!("must be above the {marks} marks of a text, is {max_tokens}"),
+            ));
+        }
+        if let Some(id) = tokenizer
+            .get_vocab(true)
+            .into_values()
+            .max()
+            .filter(|&id| id as usize >= config.vocab_size)
+        {
+            return Err(fault(format!(
+                "it has token {id}, config.json has a `vocab_size` of {}: they belong to different models",
+                config.vocab_size
+            )));
+        }
+        let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(Some(truncation)).map_err(|e| fault(e.to_string()))?;
+        Ok(Self {
+            tokenizer,
+            max_bytes: max_tokens * BYTES_PER_TOKEN,
+            marks,
+            n_types: config.type_vocab_size,
+        })
+    }
+
+    /// Tokenises all texts, on all cores.
+    pub(crate) fn tokenise(&self, texts: &[&str]) -> Result<Vec<Tokens>, Error> {
+        texts
+            .par_iter()
+            .with_min_len(16)
+            .enumerate()
+            .map(|(index, text)| self.one(index, text))
+            .collect()
+    }
+
+    fn one(&self, index: usize, text: &str) -> Result<Tokens, Error> {
+        let whole = text.trim();
+        let text = &whole[..whole.floor_char_boundary(self.max_bytes)];
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, true)
+            .map_err(|fault| Error::Tokenise { index, why: fault.to_string() })?;
+        if encoding.len() <= self.marks {
+            return Ok(Tokens::default());
+        }
+        if let Some(kind) =
+            encoding.get_type_ids().iter().find(|&&kind| kind as usize >= self.n_types)
+        {
+            let why = format!(
+                "the tokenizer gives it type {kind}, the model knows {} types",
+                self.n_types
+            );
+            return Err(Error::Tokenise { index, why });
+        }
+        let truncated = text.len() < whole.len() || !encoding.get_overflowing().is_empty();
+        Ok(Tokens {
+            ids: encoding.get_ids().to_vec(),
+            types: encoding.get_type_ids().to_vec(),
+            truncated,
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! What can go wrong with texts, weights and vectors, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Says why a text could not become a vector.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A file is missing or cannot be read.
+    #[error("{}: cannot be read ({source}): check that the folder holds a complete model", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// A file or folder cannot be written.
+    #[error("{}: cannot be written ({source}): check the disk's space and rights", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    /// A file is larger than anything this program is made for.
+    #[error("{}: has {size} bytes, more than the limit of {limit}: is it the right file?", path.display())]
+    TooLarge { path: PathBuf, size: u64, limit: u64 },
+    /// A JSON file does not say what it must.
+    #[error("{}: {why}", path.display())]
+    Config { path: PathBuf, why: String },
+    /// The model is of a kind this program does not compute.
+    #[error("{}: `{field}` is {found}, but only {supported} can be computed: choose another model", path.display())]
+    Unsupported { path: PathBuf, field: &'static str, found: String, supported: &'static str },
+    /// A weights file is damaged.
+    #[error("{}: is damaged or not in safetensors format ({why}): fetch it again", path.display())]
+    Weights { path: PathBuf, why: String },
+    /// A tensor is not there.
+    #[error("{}: has no tensor `{name}`: it belongs to another model than config.json", path.display())]
+    MissingTensor { path: PathBuf, name: String },
+    /// A tensor has another shape than the configuration says.
+    #[error(
+        "{}: tensor `{name}` has shape {found:?}, config.json asks for {wanted:?}: the files belong to different models",
+        path.display()
+    )]
+    Shape { path: PathBuf, name: String, found: Vec<usize>, wanted: Vec<usize> },
+    /// A tensor holds numbers of a kind that is not read.
+    #[error("{}: tensor `{name}` is of type {found}, only F32, F16 and BF16 are read", path.display())]
+    Numbers { path: PathBuf, name: String, found: String },
+    /// The tokenizer cannot be read.
+    #[error("{}: is not a tokenizer this program understands ({why}): fetch it again", path.display())]
+    Tokenizer { path: PathBuf, why: String },
+    /// The tokenizer refused a text.
+    #[error("text {index} cannot be tokenised: {why}")]
+    Tokenise { index: usize, why: String },
+    /// A setting has an impossible value.
+    #[error("`{field}` {problem}")]
+    Setting { field: &'static str, problem: String },
+    /// A template cannot be understood.
+    #[error("template, column {column}: {problem}")]
+    Template { column: usize, problem: &'static str },
+    /// There is not a single word to learn from.
+    #[error(
+        "the {texts} texts hold no words to count: check which columns the item text is made of"
+    )]
+    NoWords { texts: usize },
+    /// Latent dimensions could not be found.
+    #[error("the vectors of the texts could not be reduced to {dim} dimensions: lower `dim`")]
+    Reduction { dim: usize },
+}
+
+impl Error {
+    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        |source| Self::Read { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        |source| Self::Write { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn setting(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::Setting { field, problem: problem.into() }
+    }
+}

@@ -1,0 +1,20 @@
+//! Texts to vectors: BERT-family encoders in process, TF-IDF with latent semantic analysis where there are no weights,
+//! a cache on disk for both, templates that turn an item's fields into one text, and words cleaned for counting.
+//! Knows nothing of items or users.
+
+mod bert;
+mod cache;
+mod encode;
+mod error;
+mod reduce;
+mod template;
+mod tfidf;
+mod words;
+
+pub use bert::{BertEncoder, BertSettings, Pooling};
+pub use cache::Cached;
+pub use encode::{Encoded, Encoder};
+pub use error::Error;
+pub use template::Template;
+pub use tfidf::{TfIdf, TfIdfSettings};
+pub use words::{Language, words};
