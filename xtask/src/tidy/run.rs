@@ -7,7 +7,7 @@ use cargo_metadata::MetadataCommand;
 
 use super::{
     floors, links, rules,
-    source::{Fault, read_all},
+    source::{Fault, ignored, read_all},
     versions,
 };
 
@@ -23,6 +23,12 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
 fn faults(root: &Path) -> Result<Vec<Fault>> {
     let sources = read_all(root)?;
+    let ignored = ignored(root);
+    // What a build left here is not there for the next reader.
+    let exists = |path: &Path| {
+        let path = root.join(path);
+        path.exists() && !ignored.iter().any(|folder| path.starts_with(folder))
+    };
     let mut faults = Vec::new();
     let mut rust = Vec::new();
     for source in &sources {
@@ -31,7 +37,7 @@ fn faults(root: &Path) -> Result<Vec<Fault>> {
                 faults.extend(rules::file(source));
                 rust.push(source.path.as_str());
             }
-            Some("md") => faults.extend(links::check(source, |path| root.join(path).exists())),
+            Some("md") => faults.extend(links::check(source, exists)),
             _ if source.path.ends_with("/Cargo.toml") => faults.extend(versions::check(source)?),
             _ => {}
         }

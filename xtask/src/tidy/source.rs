@@ -37,12 +37,17 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Returns the folders that `.gitignore` names outright: what builds and runs leave, absent from a fresh clone.
+pub(crate) fn ignored(root: &Path) -> Vec<PathBuf> {
+    let lines = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
+    lines.lines().map(|line| root.join(line.trim_matches('/'))).collect()
+}
+
 /// Reads all Rust, Markdown and TOML files below `root`, in order of their paths.
 ///
 /// Hidden folders are passed over, and so are those that `.gitignore` names outright.
 pub(crate) fn read_all(root: &Path) -> Result<Vec<Source>> {
-    let ignored = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
-    let ignored: Vec<PathBuf> = ignored.lines().map(|l| root.join(l.trim_matches('/'))).collect();
+    let ignored = ignored(root);
     let mut sources = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
