@@ -66,7 +66,6 @@ macro_rules! registry {
 
         /// A fitted model of any kind.
         #[derive(Clone, Debug)]
-        #[expect(clippy::large_enum_variant, reason = "a model lives behind one `Arc`, never in a list")]
         pub enum Model {
             $($(#[doc = $about])+ $kind(models::$kind),)+
         }
