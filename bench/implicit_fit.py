@@ -1,4 +1,4 @@
-"""Fit times of the library `implicit` on an interactions file, to put beside `tastemaker evaluate` (docs/benchmarks.md).
+"""Fit times of the library `implicit` on an interactions file, to put beside the example `fit_speed` (docs/benchmarks.md).
 
     python -m venv venv && venv/bin/pip install implicit numpy scipy
     OPENBLAS_NUM_THREADS=1 venv/bin/python bench/implicit_fit.py interactions.csv[.gz] [regularization] [alpha]
@@ -46,7 +46,7 @@ def main():
         for _ in range(2):
             model, start = make(), time.perf_counter()
             model.fit(matrix, show_progress=False)
-            print(f"{name}: fit {time.perf_counter() - start:.2f} s", flush=True)
+            print(f"{name}: fit {time.perf_counter() - start:.3f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-//! Fits iALS on a file of events and tells how long that took and how good it is, the side of Tastemaker in the
-//! comparison with `implicit` in docs/benchmarks.md:
+//! Fits iALS and item-kNN on a file of events, each twice, and tells how long that took and how good iALS is: the side of
+//! Tastemaker beside `bench/implicit_fit.py` in docs/benchmarks.md:
 //!
-//!     cargo run --release -p tastemaker-models --example ials_speed -- interactions.csv.gz
+//!     cargo run --release -p tastemaker-models --example fit_speed -- interactions.csv.gz
 //!         [factors 64] [iterations 15] [alpha 0] [regularisation 10]
 //!
 //! Columns `user_id`, `item_id`, `timestamp`. Leave-one-out: the last event of every user with three or more is the
@@ -17,10 +17,10 @@ use std::str::FromStr;
 use flate2::read::MultiGzDecoder;
 use rayon::prelude::*;
 use tastemaker_core::{
-    Checked, Clock, Histories, HistoriesBuilder, ItemId, Recommender, Request, Silent, SystemClock,
-    TrainData,
+    Checked, Clock, Fit, Histories, HistoriesBuilder, ItemId, Recommender, Request, Silent,
+    SystemClock, TrainData,
 };
-use tastemaker_models::{Ials, IalsSettings};
+use tastemaker_models::{Ials, IalsSettings, ItemKnnSettings, Measure};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -35,8 +35,8 @@ fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let path = args
         .first()
-        .ok_or("usage: ials_speed FILE [factors] [iterations] [alpha] [regularisation]")?;
-    let settings = IalsSettings {
+        .ok_or("usage: fit_speed FILE [factors] [iterations] [alpha] [regularisation]")?;
+    let ials = IalsSettings {
         factors: number(&args, 1, 64)?,
         iterations: number(&args, 2, 15)?,
         alpha: number(&args, 3, 0.0)?,
@@ -45,20 +45,38 @@ fn main() -> Result<(), Failure> {
         recency: 0.0,
         ..IalsSettings::default()
     };
+    let knn =
+        |measure, neighbours| ItemKnnSettings { measure, neighbours, ..ItemKnnSettings::default() };
     let data = read(path)?;
-    let checked = Checked::new(settings).map_err(|faults| format!("{faults:?}"))?;
-    let clock = SystemClock::default();
-    let model = checked.fit(&TrainData {
-        histories: &data.known,
-        n_items: data.n_items,
-        vectors: None,
-        seed: 0,
-        progress: &Silent,
-    })?;
-    let seconds = clock.seconds();
+    let model = fit_twice("ials", ials, &data)?;
+    fit_twice("item-knn cosine K 20", knn(Measure::Cosine, 20), &data)?;
+    fit_twice("item-knn BM25 K 500", knn(Measure::Bm25, 500), &data)?;
     let (hit, ndcg) = quality(&model, &data);
-    println!("fit {seconds:.2} s  HR@10 {hit:.4}  NDCG@10 {ndcg:.4}");
+    println!("ials: HR@10 {hit:.4}  NDCG@10 {ndcg:.4}");
     Ok(())
+}
+
+/// Fits twice, as a process that is up would: the first fit also pays for fresh memory.
+fn fit_twice<S: Fit + Clone>(
+    name: &str,
+    settings: S,
+    data: &LeaveOneOut,
+) -> Result<S::Model, Failure> {
+    let checked = Checked::new(settings).map_err(|faults| format!("{faults:?}"))?;
+    let fit = || -> Result<S::Model, Failure> {
+        let clock = SystemClock::default();
+        let model = checked.fit(&TrainData {
+            histories: &data.known,
+            n_items: data.n_items,
+            vectors: None,
+            seed: 0,
+            progress: &Silent,
+        })?;
+        println!("{name}: fit {:.3} s", clock.seconds());
+        Ok(model)
+    };
+    fit()?;
+    fit()
 }
 
 fn number<T: FromStr>(args: &[String], at: usize, usual: T) -> Result<T, T::Err> {
