@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use thiserror::Error;
 
-use crate::{Histories, Progress, Recommender, Vectors};
+use crate::{Histories, Progress, Recommender, Saved, Silent, Vectors};
 
 /// What a model learns from.
 #[derive(Clone, Copy)]
@@ -19,6 +19,25 @@ pub struct TrainData<'a> {
     pub seed: u64,
     /// Is told how far the fit has come.
     pub progress: &'a dyn Progress,
+    /// Judges a model on validation events; models that learn by epochs stop when it is no longer better.
+    pub judge: Option<&'a dyn Judge>,
+    /// Keeps what a long fit needs to go on after it was interrupted.
+    pub checkpoints: Option<&'a dyn Checkpoints>,
+}
+
+/// Says how good a model is on events that it has not seen.
+pub trait Judge: Send + Sync {
+    /// Returns a number that is higher for a better model.
+    fn judge(&self, model: &dyn Recommender) -> f64;
+}
+
+/// Keeps the state of a fit under way. What it holds must survive the end of the process.
+pub trait Checkpoints: Send + Sync {
+    /// Returns what was kept for the fit called `name`, if anything that can be read was.
+    fn load(&self, name: &str) -> Option<Saved>;
+
+    /// Keeps `state`, all or nothing, in place of what was kept before; a failure is the keeper's to report.
+    fn save(&self, name: &str, state: &Saved);
 }
 
 /// Kept by the settings of every model: checks them and fits them.
@@ -37,6 +56,18 @@ pub trait Fit: Sized {
         Self: Clone,
     {
         vec![self.clone()]
+    }
+
+    /// Says that the fit itself settles some settings, such as the number of epochs; see [`settled`](Self::settled).
+    const SETTLES: bool = false;
+
+    /// Returns these settings with what the fit of `model` settled, so that a fit without a judge ends alike.
+    #[must_use]
+    fn settled(&self, _model: &Self::Model) -> Self
+    where
+        Self: Clone,
+    {
+        self.clone()
     }
 
     /// Fits the model. Deterministic in `data` and its seed, for any number of threads.
@@ -140,14 +171,27 @@ pub enum FitError {
     },
 }
 
-impl TrainData<'_> {
+impl<'a> TrainData<'a> {
+    /// Lends histories and nothing else: no texts, seed 0, nobody to judge or to tell.
+    pub fn new(histories: &'a Histories, n_items: usize) -> Self {
+        Self {
+            histories,
+            n_items,
+            vectors: None,
+            seed: 0,
+            progress: &Silent,
+            judge: None,
+            checkpoints: None,
+        }
+    }
+
     /// Returns an error when there is no event at all.
     pub fn require_events(&self) -> Result<(), FitError> {
         if self.histories.n_events() == 0 { Err(FitError::NoEvents) } else { Ok(()) }
     }
 
     /// Returns the text vectors, or an error when they are missing or of another catalogue.
-    pub fn require_vectors(&self) -> Result<&Vectors, FitError> {
+    pub fn require_vectors(&self) -> Result<&'a Vectors, FitError> {
         let vectors = self.vectors.ok_or(FitError::NoVectors)?;
         if vectors.rows() == self.n_items {
             Ok(vectors)

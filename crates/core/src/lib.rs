@@ -15,7 +15,7 @@ pub mod seed;
 mod vectors;
 
 pub use clock::{Clock, SystemClock};
-pub use fit::{Checked, Fault, Fit, FitError, Shape, TrainData};
+pub use fit::{Checked, Checkpoints, Fault, Fit, FitError, Judge, Shape, TrainData};
 pub use history::{Histories, HistoriesBuilder, History};
 pub use id::{ItemId, UserId};
 pub use persist::{Persist, PersistError, Saved, Tensor, TensorData};

@@ -4,6 +4,14 @@
 pub trait Progress: Send + Sync {
     /// Reports that `done` of `total` steps of `task` are finished.
     fn report(&self, task: &str, done: usize, total: usize);
+
+    /// Reports how `task` is doing, in a few words: a loss, a speed.
+    fn note(&self, _task: &str, _note: &str) {}
+
+    /// Tells whether the work should end early and leave what can be gone on with.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// Shows nothing.

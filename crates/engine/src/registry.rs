@@ -8,6 +8,7 @@ use tastemaker_core::{
     TrainData,
 };
 use tastemaker_models as models;
+use tastemaker_neural as neural;
 
 use crate::Error;
 
@@ -21,7 +22,7 @@ macro_rules! ability {
 }
 
 macro_rules! registry {
-    ($($(#[doc = $about:literal])+ $name:literal $field:ident $kind:ident $settings:ident $abilities:tt;)+) => {
+    ($($(#[doc = $about:literal])+ $name:literal $field:ident $home:ident $kind:ident $settings:ident $abilities:tt;)+) => {
         /// Names a model.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {
@@ -37,6 +38,11 @@ macro_rules! registry {
                 match self { $(Self::$kind => $name),+ }
             }
 
+            /// Tells whether the fit itself settles some settings on validation events; see [`Fit::SETTLES`].
+            pub const fn settles(self) -> bool {
+                match self { $(Self::$kind => <$home::$settings as Fit>::SETTLES),+ }
+            }
+
             /// Says in one line what the model does.
             pub fn about(self) -> &'static str {
                 match self { $(Self::$kind => concat!($($about),+).trim()),+ }
@@ -47,7 +53,7 @@ macro_rules! registry {
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(default, deny_unknown_fields)]
         pub struct Models {
-            $($(#[doc = $about])+ #[serde(rename = $name)] pub $field: models::$settings,)+
+            $($(#[doc = $about])+ #[serde(rename = $name)] pub $field: $home::$settings,)+
         }
 
         impl Models {
@@ -67,7 +73,7 @@ macro_rules! registry {
         /// A fitted model of any kind.
         #[derive(Clone, Debug)]
         pub enum Model {
-            $($(#[doc = $about])+ $kind(models::$kind),)+
+            $($(#[doc = $about])+ $kind($home::$kind),)+
         }
 
         impl Model {
@@ -75,10 +81,20 @@ macro_rules! registry {
             pub fn fit(kind: Kind, settings: &Value, data: &TrainData<'_>) -> Result<Self, Error> {
                 match kind {
                     $(Kind::$kind => {
-                        let settings: models::$settings = parse(kind, settings)?;
+                        let settings: $home::$settings = parse(kind, settings)?;
                         let checked = Checked::new(settings).map_err(|faults| Error::settings(kind.name(), &faults))?;
                         let fitted = checked.fit(data).map_err(|source| Error::Fit { model: $name, source })?;
                         Ok(Self::$kind(fitted))
+                    })+
+                }
+            }
+
+            /// Returns the settings with what the fit settled; see [`Fit::settled`].
+            pub fn settled(&self, settings: &Value) -> Result<Value, Error> {
+                match self {
+                    $(Self::$kind(model) => {
+                        let settings: $home::$settings = parse(Kind::$kind, settings)?;
+                        Ok(plain(&settings.settled(model)))
                     })+
                 }
             }
@@ -87,7 +103,7 @@ macro_rules! registry {
             pub fn grid(kind: Kind, settings: &Value, shape: &Shape) -> Result<Vec<Value>, Error> {
                 match kind {
                     $(Kind::$kind => {
-                        let settings: models::$settings = parse(kind, settings)?;
+                        let settings: $home::$settings = parse(kind, settings)?;
                         Ok(settings.grid(shape).iter().map(plain).collect())
                     })+
                 }
@@ -106,7 +122,7 @@ macro_rules! registry {
             /// Puts a model of this kind together; see [`Persist`].
             pub fn load(kind: Kind, saved: Saved) -> Result<Self, Error> {
                 match kind {
-                    $(Kind::$kind => models::$kind::load(saved).map(Self::$kind)
+                    $(Kind::$kind => $home::$kind::load(saved).map(Self::$kind)
                         .map_err(|source| Error::Persist { model: $name, source }),)+
                 }
             }
@@ -135,23 +151,27 @@ macro_rules! registry {
 
 registry! {
     /// What most people take, plain or with old events fading.
-    "popularity" popularity Popularity PopularitySettings [];
+    "popularity" popularity models Popularity PopularitySettings [];
     /// What people take right after the last few items (decayed Markov chain).
-    "markov" markov Markov MarkovSettings [similar evidence];
+    "markov" markov models Markov MarkovSettings [similar evidence];
     /// Items taken by the same people (cosine, Pearson, Jaccard, BM25, TF-IDF).
-    "item-knn" item_knn ItemKnn ItemKnnSettings [similar evidence];
+    "item-knn" item_knn models ItemKnn ItemKnnSettings [similar evidence];
     /// What people with a like taste take.
-    "user-knn" user_knn UserKnn UserKnnSettings [];
+    "user-knn" user_knn models UserKnn UserKnnSettings [];
     /// Linear item-item weights in closed form (EASE).
-    "ease" ease Ease EaseSettings [similar evidence];
+    "ease" ease models Ease EaseSettings [similar evidence];
     /// Implicit matrix factorisation by alternating least squares (iALS).
-    "ials" ials Ials IalsSettings [similar evidence];
+    "ials" ials models Ials IalsSettings [similar evidence];
     /// Matrix factorisation by Bayesian personalised ranking (BPR).
-    "bpr" bpr Bpr BprSettings [similar];
+    "bpr" bpr models Bpr BprSettings [similar];
     /// Biased matrix factorisation for ratings.
-    "mf" mf Mf MfSettings [similar rate];
+    "mf" mf models Mf MfSettings [similar rate];
     /// Items whose texts resemble what the user took; knows items nobody has touched.
-    "text-knn" text_knn TextKnn TextKnnSettings [similar evidence];
+    "text-knn" text_knn models TextKnn TextKnnSettings [similar evidence];
+    /// What a transformer expects next after the history in order (SASRec).
+    "sasrec" sasrec neural Sasrec SasrecSettings [similar];
+    /// The same with gated blocks (eSASRec).
+    "esasrec" esasrec neural Esasrec EsasrecSettings [similar];
 }
 
 /// The name of the fused model, which is made of the others.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 use serde_json::Value;
-use tastemaker_core::{Clock, Histories, Progress, Shape, TrainData, Vectors, seed};
+use tastemaker_core::{
+    Clock, Histories, Judge, Progress, Recommender, Shape, TrainData, Vectors, seed,
+};
 use tastemaker_data::Split;
 use tastemaker_eval as eval;
 use tastemaker_pipeline::{
@@ -71,6 +73,30 @@ pub struct Job<'a> {
     pub progress: &'a dyn Progress,
 }
 
+/// Judges models by NDCG@10 on validation events.
+struct OnValidation<'a> {
+    cases: eval::Cases<'a>,
+    n_items: usize,
+    rows: Vec<usize>,
+}
+
+impl<'a> OnValidation<'a> {
+    fn new(valid: &'a tastemaker_data::Held, n_items: usize, rows: Vec<usize>) -> Self {
+        let cases = eval::Cases {
+            users: &valid.users,
+            histories: &valid.histories,
+            targets: &valid.targets,
+        };
+        Self { cases, n_items, rows }
+    }
+}
+
+impl Judge for OnValidation<'_> {
+    fn judge(&self, model: &dyn Recommender) -> f64 {
+        eval::quick_ndcg(model, &self.cases, self.n_items, 10, &self.rows)
+    }
+}
+
 /// Fits models for one split of one data set; nothing is fitted twice.
 pub struct Workbench<'a> {
     job: Job<'a>,
@@ -86,7 +112,12 @@ impl<'a> Workbench<'a> {
 
     fn train_data(&self, histories: &'a Histories) -> TrainData<'a> {
         let Job { n_items, vectors, progress, loaded, .. } = self.job;
-        TrainData { histories, n_items, vectors, seed: loaded.config.run.seed, progress }
+        TrainData {
+            vectors,
+            seed: loaded.config.run.seed,
+            progress,
+            ..TrainData::new(histories, n_items)
+        }
     }
 
     /// Returns the events the final models learn from.
@@ -111,7 +142,14 @@ impl<'a> Workbench<'a> {
     /// Fits a model for use.
     pub fn fit(&mut self, kind: Kind) -> Result<&Ready, Error> {
         if !self.ready.contains_key(&kind) {
-            let settings = self.choose(kind)?.settings.clone();
+            let refit = self.job.refit;
+            let chosen = self.choose(kind)?;
+            let settings = chosen.settings.clone();
+            // Without a refit, what was stopped on validation events is what is used: the weights of its best epoch.
+            if let Some(model) = chosen.on_train.clone().filter(|_| kind.settles() && !refit) {
+                let seconds = chosen.seconds;
+                return Ok(self.ready.entry(kind).or_insert(Ready { model, seconds }));
+            }
             let start = self.job.clock.seconds();
             let model =
                 Arc::new(Model::fit(kind, &settings, &self.train_data(self.final_histories()))?);
@@ -124,18 +162,13 @@ impl<'a> Workbench<'a> {
     fn search(&self, kind: Kind) -> Result<Chosen, Error> {
         let start = self.job.clock.seconds();
         let candidates = self.candidates(kind)?;
-        let rows = self.search_rows();
-        if candidates.len() == 1 || rows.is_empty() {
+        let judge = OnValidation::new(&self.job.split.valid, self.job.n_items, self.search_rows());
+        let settles = kind.settles() && self.job.loaded.config.search.enabled;
+        if judge.rows.is_empty() || (candidates.len() == 1 && !settles) {
             let settings = candidates.into_iter().next().unwrap_or_default();
             return Ok(Chosen { settings, tried: 1, seconds: 0.0, on_train: None });
         }
-        let valid = &self.job.split.valid;
-        let cases = eval::Cases {
-            users: &valid.users,
-            histories: &valid.histories,
-            targets: &valid.targets,
-        };
-        let data = self.train_data(&self.job.split.train);
+        let data = TrainData { judge: Some(&judge), ..self.train_data(&self.job.split.train) };
         let mut best: Option<(f64, Value, Model)> = None;
         let tried = candidates.len();
         for (done, settings) in candidates.into_iter().enumerate() {
@@ -145,14 +178,15 @@ impl<'a> Workbench<'a> {
                 tried,
             );
             let model = Model::fit(kind, &settings, &data)?;
-            let ndcg = eval::quick_ndcg(&model, &cases, self.job.n_items, 10, &rows);
+            let ndcg = judge.judge(&model);
+            let settings = model.settled(&settings)?;
             tracing::debug!(model = kind.name(), %settings, ndcg, "tried");
             if best.as_ref().is_none_or(|(value, ..)| ndcg > *value) {
                 best = Some((ndcg, settings, model));
             }
         }
         self.job.progress.report(&format!("searching settings of {}", kind.name()), tried, tried);
-        let (_, settings, model) = best.expect("at least two settings were tried");
+        let (_, settings, model) = best.expect("at least one setting was tried");
         let seconds = self.job.clock.seconds() - start;
         Ok(Chosen { settings, tried, seconds, on_train: Some(Arc::new(model)) })
     }

@@ -2,7 +2,7 @@
 
 use multiversion::{multiversion, target::target_cfg_f};
 
-use crate::exp::multiply_add;
+use crate::exp::{exp_lane, multiply_add};
 
 /// Error function as a ratio of polynomials on [-4, 4] (coefficients of Eigen's `erf<float>`).
 #[inline(always)]
@@ -35,6 +35,92 @@ pub fn gelu(values: &mut [f32]) {
     for x in values {
         let half = 0.5 * *x;
         *x = multiply_add(fused, half, erf_lane(fused, *x * std::f32::consts::FRAC_1_SQRT_2), half);
+    }
+}
+
+/// An activation with its derivative, for layers that learn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// `x P(N(0, 1) <= x)` (Hendrycks and Gimpel 2016).
+    #[default]
+    Gelu,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x sigmoid(x)` (Elfwing et al. 2017).
+    Silu,
+}
+
+impl Activation {
+    /// Writes the activation of `x` to `y`.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn forward(self, x: &[f32], y: &mut [f32]) {
+        y.copy_from_slice(x);
+        match self {
+            Self::Gelu => gelu(y),
+            Self::Relu => y.iter_mut().for_each(|y| *y = y.max(0.0)),
+            Self::Silu => silu(y),
+        }
+    }
+
+    /// Multiplies `dy` with the derivative at `x`.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn backward(self, x: &[f32], dy: &mut [f32]) {
+        assert_eq!(x.len(), dy.len(), "every input has a gradient");
+        match self {
+            Self::Gelu => gelu_backward(x, dy),
+            Self::Relu => {
+                dy.iter_mut().zip(x).for_each(|(dy, x)| *dy *= f32::from(u8::from(*x > 0.0)));
+            }
+            Self::Silu => silu_backward(x, dy),
+        }
+    }
+}
+
+#[inline(always)]
+fn sigmoid_lane(fused: bool, x: f32) -> f32 {
+    1.0 / (1.0 + exp_lane(fused, -x))
+}
+
+/// Replaces every value by `1 / (1 + e^-x)`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+pub fn sigmoid(values: &mut [f32]) {
+    let fused = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
+    for x in values {
+        *x = sigmoid_lane(fused, *x);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn silu(values: &mut [f32]) {
+    let fused = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
+    for x in values {
+        *x *= sigmoid_lane(fused, *x);
+    }
+}
+
+/// `s (1 + x (1 - s))` with `s = sigmoid(x)`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn silu_backward(x: &[f32], dy: &mut [f32]) {
+    let fused = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
+    for (dy, x) in dy.iter_mut().zip(x) {
+        let s = sigmoid_lane(fused, *x);
+        *dy *= s * multiply_add(fused, *x, 1.0 - s, 1.0);
+    }
+}
+
+/// `P(x) + x p(x)` with the normal distribution `P` and its density `p`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn gelu_backward(x: &[f32], dy: &mut [f32]) {
+    const DENSITY: f32 = 0.398_942_3;
+    let fused = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
+    for (dy, x) in dy.iter_mut().zip(x) {
+        let p =
+            multiply_add(fused, 0.5, erf_lane(fused, *x * std::f32::consts::FRAC_1_SQRT_2), 0.5);
+        *dy *= multiply_add(fused, *x * DENSITY, exp_lane(fused, -0.5 * *x * *x), p);
     }
 }
 
@@ -75,5 +161,25 @@ mod tests {
         gelu(&mut x);
         assert!((x[0] - 0.841_345).abs() < 1e-6 && (x[1] + 0.158_655).abs() < 1e-6);
         assert!(x[2].abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn derivatives_equal_numeric_ones() {
+        let xs: Vec<f32> = (-80..80).map(|i| i as f32 * 0.1 + 0.03).collect();
+        for activation in [Activation::Gelu, Activation::Relu, Activation::Silu] {
+            let at = |by: f32| {
+                let moved: Vec<f32> = xs.iter().map(|x| x + by).collect();
+                let mut y = vec![0.0; xs.len()];
+                activation.forward(&moved, &mut y);
+                y
+            };
+            let (above, below) = (at(5e-3), at(-5e-3));
+            let mut dy = vec![2.0; xs.len()];
+            activation.backward(&xs, &mut dy);
+            for ((got, above), below) in dy.iter().zip(above).zip(below) {
+                let want = 2.0 * (above - below) / 1e-2;
+                assert!((got - want).abs() < 2e-3, "{activation:?}: {got} {want}");
+            }
+        }
     }
 }

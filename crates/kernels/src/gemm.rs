@@ -60,6 +60,79 @@ pub fn gemm(
     }
 }
 
+/// A matrix seen through strides: the element in row `i`, column `j` is `data[i * row + j * column]`.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The numbers, from the first element on.
+    pub data: &'a [f32],
+    /// Distance between two rows.
+    pub row: usize,
+    /// Distance between two columns.
+    pub column: usize,
+}
+
+impl<'a> View<'a> {
+    /// Sees rows of contiguous numbers, `stride` apart.
+    pub const fn rows(data: &'a [f32], stride: usize) -> Self {
+        Self { data, row: stride, column: 1 }
+    }
+
+    /// Swaps rows and columns.
+    #[must_use]
+    pub const fn transposed(self) -> Self {
+        Self { data: self.data, row: self.column, column: self.row }
+    }
+
+    fn reaches(self, rows: usize, columns: usize) -> bool {
+        rows == 0
+            || columns == 0
+            || (rows - 1) * self.row + (columns - 1) * self.column < self.data.len()
+    }
+}
+
+/// Computes `c = beta * c + alpha * a · b` with `a: [m, k]`, `b: [k, n]` and `c: [m, n]`, whose rows are `stride` apart.
+///
+/// # Panics
+/// When an operand reaches beyond its slice, or rows of `c` overlap.
+pub fn product(
+    (m, n, k): (usize, usize, usize),
+    (alpha, a, b): (f32, View<'_>, View<'_>),
+    beta: f32,
+    (c, stride): (&mut [f32], usize),
+) {
+    assert!(a.reaches(m, k) && b.reaches(k, n), "operands lie inside their slices");
+    assert!(stride >= n && View::rows(c, stride).reaches(m, n), "the result lies inside its slice");
+    if m == 0 || n == 0 {
+        return;
+    }
+    // SAFETY: `reaches` bounds every element that the shape and the strides can address, rows of `c` do not overlap, and
+    // `c` is borrowed mutably so nothing aliases it.
+    #[expect(unsafe_code, reason = "the crate `gemm` takes raw pointers")]
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            stride as isize,
+            beta != 0.0,
+            a.data.as_ptr(),
+            a.column as isize,
+            a.row as isize,
+            b.data.as_ptr(),
+            b.column as isize,
+            b.row as isize,
+            beta,
+            alpha,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +167,23 @@ mod tests {
             for (got, want) in c.iter().zip(want) {
                 assert!((got - (2.0 * want + 0.5)).abs() < 1e-5, "{al:?} {bl:?}: {got} {want}");
             }
+        }
+    }
+
+    #[test]
+    fn views_with_gaps_equal_the_naive_product() {
+        let (m, n, k) = (3, 2, 4);
+        let a: Vec<f32> = (0..m * 7).map(|x| (x as f32).sin()).collect();
+        let b: Vec<f32> = (0..n * 9).map(|x| (x as f32).cos()).collect();
+        let mut c = vec![1.0; m * 5];
+        let b_view = View::rows(&b, 9).transposed();
+        product((m, n, k), (2.0, View::rows(&a, 7), b_view), 0.5, (&mut c, 5));
+        let want = naive((m, n, k), |i, p| a[i * 7 + p], |p, j| b[j * 9 + p]);
+        for (i, row) in c.chunks_exact(5).enumerate() {
+            for (j, got) in row[..n].iter().enumerate() {
+                assert!((got - (2.0 * want[i * n + j] + 0.5)).abs() < 1e-5);
+            }
+            assert!(row[n..].iter().all(|x| (x - 1.0).abs() < 1e-9), "gaps are left alone");
         }
     }
 }

@@ -3,10 +3,16 @@
 //! `b: [k, n]` lies in panels of 32 columns. Every value of `c` is summed in the order of `k`, in blocks of fixed
 //! size, so it does not depend on how many rows are multiplied at once. Single-threaded, like [`gemm`](crate::gemm).
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 /// Columns of a panel.
 const PANEL: usize = 32;
 /// Rows of a panel used at a time: 24 KB, so that they stay in the first cache.
 const DEPTH: usize = 192;
+/// Larger matrices are packed on all cores.
+const PARALLEL: usize = 1 << 17;
 
 /// A matrix `[k, n]` laid out for [`Packed::add_product`].
 #[derive(Clone, Debug, Default)]
@@ -29,6 +35,9 @@ pub struct Rows<'a> {
 }
 
 impl Packed {
+    /// Columns of a panel: blocks of a product begin at multiples of it.
+    pub const PANEL: usize = PANEL;
+
     /// Packs `b: [k, n]` given by its transpose `[n, k]`, row-major: the layout of a linear layer's weights.
     ///
     /// # Panics
@@ -45,13 +54,15 @@ impl Packed {
     /// When a row lies outside the slice.
     pub fn refill_transposed(&mut self, rows: Rows<'_>, k: usize) {
         self.resize(k, rows.count);
-        for j in 0..rows.count {
-            let panel = &mut self.panels[j / PANEL * k * PANEL..][..k * PANEL];
-            let row = &rows.data[j * rows.stride..][..k];
-            for (slot, &x) in panel[j % PANEL..].iter_mut().step_by(PANEL).zip(row) {
-                *slot = x;
+        let fill = |(index, panel): (usize, &mut [f32])| {
+            for j in index * PANEL..rows.count.min((index + 1) * PANEL) {
+                let row = &rows.data[j * rows.stride..][..k];
+                for (slot, &x) in panel[j % PANEL..].iter_mut().step_by(PANEL).zip(row) {
+                    *slot = x;
+                }
             }
-        }
+        };
+        self.each_panel(fill);
     }
 
     /// Packs `rows: [k, n]` into this matrix, keeping its memory.
@@ -60,12 +71,23 @@ impl Packed {
     /// When a row lies outside the slice.
     pub fn refill(&mut self, rows: Rows<'_>, n: usize) {
         self.resize(rows.count, n);
-        for p in 0..rows.count {
-            let row = &rows.data[p * rows.stride..][..n];
-            for (panel, part) in row.chunks(PANEL).enumerate() {
-                let at = (panel * self.k + p) * PANEL;
-                self.panels[at..at + part.len()].copy_from_slice(part);
+        let fill = |(index, panel): (usize, &mut [f32])| {
+            let columns = index * PANEL..n.min((index + 1) * PANEL);
+            for (p, to) in panel.chunks_exact_mut(PANEL).enumerate() {
+                let row = &rows.data[p * rows.stride..][..n];
+                to[..columns.len()].copy_from_slice(&row[columns.clone()]);
             }
+        };
+        self.each_panel(fill);
+    }
+
+    /// Fills the panels, on all cores when there is much to fill.
+    fn each_panel(&mut self, fill: impl Fn((usize, &mut [f32])) + Sync + Send) {
+        let size = (self.k * PANEL).max(1);
+        if self.panels.len() < PARALLEL {
+            self.panels.chunks_exact_mut(size).enumerate().for_each(fill);
+        } else {
+            self.panels.par_chunks_exact_mut(size).enumerate().for_each(fill);
         }
     }
 
@@ -85,22 +107,66 @@ impl Packed {
     /// # Panics
     /// When a row of `a` or `c` lies outside its slice.
     pub fn add_product(&self, a: Rows<'_>, c: &mut [f32], stride: usize) {
-        if a.count == 0 || self.n == 0 || self.k == 0 {
+        self.add_part(a, (0..self.k, 0..self.n), c, stride);
+    }
+
+    /// Adds the product of `a: [_, depth]` with the block `[depth, columns]` of this matrix to `c: [_, columns]`, whose
+    /// rows are `stride` apart. `columns` begins at a multiple of [`PANEL`](Self::PANEL).
+    ///
+    /// # Panics
+    /// When the block lies outside the matrix or is not aligned, or a row of `a` or `c` outside its slice.
+    pub fn add_part(
+        &self,
+        a: Rows<'_>,
+        block: (Range<usize>, Range<usize>),
+        c: &mut [f32],
+        stride: usize,
+    ) {
+        self.part(a, block, (c, stride), true);
+    }
+
+    /// Writes what [`add_part`](Self::add_part) adds, over what `c` held; `depth` must not be empty.
+    ///
+    /// # Panics
+    /// As [`add_part`](Self::add_part).
+    pub fn write_part(
+        &self,
+        a: Rows<'_>,
+        block: (Range<usize>, Range<usize>),
+        c: &mut [f32],
+        stride: usize,
+    ) {
+        self.part(a, block, (c, stride), false);
+    }
+
+    fn part(
+        &self,
+        a: Rows<'_>,
+        (depth, columns): (Range<usize>, Range<usize>),
+        (c, stride): (&mut [f32], usize),
+        add: bool,
+    ) {
+        assert!(depth.end <= self.k && columns.end <= self.n, "the block lies inside the matrix");
+        assert!(columns.start.is_multiple_of(PANEL), "a block begins with a panel");
+        if a.count == 0 || columns.is_empty() || depth.is_empty() {
             return;
         }
-        assert!((a.count - 1) * a.stride + self.k <= a.data.len(), "every row of `a` is inside it");
-        assert!(self.n <= stride && (a.count - 1) * stride + self.n <= c.len(), "`c` holds it");
+        let (k, n) = (depth.len(), columns.len());
+        assert!((a.count - 1) * a.stride + k <= a.data.len(), "every row of `a` is inside it");
+        assert!(n <= stride && (a.count - 1) * stride + n <= c.len(), "`c` holds it");
         let kernel = Kernel::detect();
-        for from in (0..self.k).step_by(DEPTH) {
-            let depth = DEPTH.min(self.k - from);
-            for (index, panel) in self.panels.chunks_exact(self.k * PANEL).enumerate() {
-                let panel = &panel[from * PANEL..(from + depth) * PANEL];
-                let columns = PANEL.min(self.n - index * PANEL);
+        let panels = self.panels.chunks_exact(self.k * PANEL).skip(columns.start / PANEL);
+        for from in (0..k).step_by(DEPTH) {
+            let rows_of_panel = DEPTH.min(k - from);
+            for (index, panel) in panels.clone().take(n.div_ceil(PANEL)).enumerate() {
+                let panel = &panel[(depth.start + from) * PANEL..][..rows_of_panel * PANEL];
+                let columns = PANEL.min(n - index * PANEL);
                 let mut row = 0;
                 while row < a.count {
                     let rows = kernel.max_rows().min(a.count - row);
-                    let part =
-                        Part { a: &a.data[row * a.stride + from..], stride: a.stride, panel, rows };
+                    let left = &a.data[row * a.stride + from..];
+                    let add = add || from > 0;
+                    let part = Part { a: left, stride: a.stride, panel, rows, add };
                     let to = &mut c[row * stride + index * PANEL..];
                     if columns == PANEL {
                         kernel.add_tile(part, to, stride);
@@ -121,15 +187,20 @@ struct Part<'a> {
     stride: usize,
     panel: &'a [f32],
     rows: usize,
+    /// Adds to what is there, or writes over it.
+    add: bool,
 }
 
 /// Multiplies against the last panel, whose columns beyond `columns` do not exist in `c`.
 fn add_narrow(kernel: Kernel, part: Part<'_>, (c, stride): (&mut [f32], usize), columns: usize) {
     let mut full = [0.0f32; MAX_ROWS * PANEL];
-    kernel.add_tile(part, &mut full, PANEL);
+    kernel.add_tile(Part { add: false, ..part }, &mut full, PANEL);
     for (row, tile) in full.chunks_exact(PANEL).take(part.rows).enumerate() {
-        for (x, add) in c[row * stride..][..columns].iter_mut().zip(tile) {
-            *x += add;
+        let c = &mut c[row * stride..][..columns];
+        if part.add {
+            c.iter_mut().zip(tile).for_each(|(x, add)| *x += add);
+        } else {
+            c.copy_from_slice(&tile[..columns]);
         }
     }
 }
@@ -239,7 +310,7 @@ macro_rules! tile {
                     // SAFETY: the caller made sure that `ROWS` rows of a panel's width lie inside `c`.
                     unsafe {
                         let to = c.add(i * stride + v * $lanes);
-                        $store(to, $add($load(to), sum));
+                        $store(to, if part.add { $add($load(to), sum) } else { sum });
                     }
                 }
             }
@@ -265,7 +336,7 @@ fn tile_plain<const ROWS: usize>(part: Part<'_>, c: &mut [f32], stride: usize) {
     }
     for (i, sums) in sums.iter().enumerate() {
         for (x, sum) in c[i * stride..].iter_mut().zip(sums) {
-            *x += sum;
+            *x = if part.add { *x + sum } else { *sum };
         }
     }
 }
@@ -308,6 +379,29 @@ mod tests {
     }
 
     #[test]
+    fn a_block_equals_the_product_with_that_block() {
+        let (m, n, k) = (7, 90, 50);
+        let (a, b) = (numbers(m * k, 0.37), numbers(k * n, 0.73));
+        let mut whole = Packed::default();
+        whole.refill(Rows { data: &b, stride: n, count: k }, n);
+        let (depth, columns) = (11..43, PANEL..80);
+        let mut c = vec![0.0; m * 60];
+        let left = Rows { data: &a, stride: k, count: m };
+        whole.add_part(left, (depth.clone(), columns.clone()), &mut c, 60);
+        let mut again = vec![9.0; m * 60];
+        whole.write_part(left, (depth.clone(), columns.clone()), &mut again, 60);
+        for (row, again) in c.chunks_exact(60).zip(again.chunks_exact(60)) {
+            assert!(row[..columns.len()] == again[..columns.len()], "written or added to 0");
+            assert!(again[columns.len()..].iter().all(|x| (x - 9.0).abs() < 1e-9));
+        }
+        for (x, got) in c.iter().enumerate().filter(|(x, _)| x % 60 < columns.len()) {
+            let (i, j) = (x / 60, columns.start + x % 60);
+            let want: f32 = depth.clone().map(|p| a[i * k + p - 11] * b[p * n + j]).sum();
+            assert!((got - want).abs() < 1e-4, "{i} {j}: {got} {want}");
+        }
+    }
+
+    #[test]
     fn a_row_alone_gives_the_same_bits_as_among_others() {
         let (m, n, k) = (29, 70, 500);
         let (a, b) = (numbers(m * k, 0.11), Packed::from_transposed(&numbers(n * k, 0.29), (k, n)));
@@ -324,7 +418,8 @@ mod tests {
     fn every_kernel_agrees_with_the_plain_one() {
         let (a, b) = (numbers(12 * 40, 0.17), numbers(40 * PANEL, 0.23));
         let fastest = Kernel::detect();
-        let part = |rows, from: usize| Part { a: &a[from * 40..], stride: 40, panel: &b, rows };
+        let part =
+            |rows, from: usize| Part { a: &a[from * 40..], stride: 40, panel: &b, rows, add: true };
         let (mut fast, mut plain) = (vec![0.0; 12 * PANEL], vec![0.0; 12 * PANEL]);
         for row in 0..12 {
             Kernel::Plain.add_tile(part(1, row), &mut plain[row * PANEL..], PANEL);

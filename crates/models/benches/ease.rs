@@ -3,7 +3,7 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use rand::RngExt;
 use tastemaker_core::{
-    Checked, Histories, HistoriesBuilder, ItemId, Recommender, Request, Silent, TrainData, seed,
+    Checked, Histories, HistoriesBuilder, ItemId, Recommender, Request, TrainData, seed,
 };
 use tastemaker_models::EaseSettings;
 
@@ -28,8 +28,7 @@ fn ease(criterion: &mut Criterion) {
     group.sample_size(10);
     for n_items in [1000, 3000] {
         let histories = generated(3000, n_items);
-        let data =
-            TrainData { histories: &histories, n_items, vectors: None, seed: 0, progress: &Silent };
+        let data = TrainData::new(&histories, n_items);
         let checked = Checked::new(EaseSettings::default()).expect("the settings have no faults");
         group.bench_function(BenchmarkId::new("fit", n_items), |bencher| {
             bencher.iter(|| checked.fit(&data).expect("there are events"));

@@ -2,7 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use rand::RngExt;
-use tastemaker_core::{Checked, Histories, HistoriesBuilder, ItemId, Silent, TrainData, seed};
+use tastemaker_core::{Checked, Histories, HistoriesBuilder, ItemId, TrainData, seed};
 use tastemaker_models::IalsSettings;
 
 fn generated((n_users, n_items, length): (usize, usize, usize)) -> Histories {
@@ -29,13 +29,7 @@ fn iteration(criterion: &mut Criterion) {
             let checked = Checked::new(settings).expect("the settings have no faults");
             let id = format!("{n_users}x{n_items}x{length}/{factors}");
             group.bench_function(BenchmarkId::from_parameter(id), |bencher| {
-                let data = TrainData {
-                    histories: &histories,
-                    n_items,
-                    vectors: None,
-                    seed: 0,
-                    progress: &Silent,
-                };
+                let data = TrainData::new(&histories, n_items);
                 bencher.iter(|| checked.fit(&data).expect("there are events"));
             });
         }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rand::RngExt;
-use tastemaker_core::{Checked, Histories, HistoriesBuilder, ItemId, Silent, TrainData, seed};
+use tastemaker_core::{Checked, Histories, HistoriesBuilder, ItemId, TrainData, seed};
 use tastemaker_models::{ItemKnnSettings, Measure};
 
 const USERS: usize = 5_000;
@@ -26,13 +26,7 @@ fn histories() -> Histories {
 
 fn item_knn(criterion: &mut Criterion) {
     let histories = histories();
-    let data = TrainData {
-        histories: &histories,
-        n_items: ITEMS,
-        vectors: None,
-        seed: 0,
-        progress: &Silent,
-    };
+    let data = TrainData::new(&histories, ITEMS);
     let mut group = criterion.benchmark_group("item_knn");
     group.sample_size(10);
     for measure in [Measure::Cosine, Measure::Bm25] {

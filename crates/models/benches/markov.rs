@@ -5,8 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use rand::RngExt;
 use tastemaker_core::{
-    Checked, Histories, HistoriesBuilder, ItemId, Recommender, Request, Silent, TrainData, UserId,
-    seed,
+    Checked, Histories, HistoriesBuilder, ItemId, Recommender, Request, TrainData, UserId, seed,
 };
 use tastemaker_models::MarkovSettings;
 
@@ -29,13 +28,7 @@ fn histories() -> Histories {
 
 fn markov(criterion: &mut Criterion) {
     let histories = histories();
-    let data = TrainData {
-        histories: &histories,
-        n_items: ITEMS,
-        vectors: None,
-        seed: 0,
-        progress: &Silent,
-    };
+    let data = TrainData::new(&histories, ITEMS);
     let size = format!("users={USERS}/items={ITEMS}/events={}", histories.n_events());
     let settings = Checked::new(MarkovSettings::default()).expect("defaults have no faults");
     let mut group = criterion.benchmark_group("markov");

@@ -17,8 +17,8 @@ use std::str::FromStr;
 use flate2::read::MultiGzDecoder;
 use rayon::prelude::*;
 use tastemaker_core::{
-    Checked, Clock, Fit, Histories, HistoriesBuilder, ItemId, Recommender, Request, Silent,
-    SystemClock, TrainData,
+    Checked, Clock, Fit, Histories, HistoriesBuilder, ItemId, Recommender, Request, SystemClock,
+    TrainData,
 };
 use tastemaker_models::{Ials, IalsSettings, ItemKnnSettings, Measure};
 
@@ -65,13 +65,7 @@ fn fit_twice<S: Fit + Clone>(
     let checked = Checked::new(settings).map_err(|faults| format!("{faults:?}"))?;
     let fit = || -> Result<S::Model, Failure> {
         let clock = SystemClock::default();
-        let model = checked.fit(&TrainData {
-            histories: &data.known,
-            n_items: data.n_items,
-            vectors: None,
-            seed: 0,
-            progress: &Silent,
-        })?;
+        let model = checked.fit(&TrainData::new(&data.known, data.n_items))?;
         println!("{name}: fit {:.3} s", clock.seconds());
         Ok(model)
     };

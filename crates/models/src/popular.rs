@@ -110,7 +110,7 @@ impl Persist for Popularity {
 
 #[cfg(test)]
 mod tests {
-    use tastemaker_core::{HistoriesBuilder, ItemId, Silent};
+    use tastemaker_core::{HistoriesBuilder, ItemId};
     use tastemaker_testkit::{assert_all_close, contract};
 
     use super::*;
@@ -129,13 +129,7 @@ mod tests {
             builder.end_user();
         }
         let histories = builder.build();
-        let data = TrainData {
-            histories: &histories,
-            n_items: 3,
-            vectors: None,
-            seed: 0,
-            progress: &Silent,
-        };
+        let data = TrainData::new(&histories, 3);
         let checked = Checked::new(PopularitySettings { half_life_days }).unwrap();
         checked.fit(&data).unwrap().scores
     }

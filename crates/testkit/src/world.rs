@@ -1,6 +1,6 @@
 //! Data to fit on, owned: histories, the size of the catalogue, and a vector for each item.
 
-use tastemaker_core::{Histories, Request, Silent, TrainData, UserId, Vectors};
+use tastemaker_core::{Histories, Request, TrainData, UserId, Vectors};
 
 /// Everything a fit may ask for.
 #[derive(Clone, Debug)]
@@ -17,11 +17,9 @@ impl World {
     /// Lends the world to a fit, with seed 7 and no progress shown.
     pub fn data(&self) -> TrainData<'_> {
         TrainData {
-            histories: &self.histories,
-            n_items: self.n_items,
             vectors: Some(&self.vectors),
             seed: 7,
-            progress: &Silent,
+            ..TrainData::new(&self.histories, self.n_items)
         }
     }
 

@@ -239,7 +239,7 @@ impl Persist for Ease {
 
 #[cfg(test)]
 mod tests {
-    use tastemaker_core::{Histories, HistoriesBuilder, Silent};
+    use tastemaker_core::{Histories, HistoriesBuilder};
     use tastemaker_testkit::{assert_all_close, contract};
 
     use super::*;
@@ -255,8 +255,7 @@ mod tests {
 
     fn fit(settings: EaseSettings, rows: &[&[u32]], n_items: usize) -> Result<Ease, FitError> {
         let histories = histories(rows);
-        let data =
-            TrainData { histories: &histories, n_items, vectors: None, seed: 0, progress: &Silent };
+        let data = TrainData::new(&histories, n_items);
         Checked::new(settings).unwrap().fit(&data)
     }
 

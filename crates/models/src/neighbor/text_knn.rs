@@ -257,7 +257,7 @@ impl Persist for TextKnn {
 
 #[cfg(test)]
 mod tests {
-    use tastemaker_core::{HistoriesBuilder, History, Silent};
+    use tastemaker_core::{HistoriesBuilder, History};
     use tastemaker_testkit::{assert_all_close, assert_close, contract};
 
     use super::*;
@@ -289,13 +289,7 @@ mod tests {
         let half = 0.5f32.sqrt();
         let vectors =
             Vectors::from_flat(2, vec![1.0, 0.0, 0.0, 1.0, half, half, 0.0, 0.0]).unwrap();
-        let data = TrainData {
-            histories: &histories,
-            n_items: 4,
-            vectors: Some(&vectors),
-            seed: 0,
-            progress: &Silent,
-        };
+        let data = TrainData { vectors: Some(&vectors), ..TrainData::new(&histories, 4) };
         Checked::new(settings).unwrap().fit(&data).unwrap()
     }
 

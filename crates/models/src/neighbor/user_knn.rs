@@ -172,7 +172,7 @@ impl Persist for UserKnn {
 
 #[cfg(test)]
 mod tests {
-    use tastemaker_core::{HistoriesBuilder, ItemId, Silent, UserId};
+    use tastemaker_core::{HistoriesBuilder, ItemId, UserId};
     use tastemaker_testkit::{assert_close, contract};
 
     use super::*;
@@ -199,13 +199,7 @@ mod tests {
             builder.end_user();
         }
         let histories = builder.build();
-        let data = TrainData {
-            histories: &histories,
-            n_items: 4,
-            vectors: None,
-            seed: 0,
-            progress: &Silent,
-        };
+        let data = TrainData::new(&histories, 4);
         let settings = UserKnnSettings { recency: 1.0, ..Default::default() };
         let model = Checked::new(settings).unwrap().fit(&data).unwrap();
         let mut scores = vec![0.0; 4];

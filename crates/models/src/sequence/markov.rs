@@ -236,7 +236,7 @@ impl Persist for Markov {
 
 #[cfg(test)]
 mod tests {
-    use tastemaker_core::{HistoriesBuilder, Silent};
+    use tastemaker_core::HistoriesBuilder;
     use tastemaker_testkit::{assert_all_close, contract};
 
     use super::*;
@@ -257,13 +257,7 @@ mod tests {
         }
         builder.end_user();
         let histories = builder.build();
-        let data = TrainData {
-            histories: &histories,
-            n_items: 4,
-            vectors: None,
-            seed: 0,
-            progress: &Silent,
-        };
+        let data = TrainData::new(&histories, 4);
         Checked::new(settings).unwrap().fit(&data).unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use tastemaker_core::{
     Checked, Evidence, Fit, Histories, HistoriesBuilder, History, ItemId, Recommender, Request,
-    Shape, Silent, TrainData, UserId,
+    Shape, TrainData, UserId,
 };
 use tastemaker_testkit::{World, assert_all_close, assert_close, contract, tiny};
 
@@ -13,7 +13,7 @@ fn small() -> IalsSettings {
 }
 
 fn fit(settings: IalsSettings, histories: &Histories, n_items: usize) -> Ials {
-    let data = TrainData { histories, n_items, vectors: None, seed: 1, progress: &Silent };
+    let data = TrainData { seed: 1, ..TrainData::new(histories, n_items) };
     Checked::new(settings).unwrap().fit(&data).unwrap()
 }
 

@@ -1,0 +1,7 @@
+//! Parameters with the kernels that use them; each layer has a forward and a backward pass.
+
+mod block;
+mod linear;
+
+pub(crate) use block::{Block, BlockShape, BlockState, Dropout, FeedForward, Work};
+pub(crate) use linear::{Linear, NormLayer};

@@ -1,0 +1,289 @@
+//! A step of a sequence model: item vectors, the network over chunks of the batch, the loss, and all the way back.
+//!
+//! A batch is spread over a fixed number of lanes, each with its own gradients, which are added up in order: the result does
+//! not depend on the number of threads.
+
+use rayon::prelude::*;
+use tastemaker_core::{FitError, Histories, PersistError, Saved, TrainData};
+use tastemaker_kernels::{CrossEntropy, ItemTable, LossScratch, axpy};
+use tastemaker_train::{Adam, AdamSettings, Learner, Schedule, Step};
+
+use super::model::Sequence;
+use super::network::{Network, NetworkState};
+use super::settings::{Resolved, SequenceSettings, TextUse, Variant};
+use super::tower::{Tower, features, first_own};
+use super::windows::{Window, batches, lanes, windows};
+use crate::layers::{Dropout, Work};
+use crate::params::Layout;
+
+/// Tasks of a batch.
+const LANES: usize = 4;
+/// Steps over which the learning rate rises.
+const WARM_UP: u64 = 100;
+/// Marks an item that takes no part in a step.
+const ABSENT: u32 = u32::MAX;
+
+/// A sequence model in training.
+pub(super) struct SequenceLearner<'a, V: Variant> {
+    data: &'a TrainData<'a>,
+    settings: &'a SequenceSettings<V>,
+    resolved: Resolved,
+    network: Network,
+    tower: Tower,
+    parameters: Vec<f32>,
+    own: Vec<f32>,
+    adam: Adam,
+    adam_own: Adam,
+    /// Items that take part in a step, rising.
+    active: Vec<u32>,
+    /// Where an item stands among the active ones.
+    place: Vec<u32>,
+    vectors: Vec<f32>,
+    table: ItemTable,
+    lanes: Vec<Lane>,
+}
+
+/// The memory of one task.
+#[derive(Default)]
+struct Lane {
+    gradients: Vec<f32>,
+    d_vectors: Vec<f32>,
+    state: NetworkState,
+    x: Vec<f32>,
+    dx: Vec<f32>,
+    d_hidden: Vec<f32>,
+    loss: LossScratch,
+    read: Vec<u32>,
+    wanted: Vec<u32>,
+    offsets: Vec<usize>,
+}
+
+/// What the tasks of a step share.
+struct Shared<'a> {
+    histories: &'a Histories,
+    network: &'a Network,
+    parameters: &'a [f32],
+    vectors: &'a [f32],
+    table: &'a ItemTable,
+    place: &'a [u32],
+    dim: usize,
+    weight: f32,
+}
+
+impl<'a, V: Variant> SequenceLearner<'a, V> {
+    pub(super) fn new(
+        data: &'a TrainData<'a>,
+        settings: &'a SequenceSettings<V>,
+        resolved: Resolved,
+    ) -> Result<Self, FitError> {
+        let counts = data.histories.item_counts(data.n_items);
+        let text = match settings.text {
+            TextUse::None => None,
+            _ => Some(features(data.require_vectors()?, &counts)?),
+        };
+        let mut layout = Layout::default();
+        let network = Network::new(&mut layout, settings, resolved.max_length);
+        let first = text.as_ref().filter(|_| settings.text == TextUse::Init);
+        let own = match settings.text {
+            TextUse::Only => Vec::new(),
+            _ => first_own(data.n_items, settings.dim, first, data.seed),
+        };
+        let text = text.unwrap_or_default();
+        let tower = Tower::new(&mut layout, settings.dim, settings.text, text);
+        let parameters = layout.start(data.seed);
+        let adam = AdamSettings { weight_decay: settings.weight_decay, ..AdamSettings::default() };
+        let active: Vec<u32> =
+            (0..data.n_items as u32).filter(|&item| counts[item as usize] > 0).collect();
+        let mut place = vec![ABSENT; data.n_items];
+        (0..).zip(&active).for_each(|(at, &item)| place[item as usize] = at);
+        Ok(Self {
+            adam: Adam::new(parameters.len(), adam),
+            adam_own: Adam::new(own.len(), adam),
+            lanes: (0..LANES).map(|_| Lane::default()).collect(),
+            table: ItemTable::default(),
+            vectors: Vec::new(),
+            data,
+            settings,
+            resolved,
+            network,
+            tower,
+            parameters,
+            own,
+            active,
+            place,
+        })
+    }
+
+    /// Returns the model as it stands.
+    pub(super) fn model(&self) -> Sequence<V> {
+        let all: Vec<u32> = (0..self.data.n_items as u32).collect();
+        let mut vectors = Vec::new();
+        let unknown = |item: u32| self.place[item as usize] == ABSENT;
+        self.tower.vectors((&self.parameters, &self.own), &all, unknown, &mut vectors);
+        let counts = self.data.histories.item_counts(self.data.n_items);
+        Sequence::assemble(
+            self.settings.clone(),
+            (self.network.clone(), self.tower.n_features(), self.parameters.clone()),
+            vectors,
+            counts.iter().map(|&n| (n as f32).ln_1p()).collect(),
+        )
+    }
+
+    fn step(&mut self, batch: &[Window], key: u64) -> f64 {
+        let dim = self.settings.dim;
+        let share = if self.settings.text == TextUse::Sum { self.settings.text_alone } else { 0.0 };
+        let alone = |item: u32| chance(key, item) < share;
+        self.tower.vectors((&self.parameters, &self.own), &self.active, alone, &mut self.vectors);
+        self.table.refill(&self.vectors, dim);
+        let positions: usize = batch.iter().map(|window| window.len()).sum();
+        let shared = Shared {
+            histories: self.data.histories,
+            network: &self.network,
+            parameters: &self.parameters,
+            vectors: &self.vectors,
+            table: &self.table,
+            place: &self.place,
+            dim,
+            weight: 1.0 / positions as f32,
+        };
+        let rate = self.resolved.dropout;
+        let sizes = (self.parameters.len(), self.vectors.len());
+        let work = lanes(batch, LANES);
+        let losses: Vec<f64> = self
+            .lanes
+            .par_iter_mut()
+            .zip(&work)
+            .enumerate()
+            .map(|(number, (lane, chunks))| {
+                lane.gradients.resize(sizes.0, 0.0);
+                lane.d_vectors.resize(sizes.1, 0.0);
+                let chunks = chunks.iter().enumerate();
+                chunks
+                    .map(|(at, chunk)| {
+                        let key = key.wrapping_add(((number as u64) << 16) + at as u64);
+                        lane.chunk(&shared, chunk, Dropout { rate, key })
+                    })
+                    .sum()
+            })
+            .collect();
+        let Some((first, rest)) = self.lanes.split_first_mut() else { return 0.0 };
+        for lane in rest {
+            gather(&mut first.gradients, &mut lane.gradients);
+            gather(&mut first.d_vectors, &mut lane.d_vectors);
+        }
+        self.tower.backward(&self.active, alone, &mut first.d_vectors, &mut first.gradients);
+        let rate = self.settings.learning_rate * Schedule::Constant.at(self.adam.steps(), WARM_UP);
+        self.adam.step(&mut self.parameters, &first.gradients, rate, 1.0);
+        if self.tower.has_own() {
+            let rows = (&self.active[..], dim);
+            self.adam_own.step_rows(&mut self.own, rows, &first.d_vectors, (rate, 1.0));
+        }
+        first.gradients.fill(0.0);
+        first.d_vectors.fill(0.0);
+        losses.iter().sum()
+    }
+}
+
+/// Returns a number in `0..1` that follows from a key and an item.
+fn chance(key: u64, item: u32) -> f32 {
+    let mut x = key ^ (u64::from(item) << 32 | u64::from(item));
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((x ^ (x >> 31)) >> 40) as f32 / (1u64 << 24) as f32
+}
+
+/// Adds `other` to `sum` and leaves it at 0.
+fn gather(sum: &mut [f32], other: &mut [f32]) {
+    sum.par_chunks_mut(1 << 14).zip(other.par_chunks_mut(1 << 14)).for_each(|(sum, other)| {
+        sum.iter_mut().zip(other.iter()).for_each(|(a, b)| *a += b);
+        other.fill(0.0);
+    });
+}
+
+impl Lane {
+    fn chunk(&mut self, shared: &Shared<'_>, chunk: &[Window], dropout: Dropout) -> f64 {
+        let dim = shared.dim;
+        let place = |item: &tastemaker_core::ItemId| shared.place[item.index()];
+        self.read.clear();
+        self.wanted.clear();
+        self.offsets.clear();
+        self.offsets.push(0);
+        for window in chunk {
+            let (read, wanted) = window.pairs(shared.histories);
+            self.read.extend(read.iter().map(place));
+            self.wanted.extend(wanted.iter().map(place));
+            self.offsets.push(self.read.len());
+        }
+        let scale = shared.network.scale();
+        self.x.clear();
+        for &at in &self.read {
+            let vector = &shared.vectors[at as usize * dim..][..dim];
+            self.x.extend(vector.iter().map(|x| scale * x));
+        }
+        let work = Work { parameters: shared.parameters, offsets: &self.offsets, dropout };
+        shared.network.forward(&work, &mut self.x, &mut self.state);
+        self.d_hidden.resize(self.x.len(), 0.0);
+        let loss = CrossEntropy {
+            table: shared.table,
+            vectors: shared.vectors,
+            targets: &self.wanted,
+            weight: shared.weight,
+        };
+        let hidden = &self.state.hidden.clone();
+        let loss = loss.step(hidden, &mut self.d_hidden, &mut self.d_vectors, &mut self.loss);
+        let into = (&mut self.dx, &mut self.gradients[..]);
+        shared.network.backward(&work, &self.d_hidden, into, &mut self.state);
+        for (&at, dx) in self.read.iter().zip(self.dx.chunks_exact(dim)) {
+            axpy(scale, dx, &mut self.d_vectors[at as usize * dim..][..dim]);
+        }
+        loss
+    }
+}
+
+impl<V: Variant> Learner for SequenceLearner<'_, V> {
+    fn epoch(&mut self, epoch: usize) -> Step {
+        let seed = self.data.seed;
+        let windows = windows(self.data.histories, self.resolved.max_length, seed, epoch);
+        let (mut sum, mut samples) = (0.0, 0);
+        for (number, batch) in batches(&windows, self.resolved.batch).into_iter().enumerate() {
+            let positions: usize = batch.iter().map(|window| window.len()).sum();
+            let key = seed ^ ((epoch as u64) << 44 | (number as u64) << 22);
+            sum += self.step(batch, key) * positions as f64;
+            samples += positions;
+        }
+        Step { loss: sum / samples.max(1) as f64, samples }
+    }
+
+    fn validate(&self) -> Option<f64> {
+        self.data.judge.map(|judge| judge.judge(&self.model()))
+    }
+
+    fn weights(&self) -> Saved {
+        let mut saved = Saved::default();
+        saved.put_f32("parameters", &[self.parameters.len()], self.parameters.clone());
+        saved.put_f32("own", &[self.own.len()], self.own.clone());
+        saved
+    }
+
+    fn set_weights(&mut self, mut weights: Saved) -> Result<(), PersistError> {
+        let (_, parameters) = weights.take_f32("parameters")?;
+        let (_, own) = weights.take_f32("own")?;
+        if parameters.len() != self.parameters.len() || own.len() != self.own.len() {
+            return Err(PersistError::Shape { name: "weights".into() });
+        }
+        (self.parameters, self.own) = (parameters, own);
+        Ok(())
+    }
+
+    fn momentum(&self) -> Saved {
+        let mut saved = Saved::default();
+        self.adam.put("parameters", &mut saved);
+        self.adam_own.put("own", &mut saved);
+        saved
+    }
+
+    fn set_momentum(&mut self, mut momentum: Saved) -> Result<(), PersistError> {
+        self.adam.take("parameters", &mut momentum)?;
+        self.adam_own.take("own", &mut momentum)
+    }
+}
