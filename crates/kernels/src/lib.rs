@@ -13,6 +13,7 @@ mod norm;
 mod self_attention;
 mod softmax;
 mod solve;
+mod tiles;
 mod vector;
 
 pub use activation::{Activation, gelu, sigmoid};
@@ -22,7 +23,7 @@ pub use dropout::dropout;
 pub use exp::{exp, signed_ln_1p};
 pub use gemm::{Layout, View, gemm, product};
 pub use linear::{Packed, Rows};
-pub use loss::{CrossEntropy, ItemTable, LossScratch};
+pub use loss::{CrossEntropy, ItemTable, LossScratch, Precision};
 pub use norm::{Norm, NormGradients, layer_norm};
 pub use self_attention::{SelfAttention, SelfAttentionScratch};
 pub use softmax::softmax;

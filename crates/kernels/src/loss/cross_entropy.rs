@@ -7,40 +7,67 @@
 
 use multiversion::{multiversion, target::target_cfg_f};
 
+use super::half::{self, HalfScratch, HalfTable};
 use crate::exp::exp_lane;
 use crate::gemm::{View, product};
+use crate::tiles::Tiles;
 use crate::{Packed, Rows, axpy};
 
 /// Items of a tile: with [`POSITIONS`] rows 1 MB, so that a tile stays in the second cache while it is worked on.
 const TILE: usize = 2048;
 /// Positions worked on together.
-const POSITIONS: usize = 128;
+const POSITIONS: usize = half::POSITIONS;
 const LANES: usize = 16;
+
+/// With which numbers products are made; sums are in `f32` either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// bfloat16 where the machine multiplies it several times faster (AMX) and the width is a multiple of 32.
+    #[default]
+    Fast,
+    /// `f32`.
+    Single,
+}
 
 /// Item vectors laid out for [`CrossEntropy`]: once for a step, shared by all tasks.
 #[derive(Clone, Debug, Default)]
 pub struct ItemTable {
+    precision: Precision,
+    n_items: usize,
     /// `[dim, items]`: gives the logits.
     across: Packed,
     /// `[items, dim]`: gives the gradient of the hidden vectors.
     along: Packed,
+    /// Takes the place of both where products are made in half precision.
+    half: Option<HalfTable>,
 }
 
 impl ItemTable {
+    /// Makes an empty table.
+    pub fn new(precision: Precision) -> Self {
+        Self { precision, ..Self::default() }
+    }
+
     /// Lays out `vectors: [items, dim]`, keeping memory.
     ///
     /// # Panics
     /// When the slice is no multiple of `dim`.
     pub fn refill(&mut self, vectors: &[f32], dim: usize) {
         assert!(dim > 0 && vectors.len().is_multiple_of(dim), "rows are `dim` wide");
-        let rows = Rows { data: vectors, stride: dim, count: vectors.len() / dim };
+        self.n_items = vectors.len() / dim;
+        if self.precision == Precision::Fast && HalfTable::fits(dim) {
+            self.half.get_or_insert_default().refill(vectors, dim);
+            return;
+        }
+        self.half = None;
+        let rows = Rows { data: vectors, stride: dim, count: self.n_items };
         self.across.refill_transposed(rows, dim);
         self.along.refill(rows, dim);
     }
 
     /// Counts the items.
     pub const fn n_items(&self) -> usize {
-        self.across.shape().1
+        self.n_items
     }
 }
 
@@ -52,6 +79,7 @@ pub struct LossScratch {
     /// Maximum that the tile was taken against, `[tiles, positions]`.
     maxima: Vec<f32>,
     scaled: Vec<f32>,
+    half: HalfScratch,
 }
 
 /// Maximum and sum of one position's logits so far.
@@ -94,15 +122,35 @@ impl CrossEntropy<'_> {
         let positions = self.targets.len();
         assert!(hidden.len() == positions * dim && d_hidden.len() == hidden.len(), "shapes fit");
         assert!(self.targets.iter().all(|&t| (t as usize) < n_items), "targets are items");
+        let tiles = self.table.half.as_ref().and_then(|_| Tiles::open());
         let mut loss = 0.0;
         for from in (0..positions).step_by(POSITIONS) {
             let to = positions.min(from + POSITIONS);
             let range = from * dim..to * dim;
             let part = Self { targets: &self.targets[from..to], ..*self };
             let h = &hidden[range.clone()];
-            loss += part.block(dim, h, &mut d_hidden[range], d_vectors, scratch);
+            let d = &mut d_hidden[range];
+            loss += match (&self.table.half, &tiles) {
+                (Some(table), Some(tiles)) => {
+                    let Self { targets, weight, .. } = part;
+                    let block = half::Block { table, targets, hidden: h, weight };
+                    block.step(tiles, d, d_vectors, &mut scratch.half)
+                }
+                _ => part.block(dim, h, d, d_vectors, scratch),
+            };
+            part.targets(dim, h, d, d_vectors);
         }
         loss * f64::from(self.weight)
+    }
+
+    /// Adds the part of the targets to both gradients.
+    fn targets(&self, dim: usize, hidden: &[f32], d_hidden: &mut [f32], d_vectors: &mut [f32]) {
+        let rows = hidden.chunks_exact(dim).zip(d_hidden.chunks_exact_mut(dim));
+        for (&target, (h, d)) in self.targets.iter().zip(rows) {
+            let at = target as usize * dim..(target as usize + 1) * dim;
+            axpy(-self.weight, &self.vectors[at.clone()], d);
+            axpy(-self.weight, h, &mut d_vectors[at]);
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the innermost step of one formula")]
@@ -116,7 +164,7 @@ impl CrossEntropy<'_> {
     ) -> f64 {
         let (n, n_items) = (self.targets.len(), self.table.n_items());
         let n_tiles = n_items.div_ceil(TILE);
-        let LossScratch { tiles, rows, maxima, scaled } = scratch;
+        let LossScratch { tiles, rows, maxima, scaled, .. } = scratch;
         tiles.resize(n_tiles * n * TILE, 0.0);
         maxima.resize(n_tiles * n, 0.0);
         rows.clear();
@@ -141,11 +189,9 @@ impl CrossEntropy<'_> {
             let weights = Rows { data: tile, stride: width, count: n };
             self.table.along.add_part(weights, (items, 0..dim), d_hidden, dim);
         }
-        for ((row, d), &target) in rows.iter().zip(d_hidden.chunks_exact_mut(dim)).zip(self.targets)
-        {
+        for (row, d) in rows.iter().zip(d_hidden.chunks_exact_mut(dim)) {
             let scale = self.weight / row.sum;
             d.iter_mut().for_each(|d| *d *= scale);
-            axpy(-self.weight, &self.vectors[target as usize * dim..][..dim], d);
         }
         for (index, tile) in tiles.chunks_exact(n * TILE).enumerate() {
             let items = items(index);
@@ -158,9 +204,6 @@ impl CrossEntropy<'_> {
             let tile = View::rows(&tile[..n * width], width).transposed();
             let d = &mut d_vectors[items.start * dim..items.end * dim];
             product((width, dim, n), (1.0, tile, View::rows(scaled, dim)), 1.0, (d, dim));
-        }
-        for (&target, h) in self.targets.iter().zip(hidden.chunks_exact(dim)) {
-            axpy(-self.weight, h, &mut d_vectors[target as usize * dim..][..dim]);
         }
         let losses = rows.iter().map(|row| f64::from(row.sum.ln() + (row.max - row.target)));
         losses.sum()
@@ -249,13 +292,13 @@ mod tests {
     }
 
     fn fused(
+        precision: Precision,
         dim: usize,
-        h: &[f32],
-        v: &[f32],
+        (h, v): (&[f32], &[f32]),
         targets: &[u32],
         weight: f32,
     ) -> (f64, Vec<f32>, Vec<f32>) {
-        let mut table = ItemTable::default();
+        let mut table = ItemTable::new(precision);
         table.refill(v, dim);
         let (mut dh, mut dv) = (vec![7.0; h.len()], vec![0.0; v.len()]);
         let loss = CrossEntropy { table: &table, vectors: v, targets, weight }.step(
@@ -269,7 +312,7 @@ mod tests {
 
     fn assert_equal(dim: usize, h: &[f32], v: &[f32], targets: &[u32]) {
         let (want, want_dh, want_dv) = naive(dim, h, v, targets, 0.25);
-        let (loss, dh, dv) = fused(dim, h, v, targets, 0.25);
+        let (loss, dh, dv) = fused(Precision::Single, dim, (h, v), targets, 0.25);
         assert!((loss - want).abs() < 1e-4 * (1.0 + want.abs()), "{loss} {want}");
         let scale = |x: &[f64]| 1e-5 + 1e-4 * x.iter().fold(0.0f64, |m, x| m.max(x.abs()));
         for (got, want) in [(dh, want_dh), (dv, want_dv)] {
@@ -284,7 +327,7 @@ mod tests {
     fn two_items_by_hand() {
         // h = 1, v = [ln 3, 0]: probabilities 3/4 and 1/4; target 1: loss ln 4, dh = 3/4 ln 3, dv = [3/4, -3/4].
         let l = 3f32.ln();
-        let (loss, dh, dv) = fused(1, &[1.0], &[l, 0.0], &[1], 1.0);
+        let (loss, dh, dv) = fused(Precision::Single, 1, (&[1.0], &[l, 0.0]), &[1], 1.0);
         assert!((loss - 4f64.ln()).abs() < 1e-6);
         assert!((dh[0] - 0.75 * l).abs() < 1e-6);
         assert!((dv[0] - 0.75).abs() < 1e-6 && (dv[1] + 0.75).abs() < 1e-6);
@@ -301,10 +344,30 @@ mod tests {
 
     #[test]
     fn one_item_costs_nothing_and_huge_logits_stay_finite() {
-        let (loss, dh, dv) = fused(2, &[5.0, 1.0], &[1.0, 2.0], &[0], 1.0);
+        let (loss, dh, dv) = fused(Precision::Single, 2, (&[5.0, 1.0], &[1.0, 2.0]), &[0], 1.0);
         assert!(loss.abs() < 1e-6 && dh.iter().chain(&dv).all(|x| x.abs() < 1e-6));
-        let (loss, dh, dv) = fused(1, &[1e4], &[1.0, -1.0, 0.5], &[1], 1.0);
+        let (loss, dh, dv) = fused(Precision::Single, 1, (&[1e4], &[1.0, -1.0, 0.5]), &[1], 1.0);
         assert!((loss - 2e4).abs() < 1.0 && dh.iter().chain(&dv).all(|x| x.is_finite()));
+    }
+
+    /// Half precision rounds each factor by up to 1 in 256; errors of sums of many partly cancel.
+    #[test]
+    fn half_precision_is_near_single_for_any_number_of_items_and_positions() {
+        let dim = 64;
+        for (n_items, positions) in [(1, 1), (2, 5), (31, 33), (64, 128), (515, 130), (1100, 40)] {
+            let h: Vec<f32> = (0..positions * dim).map(|i| (i as f32 * 0.37).sin()).collect();
+            let v: Vec<f32> = (0..n_items * dim).map(|i| (i as f32 * 0.73).cos() * 0.5).collect();
+            let targets: Vec<u32> = (0..positions).map(|p| (p * 97 % n_items) as u32).collect();
+            let of = |precision| fused(precision, dim, (&h, &v), &targets, 0.1);
+            let (fast, single) = (of(Precision::Fast), of(Precision::Single));
+            assert!((fast.0 - single.0).abs() < 2e-3 * (1.0 + single.0), "{} {}", fast.0, single.0);
+            for (fast, single) in [(fast.1, single.1), (fast.2, single.2)] {
+                let size = single.iter().map(|x| x * x).sum::<f32>().sqrt();
+                let error =
+                    fast.iter().zip(&single).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+                assert!(error <= 1e-2 * size + 1e-3, "{n_items} {positions}: {error} of {size}");
+            }
+        }
     }
 
     proptest! {
