@@ -52,7 +52,7 @@ impl Context {
         }
         let progress = Arc::new(Bars::new(!global.no_progress));
         log(global.verbose, progress.clone());
-        Ok(Self { format: global.format, places: Places { fetch }, progress, environment })
+        Ok(Self { format: global.format, places: Places::new(fetch), progress, environment })
     }
 
     /// Reads the settings in all layers and sets the number of threads.

@@ -1,6 +1,7 @@
 //! Progress bars on stderr, one a task, shown once a task has taken a while.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ pub(crate) struct Bars {
     all: MultiProgress,
     bars: Mutex<HashMap<String, (f64, Option<ProgressBar>)>>,
     clock: SystemClock,
+    cancelled: AtomicBool,
 }
 
 impl Bars {
@@ -26,7 +28,13 @@ impl Bars {
             all: MultiProgress::with_draw_target(target),
             bars: Mutex::default(),
             clock: SystemClock::default(),
+            cancelled: AtomicBool::new(false),
         }
+    }
+
+    /// Asks the work to end where it can be gone on with; returns whether it had been asked before.
+    pub(crate) fn cancel(&self) -> bool {
+        self.cancelled.swap(true, Ordering::Relaxed)
     }
 
     /// Takes all bars away.
@@ -75,5 +83,16 @@ impl Progress for Bars {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         }
+    }
+
+    fn note(&self, task: &str, note: &str) {
+        let bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, Some(bar))) = bars.get(task) {
+            bar.set_message(format!("{task}: {note}"));
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
     }
 }

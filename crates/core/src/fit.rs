@@ -161,6 +161,14 @@ pub enum FitError {
         /// Size of the catalogue.
         n_items: usize,
     },
+    /// The user ended the work.
+    #[error("the fit of {model} was stopped after {epochs} whole epochs")]
+    Cancelled {
+        /// Name of the model.
+        model: &'static str,
+        /// Epochs that were done.
+        epochs: usize,
+    },
     /// The numbers ran away or a system could not be solved.
     #[error("{model} could not be fitted: {why}")]
     Diverged {

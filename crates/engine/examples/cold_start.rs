@@ -19,7 +19,7 @@ fn main() -> anyhow::Result<()> {
 
     let flags = vec!["text.encoder=tfidf".into()];
     let settings = load(&Layers { flags, ..Layers::default() })?;
-    let places = Places { fetch: fetch::Places::new(home.path().join("cache")) };
+    let places = Places::new(fetch::Places::new(home.path().join("cache")));
     let mut engine = train(data, &settings, "text-knn", &places, &Silent)?.engine;
 
     // The fields are the columns of the items file; those left out stay empty.

@@ -36,7 +36,7 @@ fn main() -> anyhow::Result<()> {
         flags: vec!["models.ials.factors=4".into()],
     };
     let settings = load(&layers)?;
-    let places = Places { fetch: fetch::Places::new(home.path().join("cache")) };
+    let places = Places::new(fetch::Places::new(home.path().join("cache")));
     let trained = train(data, &settings, "ials", &places, &Silent)?;
     for part in &trained.parts {
         println!("{} was fitted with\n{:#}", part.name, part.settings);

@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<()> {
     ];
     let flags = flags.map(String::from).to_vec();
     let settings = load(&Layers { flags, ..Layers::default() })?;
-    let places = Places { fetch: fetch::Places::new(home.path().join("cache")) };
+    let places = Places::new(fetch::Places::new(home.path().join("cache")));
     let text = &settings.config.text;
     let reader = Reader::open(&data.items, text, settings.config.run.seed, &places, &Silent)?;
     let encoded = reader.as_ref().map(|reader| reader.encode(&data, &Silent)).transpose()?;

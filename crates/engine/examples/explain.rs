@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
         ["text.encoder=tfidf", "search.enabled=false", "reasons.took=watched", "reasons.text=plot"];
     let flags = flags.map(String::from).to_vec();
     let settings = load(&Layers { flags, ..Layers::default() })?;
-    let places = Places { fetch: fetch::Places::new(home.path().join("cache")) };
+    let places = Places::new(fetch::Places::new(home.path().join("cache")));
     let engine = train(data, &settings, "fused", &places, &Silent)?.engine;
 
     let ask = Ask { user: Some("u7"), n: 1, ..Ask::default() };

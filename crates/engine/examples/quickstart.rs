@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
     // items' texts where it can be had.
     let flags = ["text.encoder=tfidf", "search.enabled=false"].map(String::from).to_vec();
     let settings = load(&Layers { flags, ..Layers::default() })?;
-    let places = Places { fetch: fetch::Places::new(home.path().join("cache")) };
+    let places = Places::new(fetch::Places::new(home.path().join("cache")));
     let trained = train(data, &settings, "fused", &places, &Silent)?;
 
     let ask = Ask { user: Some("u7"), n: 5, explain: true, ..Ask::default() };

@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     // To be quick: left out, settings are searched on validation events.
     let flags = ["text.encoder=tfidf", "search.enabled=false"].map(String::from).to_vec();
     let settings = load(&Layers { flags, ..Layers::default() })?;
-    let places = Places { fetch: fetch::Places::new(home.path().join("cache")) };
+    let places = Places::new(fetch::Places::new(home.path().join("cache")));
     let trained = train(data, &settings, "fused", &places, &Silent)?;
     let ask = Ask { user: Some("u7"), n: 10, explain: true, ..Ask::default() };
     let before = trained.engine.recommend(&ask)?;

@@ -1,10 +1,11 @@
 //! A fitted model as a folder: manifest.json, one safetensors and one JSON file a part, item vectors, and a copy of the
 //! data it speaks about. Written all or nothing, every file under a checksum.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -228,6 +229,15 @@ fn put_saved(
     let meta =
         serde_json::to_vec_pretty(&saved.meta).map_err(|e| bad_tensors(name, &e.to_string()))?;
     put(format!("{name}.json"), &meta)?;
+    let bytes = to_safetensors(saved, None).map_err(|e| bad_tensors(name, &e.to_string()))?;
+    put(format!("{name}.safetensors"), &bytes)
+}
+
+/// Writes the tensors of a saved part, with `header` beside them.
+pub(crate) fn to_safetensors(
+    saved: &Saved,
+    header: Option<HashMap<String, String>>,
+) -> Result<Vec<u8>, SafeTensorError> {
     let views: Vec<(&str, Vec<u8>, &Tensor)> = saved
         .tensors
         .iter()
@@ -239,10 +249,18 @@ fn put_saved(
             TensorView::new(dtype(&tensor.data), tensor.shape.clone(), bytes).map(|v| (*key, v))
         })
         .collect();
-    let views = views.map_err(|e| bad_tensors(name, &e.to_string()))?;
-    let bytes =
-        safetensors::serialize(views, None).map_err(|e| bad_tensors(name, &e.to_string()))?;
-    put(format!("{name}.safetensors"), &bytes)
+    safetensors::serialize(views?, header)
+}
+
+/// Reads tensors back; says what is wrong with them.
+pub(crate) fn from_safetensors(bytes: &[u8]) -> Result<Saved, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let mut saved = Saved::default();
+    for (key, view) in file.iter() {
+        let data = from_bytes(view.dtype(), view.data()).ok_or_else(|| key.to_owned())?;
+        saved.tensors.insert(key.to_owned(), Tensor { shape: view.shape().to_vec(), data });
+    }
+    Ok(saved)
 }
 
 fn read_saved(dir: &Path, name: &str) -> Result<Saved, Error> {
@@ -253,13 +271,8 @@ fn read_saved(dir: &Path, name: &str) -> Result<Saved, Error> {
     let meta =
         serde_json::from_slice(&read("json")?).map_err(|e| bad_tensors(name, &e.to_string()))?;
     let bytes = read("safetensors")?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| bad_tensors(name, &e.to_string()))?;
-    let mut saved = Saved { meta, ..Saved::default() };
-    for (key, view) in file.iter() {
-        let data = from_bytes(view.dtype(), view.data()).ok_or_else(|| bad_tensors(name, key))?;
-        saved.tensors.insert(key.to_owned(), Tensor { shape: view.shape().to_vec(), data });
-    }
-    Ok(saved)
+    let saved = from_safetensors(&bytes).map_err(|why| bad_tensors(name, &why))?;
+    Ok(Saved { meta, ..saved })
 }
 
 const fn dtype(data: &TensorData) -> Dtype {

@@ -87,6 +87,7 @@ impl Evaluation<'_> {
             refit: self.refit,
             clock: self.clock,
             progress: self.progress,
+            checkpoints: None,
         };
         let mut bench = Workbench::new(job);
         let mut report = Report {

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod artifact;
+mod checkpoint;
 pub mod config;
 mod engine;
 mod error;

@@ -9,9 +9,16 @@ use tastemaker_fetch as fetch;
 pub struct Places {
     /// Downloads.
     pub fetch: fetch::Places,
+    /// Where the state of a long fit is kept, so that it can be gone on with; `None` keeps none.
+    pub checkpoints: Option<PathBuf>,
 }
 
 impl Places {
+    /// Keeps no state of fits under way.
+    pub const fn new(fetch: fetch::Places) -> Self {
+        Self { fetch, checkpoints: None }
+    }
+
     /// Returns the folder of encoded vectors.
     pub fn vectors(&self) -> PathBuf {
         self.fetch.cache.join("vectors")

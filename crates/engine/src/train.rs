@@ -1,6 +1,6 @@
 //! Training for use: settings chosen on each user's last event, models fitted on everything.
 
-use tastemaker_core::{Clock, Progress, SystemClock};
+use tastemaker_core::{Checkpoints, Clock, Progress, SystemClock};
 use tastemaker_data::{Dataset, Split, SplitKind, SplitSettings, split};
 use tastemaker_pipeline::{FusionSettings, Learned};
 
@@ -9,7 +9,7 @@ use crate::config::Loaded;
 use crate::registry::{FUSED, Kind};
 use crate::texts::Reader;
 use crate::workbench::{Job, Workbench};
-use crate::{Engine, Error, Places};
+use crate::{Engine, Error, Places, checkpoint};
 
 /// A trained model with what is written beside it.
 pub struct Trained {
@@ -51,6 +51,7 @@ pub fn train(
     let vectors = encoded.map(|encoded| encoded.vectors);
     let parts = everything(&data)?;
     let n_items = data.n_items();
+    let checkpoints = places.checkpoints.clone().map(checkpoint::Folder::new);
     let job = Job {
         loaded,
         split: &parts,
@@ -59,6 +60,7 @@ pub fn train(
         refit: true,
         clock: &clock,
         progress,
+        checkpoints: checkpoints.as_ref().map(|folder| folder as &dyn Checkpoints),
     };
     let mut bench = Workbench::new(job);
     let mut notes = Vec::new();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use serde_json::Value;
 use tastemaker_core::{
-    Clock, Histories, Judge, Progress, Recommender, Shape, TrainData, Vectors, seed,
+    Checkpoints, Clock, FitError, Histories, Judge, Progress, Recommender, Shape, TrainData,
+    Vectors, seed,
 };
 use tastemaker_data::Split;
 use tastemaker_eval as eval;
@@ -71,6 +72,8 @@ pub struct Job<'a> {
     pub clock: &'a dyn Clock,
     /// Is told of progress.
     pub progress: &'a dyn Progress,
+    /// Keeps the state of long fits.
+    pub checkpoints: Option<&'a dyn Checkpoints>,
 }
 
 /// Judges models by NDCG@10 on validation events.
@@ -111,11 +114,12 @@ impl<'a> Workbench<'a> {
     }
 
     fn train_data(&self, histories: &'a Histories) -> TrainData<'a> {
-        let Job { n_items, vectors, progress, loaded, .. } = self.job;
+        let Job { n_items, vectors, progress, loaded, checkpoints, .. } = self.job;
         TrainData {
             vectors,
             seed: loaded.config.run.seed,
             progress,
+            checkpoints,
             ..TrainData::new(histories, n_items)
         }
     }
@@ -251,6 +255,9 @@ impl<'a> Workbench<'a> {
                 Ok(model) => {
                     kinds.push(kind);
                     trained.push(part(model));
+                }
+                Err(error @ Error::Fit { source: FitError::Cancelled { .. }, .. }) => {
+                    return Err(error);
                 }
                 Err(error @ Error::Fit { .. }) => left_out.push((name.clone(), error.to_string())),
                 Err(error) => return Err(error),

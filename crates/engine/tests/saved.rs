@@ -23,7 +23,7 @@ impl Home {
 
     fn places(&self) -> Places {
         let fetch = fetch::Places::new(self.0.path().join("cache"));
-        Places { fetch: fetch::Places { offline: true, ..fetch } }
+        Places::new(fetch::Places { offline: true, ..fetch })
     }
 
     fn train(&self, model: &str) -> Trained {

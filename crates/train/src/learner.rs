@@ -16,7 +16,7 @@ pub struct Step {
 /// Everything random must follow from the seed and the number of the epoch, so that a run that was interrupted ends with
 /// the same bits as one that was not.
 pub trait Learner {
-    /// Goes once through what there is to learn from. `epoch` counts from 0.
+    /// Goes once through what there is to learn from. `epoch` counts from 0. May break off when the work is cancelled.
     fn epoch(&mut self, epoch: usize) -> Step;
 
     /// Returns how good the learner is on events it does not learn from, higher being better; `None` without a judge.

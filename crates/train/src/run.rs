@@ -25,6 +25,18 @@ pub struct Plan<'a> {
     pub fingerprint: &'a Value,
 }
 
+impl Plan<'_> {
+    /// Returns the name of the checkpoint: a fit on other data or with other settings has another one.
+    fn key(&self) -> String {
+        let text = self.fingerprint.to_string();
+        // FNV-1a, as for random streams.
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{}-{hash:016x}", self.name)
+    }
+}
+
 /// What came of a run. The learner holds the weights of the best epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
@@ -68,15 +80,16 @@ pub fn run(learner: &mut dyn Learner, plan: &Plan<'_>) -> Result<Outcome, Failed
         if curve.since_best() >= plan.patience.max(1) && curve.best() > 0 {
             break;
         }
-        if plan.progress.is_cancelled() {
-            cancelled = true;
-            break;
-        }
         let number = curve.epochs.len();
         plan.progress.report(plan.name, number, plan.epochs);
         let start = clock.seconds();
         let step = learner.epoch(number);
         let seconds = clock.seconds() - start;
+        // An epoch that was broken off counts for nothing: the checkpoint before it is what the next run begins with.
+        if plan.progress.is_cancelled() {
+            cancelled = true;
+            break;
+        }
         if !step.loss.is_finite() {
             return Err(Failed { epoch: number + 1, loss: step.loss });
         }
@@ -123,11 +136,11 @@ fn save(learner: &dyn Learner, plan: &Plan<'_>, curve: &Curve, best: Option<&Sav
         let tensors = part.into_iter().flat_map(|part| part.tensors);
         state.tensors.extend(tensors.map(|(key, tensor)| (format!("{name}/{key}"), tensor)));
     }
-    checkpoints.save(plan.name, &state);
+    checkpoints.save(&plan.key(), &state);
 }
 
 fn resume(learner: &mut dyn Learner, plan: &Plan<'_>) -> Option<(Curve, Option<Saved>)> {
-    let state = plan.checkpoints?.load(plan.name)?;
+    let state = plan.checkpoints?.load(&plan.key())?;
     let Header { fingerprint, curve } = serde_json::from_value(state.meta).ok()?;
     if fingerprint != *plan.fingerprint {
         return None;

@@ -1,9 +1,12 @@
 //! `tastemaker train`.
 
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
 use serde_json::json;
-use tastemaker_engine::core::{Clock as _, SystemClock};
+use tastemaker_engine::core::{Clock as _, FitError, SystemClock};
 use tastemaker_engine::data::{Dataset, Staging};
-use tastemaker_engine::{Trained, artifact, check_models, train};
+use tastemaker_engine::{Error, Places, Trained, artifact, check_models, train};
 
 use crate::args::Train;
 use crate::context::Context;
@@ -15,9 +18,21 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
     // Whether --out can be written is found out before the work, not after it.
     drop(Staging::open(&args.out, artifact::FORMAT)?);
     let data = Dataset::open(&args.data)?;
-    let trained = train(data, &loaded, &args.model, &context.places, context.progress.as_ref())?;
+    let state = state_folder(&args.out);
+    let places = Places { checkpoints: Some(state.clone()), ..context.places.clone() };
+    end_with_a_checkpoint(context)?;
+    let trained = train(data, &loaded, &args.model, &places, context.progress.as_ref());
+    let trained = trained.map_err(|error| match error {
+        Error::Fit { source: FitError::Cancelled { .. }, .. } => anyhow::Error::from(error)
+            .context(format!("the same command goes on from {}", state.display())),
+        other => other.into(),
+    })?;
     let manifest =
         artifact::save(&trained, &args.data, &args.out, SystemClock::default().unix_seconds())?;
+    if state.exists() {
+        std::fs::remove_dir_all(&state)
+            .with_context(|| format!("cannot remove {}", state.display()))?;
+    }
     trained.notes.iter().for_each(output::note);
     let value = json!({
         "model": manifest.model,
@@ -39,6 +54,27 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
             trained.seconds
         )
     })
+}
+
+/// Returns the folder beside `out` that holds the state of a fit under way.
+fn state_folder(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".training");
+    out.with_file_name(name)
+}
+
+/// Lets the first Ctrl-C end the work where it can be gone on with, and the second end it at once. A model that does not
+/// learn by epochs has no such place, and runs to its end.
+fn end_with_a_checkpoint(context: &Context) -> anyhow::Result<()> {
+    let progress = context.progress.clone();
+    ctrlc::set_handler(move || {
+        if progress.cancel() {
+            // The exit code of a process that was ended by this signal.
+            std::process::exit(130);
+        }
+        progress.pause(|| output::note("stopping after this step; Ctrl-C again stops at once"));
+    })
+    .context("cannot listen for Ctrl-C")
 }
 
 /// Shows the weights of a fused model by history length; empty for a single one.

@@ -246,6 +246,9 @@ impl<V: Variant> Learner for SequenceLearner<'_, V> {
         let windows = windows(self.data.histories, self.resolved.max_length, seed, epoch);
         let (mut sum, mut samples) = (0.0, 0);
         for (number, batch) in batches(&windows, self.resolved.batch).into_iter().enumerate() {
+            if self.data.progress.is_cancelled() {
+                break;
+            }
             let positions: usize = batch.iter().map(|window| window.len()).sum();
             let key = seed ^ ((epoch as u64) << 44 | (number as u64) << 22);
             sum += self.step(batch, key) * positions as f64;

@@ -107,6 +107,10 @@ impl<V: Variant> Fit for SequenceSettings<V> {
         };
         let diverged = |why| FitError::Diverged { model: V::NAME, why };
         let outcome = run(&mut learner, &plan).map_err(|failed| diverged(failed.to_string()))?;
+        if outcome.cancelled {
+            let epochs = outcome.curve.epochs.len();
+            return Err(FitError::Cancelled { model: V::NAME, epochs });
+        }
         let mut model = learner.model();
         if !model.vectors.iter().chain(&model.parameters).all(|x| x.is_finite()) {
             return Err(diverged("its numbers ran away: lower `learning_rate`".into()));
