@@ -7,6 +7,7 @@ mod conjugate;
 mod exp;
 mod gemm;
 mod linear;
+mod loss;
 mod norm;
 mod softmax;
 mod solve;
@@ -18,6 +19,11 @@ pub use conjugate::{ConjugateScratch, DiagonalPlusRows, RightSide, Stop};
 pub use exp::{exp, signed_ln_1p};
 pub use gemm::{Layout, gemm};
 pub use linear::{Packed, Rows};
+pub use loss::{
+    Direction, GradedList, InBatch, InBatchGradients, InBatchScratch, Multiclass, Pointwise,
+    PointwiseLoss, RankingLoss, RankingScratch, Sampled, SampledGradients, SampledLoss,
+    SampledScratch,
+};
 pub use norm::layer_norm;
 pub use softmax::softmax;
 pub use solve::{NotPositiveDefinite, Real, cholesky_solve, spd_inverse, symmetric_eigen};
