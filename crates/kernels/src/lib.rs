@@ -3,35 +3,33 @@
 
 mod activation;
 mod attention;
-mod conjugate;
 mod dropout;
-mod conv;
 mod exp;
-mod gemm;
-mod linear;
 mod loss;
+mod matrix;
 mod norm;
-mod self_attention;
-mod pool;
 mod recurrent;
 mod softmax;
 mod solve;
-mod tiles;
-mod vector;
+mod stretch;
 
 pub use activation::{Activation, gelu, sigmoid};
-pub use attention::{AttentionScratch, attention};
-pub use conjugate::{ConjugateScratch, DiagonalPlusRows, RightSide, Stop};
+pub use attention::{AttentionScratch, SelfAttention, SelfAttentionScratch, attention};
 pub use dropout::dropout;
-pub use conv::{CausalConv, ConvGradients, ConvShape, ConvWeights};
 pub use exp::{exp, signed_ln_1p};
-pub use gemm::{Layout, View, gemm, product};
-pub use linear::{Packed, Rows};
-pub use loss::{CrossEntropy, ItemTable, LossScratch, Precision};
+pub use loss::{
+    CrossEntropy, Direction, GradedList, InBatch, InBatchGradients, InBatchScratch, ItemTable,
+    LossScratch, Multiclass, Pointwise, PointwiseLoss, Precision, RankingLoss, RankingScratch,
+    Sampled, SampledGradients, SampledLoss, SampledScratch,
+};
+pub use matrix::{Layout, Packed, Rows, View, WeightedRows, axpy, dot, gemm, product};
 pub use norm::{Norm, NormGradients, layer_norm};
-pub use self_attention::{SelfAttention, SelfAttentionScratch};
-pub use pool::{MaxPool, mean_pool, mean_pool_backward};
 pub use recurrent::{Gru, Lstm, RecurrentGradients, RecurrentShape, RecurrentWeights};
 pub use softmax::softmax;
-pub use solve::{NotPositiveDefinite, Real, cholesky_solve, spd_inverse, symmetric_eigen};
-pub use vector::{WeightedRows, axpy, dot};
+pub use solve::{
+    ConjugateScratch, DiagonalPlusRows, NotPositiveDefinite, Real, RightSide, Stop, cholesky_solve,
+    spd_inverse, symmetric_eigen,
+};
+pub use stretch::{
+    CausalConv, ConvGradients, ConvShape, ConvWeights, MaxPool, mean_pool, mean_pool_backward,
+};

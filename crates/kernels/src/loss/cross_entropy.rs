@@ -9,9 +9,9 @@ use multiversion::{multiversion, target::target_cfg_f};
 
 use super::half::{self, HalfScratch, HalfTable};
 use crate::exp::exp_lane;
-use crate::gemm::{View, product};
-use crate::tiles::Tiles;
+use crate::matrix::tiles::Tiles;
 use crate::{Packed, Rows, axpy};
+use crate::{View, product};
 
 /// Items of a tile: with [`POSITIONS`] rows 1 MB, so that a tile stays in the second cache while it is worked on.
 const TILE: usize = 2048;

@@ -5,7 +5,7 @@
 use multiversion::{multiversion, target::target_cfg_f};
 
 use crate::exp::exp_lane;
-use crate::tiles::{BLOCK, Left, Right, Tiles, pair, round};
+use crate::matrix::tiles::{BLOCK, Left, Right, Tiles, pair, round};
 
 /// Positions worked on together.
 pub(super) const POSITIONS: usize = 128;

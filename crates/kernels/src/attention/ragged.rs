@@ -5,8 +5,8 @@
 use multiversion::{multiversion, target::target_cfg_f};
 
 use crate::exp::exp_lane;
-use crate::gemm::{View, product};
 use crate::{Packed, Rows, dot};
+use crate::{View, product};
 
 /// Rows worked on together.
 const ROWS: usize = 48;

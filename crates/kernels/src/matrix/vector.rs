@@ -14,7 +14,7 @@ const ROWS: usize = 8;
 type Lane = [f32; LANES];
 
 /// Tells whether a fused multiplication and addition is one instruction.
-pub(crate) const fn has_fma(target: TargetFeatures) -> bool {
+const fn has_fma(target: TargetFeatures) -> bool {
     #[cfg(target_arch = "x86_64")]
     return target.contains(multiversion::target_features::x86_64::FMA);
     #[cfg(not(target_arch = "x86_64"))]

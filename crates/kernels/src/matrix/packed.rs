@@ -1,7 +1,7 @@
 //! Products with a matrix that is packed once and used often: `c += a · b`, the heart of a linear layer.
 //!
 //! `b: [k, n]` lies in panels of 32 columns. Every value of `c` is summed in the order of `k`, in blocks of fixed
-//! size, so it does not depend on how many rows are multiplied at once. Single-threaded, like [`gemm`](crate::gemm).
+//! size, so it does not depend on how many rows are multiplied at once. Single-threaded, like [`gemm`](crate::gemm()).
 
 use std::ops::Range;
 

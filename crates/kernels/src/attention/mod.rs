@@ -1,0 +1,7 @@
+//! Attention: of whole texts for encoding, and of ragged sequences with a backward pass.
+
+mod encode;
+mod ragged;
+
+pub use encode::{AttentionScratch, attention};
+pub use ragged::{SelfAttention, SelfAttentionScratch};
