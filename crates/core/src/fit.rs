@@ -48,6 +48,11 @@ pub trait Fit: Sized {
     /// Lists every impossible value; empty when all is well.
     fn faults(&self) -> Vec<Fault>;
 
+    /// Tells whether a model with these settings reads texts, and so has an opinion of items nobody has touched.
+    fn reads_text(&self) -> bool {
+        false
+    }
+
     /// Lists the settings worth trying on validation for data of this shape, this one first.
     ///
     /// The door that fits overrides every candidate with what its user set by hand. One entry: nothing to search.

@@ -14,7 +14,7 @@ use tastemaker_dialog::Wording;
 use tastemaker_pipeline::{Fused, FusionSettings};
 
 use crate::reasons::{self, Reason};
-use crate::registry::{FUSED, Model};
+use crate::registry::{FUSED, Kind, Model};
 use crate::texts::Reader;
 use crate::{Error, workbench};
 
@@ -292,7 +292,7 @@ impl Engine {
     /// Takes a new item in from its fields alone; it can be recommended at once.
     pub fn add_item(&mut self, id: &str, fields: &[(String, String)]) -> Result<(), Error> {
         let unable = |what, instead| Error::Unable { model: self.name().into(), what, instead };
-        if !self.models().iter().any(|model| model.kind().reads_text()) {
+        if !self.models().iter().any(|model| model.kind() == Kind::TextKnn) {
             return Err(unable(
                 "take in a new item",
                 "train text-knn, or fused with text-knn among its parts",

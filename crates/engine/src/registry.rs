@@ -64,6 +64,11 @@ macro_rules! registry {
                 all
             }
 
+            /// Tells whether a model reads texts with the settings given to it.
+            pub fn reads_text(&self, kind: Kind) -> bool {
+                match kind { $(Kind::$kind => self.$field.reads_text()),+ }
+            }
+
             /// Returns the settings of one model as JSON.
             pub fn of(&self, kind: Kind) -> Value {
                 match kind { $(Kind::$kind => plain(&self.$field)),+ }
@@ -172,6 +177,10 @@ registry! {
     "sasrec" sasrec neural Sasrec SasrecSettings [similar];
     /// The same with gated blocks (eSASRec).
     "esasrec" esasrec neural Esasrec EsasrecSettings [similar];
+    /// What a gated recurrent network expects next (GRU4Rec).
+    "gru4rec" gru4rec neural Gru4rec Gru4recSettings [similar];
+    /// What a long short-term memory expects next.
+    "lstm" lstm neural LstmRec LstmSettings [similar];
 }
 
 /// The name of the fused model, which is made of the others.
@@ -193,11 +202,6 @@ impl Kind {
     /// Finds a model by name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
-    }
-
-    /// Tells whether the model reads texts, and so has an opinion of items nobody has touched.
-    pub const fn reads_text(self) -> bool {
-        matches!(self, Self::TextKnn)
     }
 }
 

@@ -43,7 +43,7 @@ pub fn train(
     if single.is_none() && name != FUSED {
         return Err(Error::unknown_model(name));
     }
-    let reader = match single.is_none_or(Kind::reads_text) {
+    let reader = match single.is_none_or(|kind| config.models.reads_text(kind)) {
         true => Reader::open(&data.items, &config.text, config.run.seed, places, progress)?,
         false => None,
     };

@@ -323,5 +323,6 @@ pub(crate) fn cold(vectors: Option<&Vectors>, counts: &[u32], settings: &FusionS
 /// Names a fitted model as a part of the sum.
 pub(crate) fn part(model: Arc<Model>) -> Part<Arc<Model>> {
     let kind = model.kind();
-    Part { name: kind.name().into(), model, reads_text: kind.reads_text() }
+    // A sequence model that reads texts still borrows for cold items: it cannot take in items that come later.
+    Part { name: kind.name().into(), model, reads_text: kind == Kind::TextKnn }
 }

@@ -5,7 +5,10 @@ mod layers;
 mod params;
 mod sequence;
 
+pub use layers::Cell;
+pub use params::Layout;
 pub use sequence::{
-    Esasrec, EsasrecSettings, Loss, Positions, Sasrec, SasrecSettings, Sequence, SequenceSettings,
-    TextUse, Variant,
+    Architecture, AttentionSettings, Blocks, Cells, Esasrec, EsasrecSettings, Gated, Gru4rec,
+    Gru4recSettings, GruCells, Loss, LstmCells, LstmRec, LstmSettings, Network, Plain, Positions,
+    RecurrentSettings, Sasrec, SasrecSettings, Sequence, Settled, TextUse, Training,
 };

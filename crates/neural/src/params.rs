@@ -49,7 +49,7 @@ impl Init {
 
 /// Lays tensors out one after another.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Layout {
+pub struct Layout {
     tensors: Vec<(String, Span, Init)>,
     len: usize,
 }

@@ -78,6 +78,9 @@ impl Adam {
         gradients: &[f32],
         (rate, shrink): (f32, f32),
     ) {
+        if ids.len() * width == parameters.len() {
+            return self.step(parameters, gradients, rate, shrink);
+        }
         let rates = self.next(rate, shrink);
         for (&id, g) in ids.iter().zip(gradients.chunks_exact(width)) {
             let range = id as usize * width..(id as usize + 1) * width;

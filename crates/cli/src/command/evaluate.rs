@@ -67,8 +67,9 @@ pub(crate) fn evaluate(
 ) -> anyhow::Result<Evaluated> {
     let config = &loaded.config;
     let progress = context.progress.as_ref();
-    let reads_text =
-        |name: &String| name == FUSED || Kind::named(name).is_some_and(Kind::reads_text);
+    let reads_text = |name: &String| {
+        name == FUSED || Kind::named(name).is_some_and(|kind| config.models.reads_text(kind))
+    };
     let &Wanted { models, skip_unfit, refit } = wanted;
     let reader = match models.iter().any(reads_text) {
         true => {

@@ -54,6 +54,10 @@ impl Default for TextKnnSettings {
 impl Fit for TextKnnSettings {
     type Model = TextKnn;
 
+    fn reads_text(&self) -> bool {
+        true
+    }
+
     fn faults(&self) -> Vec<Fault> {
         let last = Fault::unless(self.last > 0, "last", || "must be 1 or more, is 0".into());
         let decay = Fault::unless((0.0..=1.0).contains(&self.decay), "decay", || {

@@ -2,6 +2,9 @@
 
 mod block;
 mod linear;
+mod recurrent;
 
 pub(crate) use block::{Block, BlockShape, BlockState, Dropout, FeedForward, Work};
 pub(crate) use linear::{Linear, NormLayer};
+pub use recurrent::Cell;
+pub(crate) use recurrent::{RecurrentLayer, RecurrentState};

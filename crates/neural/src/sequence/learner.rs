@@ -4,13 +4,17 @@
 //! not depend on the number of threads.
 
 use rayon::prelude::*;
-use tastemaker_core::{FitError, Histories, PersistError, Saved, TrainData};
-use tastemaker_kernels::{CrossEntropy, ItemTable, LossScratch, axpy};
+use tastemaker_core::{FitError, Histories, ItemId, PersistError, Saved, TrainData, seed};
+use tastemaker_kernels::{
+    CrossEntropy, ItemTable, LossScratch, Sampled, SampledGradients, SampledLoss, SampledScratch,
+    axpy,
+};
 use tastemaker_train::{Adam, AdamSettings, Learner, Schedule, Step};
 
+use super::draws::Draws;
 use super::model::Sequence;
 use super::network::{Network, NetworkState};
-use super::settings::{Resolved, SequenceSettings, TextUse, Variant};
+use super::settings::{Architecture, Loss, Resolved, TextUse, Training};
 use super::tower::{Tower, features, first_own};
 use super::windows::{Window, batches, lanes, windows};
 use crate::layers::{Dropout, Work};
@@ -24,17 +28,21 @@ const WARM_UP: u64 = 100;
 const ABSENT: u32 = u32::MAX;
 
 /// A sequence model in training.
-pub(super) struct SequenceLearner<'a, V: Variant> {
+pub(super) struct SequenceLearner<'a, S: Architecture> {
     data: &'a TrainData<'a>,
-    settings: &'a SequenceSettings<V>,
+    settings: &'a S,
+    training: Training,
     resolved: Resolved,
+    draws: Draws,
     network: Network,
     tower: Tower,
     parameters: Vec<f32>,
     own: Vec<f32>,
     adam: Adam,
     adam_own: Adam,
-    /// Items that take part in a step, rising.
+    /// Items that were ever taken, rising.
+    known: Vec<u32>,
+    /// Items that take part in a step, rising: all that are known, or those read, wanted and drawn.
     active: Vec<u32>,
     /// Where an item stands among the active ones.
     place: Vec<u32>,
@@ -53,6 +61,7 @@ struct Lane {
     dx: Vec<f32>,
     d_hidden: Vec<f32>,
     loss: LossScratch,
+    sampled: SampledScratch,
     read: Vec<u32>,
     wanted: Vec<u32>,
     offsets: Vec<usize>,
@@ -66,32 +75,36 @@ struct Shared<'a> {
     vectors: &'a [f32],
     table: &'a ItemTable,
     place: &'a [u32],
+    draws: &'a Draws,
+    loss: Loss,
+    n_known: usize,
     dim: usize,
     weight: f32,
 }
 
-impl<'a, V: Variant> SequenceLearner<'a, V> {
+impl<'a, S: Architecture> SequenceLearner<'a, S> {
     pub(super) fn new(
         data: &'a TrainData<'a>,
-        settings: &'a SequenceSettings<V>,
+        settings: &'a S,
         resolved: Resolved,
     ) -> Result<Self, FitError> {
         let counts = data.histories.item_counts(data.n_items);
-        let text = match settings.text {
+        let training = settings.training();
+        let text = match training.text {
             TextUse::None => None,
             _ => Some(features(data.require_vectors()?, &counts)?),
         };
         let mut layout = Layout::default();
-        let network = Network::new(&mut layout, settings, resolved.max_length);
-        let first = text.as_ref().filter(|_| settings.text == TextUse::Init);
-        let own = match settings.text {
+        let network = settings.network(&mut layout, resolved.max_length);
+        let first = text.as_ref().filter(|_| training.text == TextUse::Init);
+        let own = match training.text {
             TextUse::Only => Vec::new(),
-            _ => first_own(data.n_items, settings.dim, first, data.seed),
+            _ => first_own(data.n_items, training.dim, first, data.seed),
         };
         let text = text.unwrap_or_default();
-        let tower = Tower::new(&mut layout, settings.dim, settings.text, text);
+        let tower = Tower::new(&mut layout, training.dim, training.text, text);
         let parameters = layout.start(data.seed);
-        let adam = AdamSettings { weight_decay: settings.weight_decay, ..AdamSettings::default() };
+        let adam = AdamSettings { weight_decay: training.weight_decay, ..AdamSettings::default() };
         let active: Vec<u32> =
             (0..data.n_items as u32).filter(|&item| counts[item as usize] > 0).collect();
         let mut place = vec![ABSENT; data.n_items];
@@ -102,8 +115,11 @@ impl<'a, V: Variant> SequenceLearner<'a, V> {
             lanes: (0..LANES).map(|_| Lane::default()).collect(),
             table: ItemTable::default(),
             vectors: Vec::new(),
+            draws: Draws::new(&counts),
+            known: active.clone(),
             data,
             settings,
+            training,
             resolved,
             network,
             tower,
@@ -115,12 +131,12 @@ impl<'a, V: Variant> SequenceLearner<'a, V> {
     }
 
     /// Returns the model as it stands.
-    pub(super) fn model(&self) -> Sequence<V> {
+    pub(super) fn model(&self) -> Sequence<S> {
         let all: Vec<u32> = (0..self.data.n_items as u32).collect();
-        let mut vectors = Vec::new();
-        let unknown = |item: u32| self.place[item as usize] == ABSENT;
-        self.tower.vectors((&self.parameters, &self.own), &all, unknown, &mut vectors);
         let counts = self.data.histories.item_counts(self.data.n_items);
+        let mut vectors = Vec::new();
+        let unknown = |item: u32| counts[item as usize] == 0;
+        self.tower.vectors((&self.parameters, &self.own), &all, unknown, &mut vectors);
         Sequence::assemble(
             self.settings.clone(),
             (self.network.clone(), self.tower.n_features(), self.parameters.clone()),
@@ -129,12 +145,36 @@ impl<'a, V: Variant> SequenceLearner<'a, V> {
         )
     }
 
+    /// Draws the negatives of every lane, and makes those items active that take part in the step.
+    fn draw(&mut self, batch: &[Window], key: u64) -> Vec<Vec<u32>> {
+        let mut rng = seed::stream(key, "negatives");
+        let negatives: Vec<Vec<u32>> =
+            (0..LANES).map(|_| self.draws.draw(self.training.negatives, &mut rng)).collect();
+        self.active.iter().for_each(|&item| self.place[item as usize] = ABSENT);
+        self.active.clear();
+        for window in batch {
+            let (read, wanted) = window.pairs(self.data.histories);
+            self.active.extend(read.iter().chain(wanted).map(|item| item.0));
+        }
+        self.active.extend(negatives.iter().flatten());
+        self.active.sort_unstable();
+        self.active.dedup();
+        (0..).zip(&self.active).for_each(|(at, &item)| self.place[item as usize] = at);
+        negatives
+    }
+
     fn step(&mut self, batch: &[Window], key: u64) -> f64 {
-        let dim = self.settings.dim;
-        let share = if self.settings.text == TextUse::Sum { self.settings.text_alone } else { 0.0 };
+        let dim = self.training.dim;
+        let share = if self.training.text == TextUse::Sum { self.training.text_alone } else { 0.0 };
         let alone = |item: u32| chance(key, item) < share;
+        let negatives = match self.training.loss {
+            Loss::CrossEntropy => vec![Vec::new(); LANES],
+            Loss::SampledSoftmax | Loss::Gbce => self.draw(batch, key),
+        };
         self.tower.vectors((&self.parameters, &self.own), &self.active, alone, &mut self.vectors);
-        self.table.refill(&self.vectors, dim);
+        if self.training.loss == Loss::CrossEntropy {
+            self.table.refill(&self.vectors, dim);
+        }
         let positions: usize = batch.iter().map(|window| window.len()).sum();
         let shared = Shared {
             histories: self.data.histories,
@@ -143,25 +183,29 @@ impl<'a, V: Variant> SequenceLearner<'a, V> {
             vectors: &self.vectors,
             table: &self.table,
             place: &self.place,
+            draws: &self.draws,
+            loss: self.training.loss,
+            n_known: self.known.len(),
             dim,
             weight: 1.0 / positions as f32,
         };
         let rate = self.resolved.dropout;
         let sizes = (self.parameters.len(), self.vectors.len());
-        let work = lanes(batch, LANES);
+        let work = lanes(batch, LANES, S::CHUNK);
         let losses: Vec<f64> = self
             .lanes
             .par_iter_mut()
             .zip(&work)
+            .zip(&negatives)
             .enumerate()
-            .map(|(number, (lane, chunks))| {
+            .map(|(number, ((lane, chunks), negatives))| {
                 lane.gradients.resize(sizes.0, 0.0);
                 lane.d_vectors.resize(sizes.1, 0.0);
                 let chunks = chunks.iter().enumerate();
                 chunks
                     .map(|(at, chunk)| {
                         let key = key.wrapping_add(((number as u64) << 16) + at as u64);
-                        lane.chunk(&shared, chunk, Dropout { rate, key })
+                        lane.chunk(&shared, (chunk, negatives), Dropout { rate, key })
                     })
                     .sum()
             })
@@ -172,7 +216,7 @@ impl<'a, V: Variant> SequenceLearner<'a, V> {
             gather(&mut first.d_vectors, &mut lane.d_vectors);
         }
         self.tower.backward(&self.active, alone, &mut first.d_vectors, &mut first.gradients);
-        let rate = self.settings.learning_rate * Schedule::Constant.at(self.adam.steps(), WARM_UP);
+        let rate = self.training.learning_rate * Schedule::Constant.at(self.adam.steps(), WARM_UP);
         self.adam.step(&mut self.parameters, &first.gradients, rate, 1.0);
         if self.tower.has_own() {
             let rows = (&self.active[..], dim);
@@ -201,9 +245,14 @@ fn gather(sum: &mut [f32], other: &mut [f32]) {
 }
 
 impl Lane {
-    fn chunk(&mut self, shared: &Shared<'_>, chunk: &[Window], dropout: Dropout) -> f64 {
+    fn chunk(
+        &mut self,
+        shared: &Shared<'_>,
+        (chunk, negatives): (&[Window], &[u32]),
+        dropout: Dropout,
+    ) -> f64 {
         let dim = shared.dim;
-        let place = |item: &tastemaker_core::ItemId| shared.place[item.index()];
+        let place = |item: &ItemId| shared.place[item.index()];
         self.read.clear();
         self.wanted.clear();
         self.offsets.clear();
@@ -220,27 +269,77 @@ impl Lane {
             let vector = &shared.vectors[at as usize * dim..][..dim];
             self.x.extend(vector.iter().map(|x| scale * x));
         }
-        let work = Work { parameters: shared.parameters, offsets: &self.offsets, dropout };
+        let offsets = std::mem::take(&mut self.offsets);
+        let work = Work { parameters: shared.parameters, offsets: &offsets, dropout };
         shared.network.forward(&work, &mut self.x, &mut self.state);
         self.d_hidden.resize(self.x.len(), 0.0);
+        let loss = match shared.loss {
+            Loss::CrossEntropy => self.cross_entropy(shared),
+            Loss::SampledSoftmax | Loss::Gbce => self.sampled(shared, negatives),
+        };
+        let into = (&mut self.dx, &mut self.gradients[..]);
+        shared.network.backward(&work, &self.d_hidden, into, &mut self.state);
+        self.offsets = offsets;
+        for (&at, dx) in self.read.iter().zip(self.dx.chunks_exact(dim)) {
+            axpy(scale, dx, &mut self.d_vectors[at as usize * dim..][..dim]);
+        }
+        loss
+    }
+
+    fn cross_entropy(&mut self, shared: &Shared<'_>) -> f64 {
         let loss = CrossEntropy {
             table: shared.table,
             vectors: shared.vectors,
             targets: &self.wanted,
             weight: shared.weight,
         };
-        let hidden = &self.state.hidden.clone();
-        let loss = loss.step(hidden, &mut self.d_hidden, &mut self.d_vectors, &mut self.loss);
-        let into = (&mut self.dx, &mut self.gradients[..]);
-        shared.network.backward(&work, &self.d_hidden, into, &mut self.state);
-        for (&at, dx) in self.read.iter().zip(self.dx.chunks_exact(dim)) {
-            axpy(scale, dx, &mut self.d_vectors[at as usize * dim..][..dim]);
+        let (hidden, d_vectors) = (&self.state.hidden, &mut self.d_vectors);
+        loss.step(hidden, &mut self.d_hidden, d_vectors, &mut self.loss)
+    }
+
+    fn sampled(&mut self, shared: &Shared<'_>, negatives: &[u32]) -> f64 {
+        let dim = shared.dim;
+        let places: Vec<u32> = negatives.iter().map(|&item| shared.place[item as usize]).collect();
+        let rows = |places: &[u32]| -> Vec<f32> {
+            let row = |&at: &u32| &shared.vectors[at as usize * dim..][..dim];
+            places.iter().flat_map(row).copied().collect()
+        };
+        let n = negatives.len();
+        let (loss, shift) = if shared.loss == Loss::Gbce {
+            // β of gSASRec at full calibration: the sampling rate.
+            let beta = (n as f32 / shared.n_known.max(2) as f32).min(1.0);
+            (SampledLoss::GBce { beta }, Vec::new())
+        } else {
+            let shift = negatives.iter().map(|&item| shared.draws.shift(item, n)).collect();
+            (SampledLoss::Softmax, shift)
+        };
+        let (targets, vectors) = (rows(&self.wanted), rows(&places));
+        let (mut d_targets, mut d_negatives) = (vec![0.0; targets.len()], vec![0.0; vectors.len()]);
+        let sampled = Sampled {
+            loss,
+            targets: &targets,
+            negatives: &vectors,
+            target_ids: &self.wanted,
+            negative_ids: &places,
+            target_shift: &[],
+            negative_shift: &shift,
+            weight: shared.weight,
+        };
+        let gradients = SampledGradients {
+            hidden: &mut self.d_hidden,
+            targets: &mut d_targets,
+            negatives: &mut d_negatives,
+        };
+        let loss = sampled.step(&self.state.hidden, gradients, &mut self.sampled);
+        let all = self.wanted.iter().zip(d_targets.chunks_exact(dim));
+        for (&at, d) in all.chain(places.iter().zip(d_negatives.chunks_exact(dim))) {
+            axpy(1.0, d, &mut self.d_vectors[at as usize * dim..][..dim]);
         }
         loss
     }
 }
 
-impl<V: Variant> Learner for SequenceLearner<'_, V> {
+impl<S: Architecture> Learner for SequenceLearner<'_, S> {
     fn epoch(&mut self, epoch: usize) -> Step {
         let seed = self.data.seed;
         let windows = windows(self.data.histories, self.resolved.max_length, seed, epoch);

@@ -1,62 +1,28 @@
-//! SASRec and eSASRec: causal transformers over item sequences.
+//! The fitted form of all sequence models, and the way from settings to it.
 //!
-//! SASRec (Kang and McAuley 2018) with pre-norm blocks and, unlike the paper, softmax cross-entropy over the catalogue, which ranks
-//! far better than one negative (Klenitskiy and Vasilev 2023). eSASRec (Tikhonovich et al. 2025) has gated LiGR blocks.
-//! Objective: minimise `-Σ_t ln softmax(h_t Vᵀ)[i_{t+1}]`. Shapes: item vectors `V: [items, dim]`, hidden `h: [positions, dim]`.
-//! The same vectors are read and predicted. A user is their history: strangers and fresh events are served at once.
+//! The same item vectors are read and predicted. A user is their history: strangers and fresh events are served at once.
 
-use rayon::prelude::*;
 use serde_json::json;
 use tastemaker_core::{
-    Checked, Fault, Fit, FitError, History, ItemId, Persist, PersistError, Recommender, Request,
-    Saved, Scored, Similar, TrainData, top_k,
+    Fault, FitError, History, ItemId, Persist, PersistError, Recommender, Request, Saved, Scored,
+    Similar, TrainData,
 };
-use tastemaker_kernels::{View, dot, product};
+use tastemaker_kernels::{View, product};
 use tastemaker_train::{Plan, run};
 
 use super::learner::SequenceLearner;
 use super::network::{NOTHING_DROPPED, Network, NetworkState};
-use super::settings::{Loss, SequenceSettings, Variant};
+use super::settings::{Architecture, Settled, Training};
 use super::tower::{ADAPTER, FEATURES};
 use super::windows::windows;
 use crate::layers::{Linear, Work};
 use crate::params::Layout;
 
-/// The plain transformer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plain;
-
-impl Variant for Plain {
-    const NAME: &'static str = "sasrec";
-    const GATED: bool = false;
-    const INNER: usize = 1;
-    const LOSS: Loss = Loss::CrossEntropy;
-}
-
-/// The gated transformer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gated;
-
-impl Variant for Gated {
-    const NAME: &'static str = "esasrec";
-    const GATED: bool = true;
-    const INNER: usize = 4;
-    const LOSS: Loss = Loss::CrossEntropy;
-}
-
-/// SASRec.
-pub type Sasrec = Sequence<Plain>;
-/// Settings of [`Sasrec`].
-pub type SasrecSettings = SequenceSettings<Plain>;
-/// eSASRec.
-pub type Esasrec = Sequence<Gated>;
-/// Settings of [`Esasrec`].
-pub type EsasrecSettings = SequenceSettings<Gated>;
-
-/// Scores by what a transformer expects next; see the head of the file.
+/// Scores by what a network expects next; see the head of the file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sequence<V: Variant> {
-    settings: SequenceSettings<V>,
+pub struct Sequence<S: Architecture> {
+    settings: S,
+    dim: usize,
     network: Network,
     /// Width of the text features behind the vectors; 0 where texts have no part in them.
     features: usize,
@@ -67,73 +33,77 @@ pub struct Sequence<V: Variant> {
     prior: Vec<f32>,
 }
 
-impl<V: Variant> Fit for SequenceSettings<V> {
-    type Model = Sequence<V>;
-
-    const SETTLES: bool = true;
-
-    fn faults(&self) -> Vec<Fault> {
-        self.problems()
-    }
-
-    fn settled(&self, model: &Sequence<V>) -> Self {
-        model.settings.clone()
-    }
-
-    fn fit(settings: &Checked<Self>, data: &TrainData<'_>) -> Result<Sequence<V>, FitError> {
-        data.require_events()?;
-        let resolved = settings.resolve(data);
-        let mut learner = SequenceLearner::new(data, settings, resolved)?;
-        if windows(data.histories, resolved.max_length, 0, 0).is_empty() {
-            // Nobody took two items: there is no order to learn, and popularity is all there is.
-            let mut model = learner.model();
-            model.vectors.clear();
-            return Ok(model);
-        }
-        let fingerprint = json!({
-            "settings": Self::clone(settings),
-            "seed": data.seed,
-            "events": data.histories.n_events(),
-            "items": data.n_items,
-            "judged": data.judge.is_some(),
-        });
-        let plan = Plan {
-            name: V::NAME,
-            epochs: settings.epochs,
-            patience: settings.patience,
-            progress: data.progress,
-            checkpoints: data.checkpoints,
-            fingerprint: &fingerprint,
-        };
-        let diverged = |why| FitError::Diverged { model: V::NAME, why };
-        let outcome = run(&mut learner, &plan).map_err(|failed| diverged(failed.to_string()))?;
-        if outcome.cancelled {
-            let epochs = outcome.curve.epochs.len();
-            return Err(FitError::Cancelled { model: V::NAME, epochs });
-        }
-        let mut model = learner.model();
-        if !model.vectors.iter().chain(&model.parameters).all(|x| x.is_finite()) {
-            return Err(diverged("its numbers ran away: lower `learning_rate`".into()));
-        }
-        model.settings.epochs = outcome.curve.best().max(1);
-        Ok(model)
-    }
+/// Lists every impossible value of settings.
+pub(super) fn faults<S: Architecture>(settings: &S) -> Vec<Fault> {
+    let mut all = settings.training().problems();
+    all.extend(settings.own_problems());
+    all
 }
 
-impl<V: Variant> Sequence<V> {
+/// Trains by epochs until validation is no longer better.
+pub(super) fn fit<S: Architecture>(
+    settings: &S,
+    data: &TrainData<'_>,
+) -> Result<Sequence<S>, FitError> {
+    data.require_events()?;
+    let training = settings.training();
+    let resolved = training.resolve(data);
+    let mut learner = SequenceLearner::new(data, settings, resolved)?;
+    if windows(data.histories, resolved.max_length, 0, 0).is_empty() {
+        // Nobody took two items: there is no order to learn, and popularity is all there is.
+        let mut model = learner.model();
+        model.vectors.clear();
+        return Ok(model);
+    }
+    let fingerprint = json!({
+        "settings": settings,
+        "seed": data.seed,
+        "events": data.histories.n_events(),
+        "items": data.n_items,
+        "judged": data.judge.is_some(),
+    });
+    let plan = Plan {
+        name: S::NAME,
+        epochs: training.epochs,
+        patience: training.patience,
+        progress: data.progress,
+        checkpoints: data.checkpoints,
+        fingerprint: &fingerprint,
+    };
+    let diverged = |why| FitError::Diverged { model: S::NAME, why };
+    let outcome = run(&mut learner, &plan).map_err(|failed| diverged(failed.to_string()))?;
+    if outcome.cancelled {
+        let epochs = outcome.curve.epochs.len();
+        return Err(FitError::Cancelled { model: S::NAME, epochs });
+    }
+    let mut model = learner.model();
+    if !model.vectors.iter().chain(&model.parameters).all(|x| x.is_finite()) {
+        return Err(diverged("its numbers ran away: lower `learning_rate`".into()));
+    }
+    model.settings.settle(Settled::Epochs(outcome.curve.best().max(1)));
+    Ok(model)
+}
+
+impl<S: Architecture> Sequence<S> {
     pub(super) fn assemble(
-        mut settings: SequenceSettings<V>,
+        mut settings: S,
         (network, features, parameters): (Network, usize, Vec<f32>),
         vectors: Vec<f32>,
         prior: Vec<f32>,
     ) -> Self {
-        settings.max_length = Some(network.max_length());
-        Self { settings, network, features, parameters, vectors, prior }
+        settings.settle(Settled::MaxLength(network.max_length()));
+        let dim = settings.training().dim;
+        Self { settings, dim, network, features, parameters, vectors, prior }
+    }
+
+    /// Returns the settings, with what the fit has settled.
+    pub(super) const fn settings(&self) -> &S {
+        &self.settings
     }
 
     /// Returns the vector of an item.
     fn vector(&self, item: usize) -> &[f32] {
-        &self.vectors[item * self.settings.dim..][..self.settings.dim]
+        &self.vectors[item * self.dim..][..self.dim]
     }
 
     /// Lists the newest items of a history that the model reads, oldest first.
@@ -149,7 +119,7 @@ impl<V: Variant> Sequence<V> {
 
     /// Writes what is expected after each of some histories, none of them empty, to `out: [histories, dim]`.
     fn encode(&self, histories: &[Vec<ItemId>], out: &mut [f32]) {
-        let (dim, scale) = (self.settings.dim, self.network.scale());
+        let (dim, scale) = (self.dim, self.network.scale());
         let (mut state, mut x, mut offsets) = (NetworkState::default(), Vec::new(), Vec::new());
         for (items, out) in histories.iter().zip(out.chunks_exact_mut(dim)) {
             x.clear();
@@ -166,7 +136,7 @@ impl<V: Variant> Sequence<V> {
     }
 }
 
-impl<V: Variant> Recommender for Sequence<V> {
+impl<S: Architecture> Recommender for Sequence<S> {
     fn n_items(&self) -> usize {
         self.prior.len()
     }
@@ -176,7 +146,7 @@ impl<V: Variant> Recommender for Sequence<V> {
     }
 
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
-        let (dim, n_items) = (self.settings.dim, self.n_items());
+        let (dim, n_items) = (self.dim, self.n_items());
         let histories: Vec<Vec<ItemId>> = requests.iter().map(|r| self.known(r.history)).collect();
         let read: Vec<Vec<ItemId>> = histories.iter().filter(|h| !h.is_empty()).cloned().collect();
         let mut hidden = vec![0.0; read.len() * dim];
@@ -204,31 +174,25 @@ impl<V: Variant> Recommender for Sequence<V> {
     }
 }
 
-impl<V: Variant> Similar for Sequence<V> {
+impl<S: Architecture> Similar for Sequence<S> {
+    /// Lists what is expected of somebody who took this item alone.
     fn similar(&self, item: ItemId, n: usize) -> Vec<Scored> {
         if item.index() >= self.n_items() || self.vectors.is_empty() {
             return Vec::new();
         }
-        let length = |v: &[f32]| dot(v, v).sqrt().max(f32::MIN_POSITIVE);
-        let own = self.vector(item.index());
-        let size = length(own);
-        let mut scores: Vec<f32> = (0..self.n_items())
-            .into_par_iter()
-            .map(|other| dot(own, self.vector(other)) / (size * length(self.vector(other))))
-            .collect();
-        scores[item.index()] = f32::NEG_INFINITY;
-        top_k(&scores, n)
+        let history = History { items: &[item], values: &[1.0], times: &[0] };
+        self.recommend(&Request::new(None, history), n)
     }
 }
 
-impl<V: Variant> Persist for Sequence<V> {
+impl<S: Architecture> Persist for Sequence<S> {
     fn save(&self) -> Saved {
         let mut saved = Saved {
             meta: json!({ "settings": self.settings, "features": self.features }),
             ..Saved::default()
         };
         saved.put_f32("parameters", &[self.parameters.len()], self.parameters.clone());
-        let dim = self.settings.dim;
+        let dim = self.dim;
         saved.put_f32("vectors", &[self.vectors.len() / dim, dim], self.vectors.clone());
         saved.put_f32("prior", &[self.prior.len()], self.prior.clone());
         saved
@@ -237,69 +201,27 @@ impl<V: Variant> Persist for Sequence<V> {
     fn load(mut saved: Saved) -> Result<Self, PersistError> {
         let misfit = |name: &str| PersistError::Shape { name: name.into() };
         let value = saved.meta.get_mut("settings").map(serde_json::Value::take).unwrap_or_default();
-        let settings: SequenceSettings<V> = serde_json::from_value(value)?;
-        let Some(max_length) = settings.max_length.filter(|_| settings.faults().is_empty()) else {
+        let settings: S = serde_json::from_value(value)?;
+        let Training { dim, max_length, .. } = settings.training();
+        let Some(max_length) = max_length.filter(|_| faults(&settings).is_empty()) else {
             return Err(misfit("settings"));
         };
         let mut layout = Layout::default();
-        let network = Network::new(&mut layout, &settings, max_length);
+        let network = settings.network(&mut layout, max_length);
         let (_, parameters) = saved.take_f32("parameters")?;
         let (_, vectors) = saved.take_f32("vectors")?;
         let (_, prior) = saved.take_f32("prior")?;
         let features = saved.meta["features"].as_u64().and_then(|n| usize::try_from(n).ok());
         let features = features.filter(|&n| n <= FEATURES).ok_or_else(|| misfit("features"))?;
         if features > 0 {
-            Linear::new(&mut layout, ADAPTER, features, settings.dim);
+            Linear::new(&mut layout, ADAPTER, features, dim);
         }
         if parameters.len() != layout.len() {
             return Err(misfit("parameters"));
         }
-        if !vectors.is_empty() && vectors.len() != prior.len() * settings.dim {
+        if !vectors.is_empty() && vectors.len() != prior.len() * dim {
             return Err(misfit("vectors"));
         }
-        Ok(Self { settings, network, features, parameters, vectors, prior })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tastemaker_testkit::contract;
-
-    use super::*;
-    use crate::sequence::{Positions, TextUse};
-
-    fn small<V: Variant>() -> SequenceSettings<V> {
-        SequenceSettings {
-            dim: 16,
-            layers: 1,
-            dropout: Some(0.1),
-            epochs: 30,
-            learning_rate: 1e-2,
-            batch: Some(64),
-            ..SequenceSettings::default()
-        }
-    }
-
-    #[test]
-    fn both_kinds_keep_the_contracts() {
-        contract::recommender(small::<Plain>);
-        contract::recommender(small::<Gated>);
-        contract::similar(small::<Plain>);
-    }
-
-    #[test]
-    fn every_use_of_text_and_place_keeps_the_contracts() {
-        for text in [TextUse::Init, TextUse::Sum, TextUse::Only] {
-            contract::recommender(|| SequenceSettings { text, ..small::<Plain>() });
-        }
-        for positions in [Positions::Distance, Positions::Both] {
-            contract::recommender(|| SequenceSettings { positions, ..small::<Gated>() });
-        }
-    }
-
-    #[test]
-    fn learns_the_checkerboard() {
-        contract::learns_the_checkerboard(|| SequenceSettings { epochs: 100, ..small::<Plain>() });
-        contract::learns_the_checkerboard(|| SequenceSettings { epochs: 100, ..small::<Gated>() });
+        Ok(Self { settings, dim, network, features, parameters, vectors, prior })
     }
 }

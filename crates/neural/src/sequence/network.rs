@@ -1,71 +1,87 @@
-//! The network between items read and items predicted: positions, blocks, a last norm. Knows item vectors as they come.
+//! The network between items read and items predicted: places, layers, a last norm. Knows item vectors as they come.
 
-use tastemaker_kernels::Activation;
-
-use super::settings::{Positions, SequenceSettings, Variant};
-use crate::layers::{Block, BlockShape, BlockState, Dropout, FeedForward, NormLayer, Work};
+use crate::layers::{
+    Block, BlockShape, BlockState, Cell, Dropout, Linear, NormLayer, RecurrentLayer,
+    RecurrentState, Work,
+};
 use crate::params::{Init, Layout, Span};
 
 /// Deviation with which embeddings start.
 pub(super) const EMBEDDING: f32 = 0.02;
+/// What a chunk goes through when nothing is dropped.
+pub(super) const NOTHING_DROPPED: Dropout = Dropout { rate: 0.0, key: 0 };
 
 /// The network's places in the run of parameters.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Network {
+pub struct Network {
     dim: usize,
     max_length: usize,
     /// `[max_length, dim]`, the newest event first; empty without.
-    positions: Span,
-    blocks: Vec<Block>,
+    places: Span,
+    layers: Layers,
     norm: NormLayer,
 }
 
-/// What a forward pass leaves for the backward pass.
+#[derive(Clone, Debug, PartialEq)]
+enum Layers {
+    Blocks(Vec<Block>),
+    /// Recurrent layers, and the dense layer from what they remember to the width of item vectors.
+    Cells(Vec<RecurrentLayer>, Linear),
+}
+
+/// What a forward pass leaves for the backward pass. Reused from chunk to chunk.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NetworkState {
     blocks: Vec<BlockState>,
+    cells: Vec<RecurrentState>,
+    /// What each recurrent layer gave, after dropout.
+    remembered: Vec<Vec<f32>>,
     last: Vec<f32>,
     stats: Vec<f32>,
+    deltas: [Vec<f32>; 2],
     /// The hidden vectors, `[positions, dim]`.
     pub(super) hidden: Vec<f32>,
 }
 
 impl Network {
-    pub(super) fn new<V: Variant>(
+    /// Lays out transformer blocks, with a learnt vector for every place if wanted.
+    pub(super) fn of_blocks(
         layout: &mut Layout,
-        settings: &SequenceSettings<V>,
         max_length: usize,
+        has_places: bool,
+        (n, shape): (usize, BlockShape),
     ) -> Self {
-        let SequenceSettings { dim, layers, heads, inner, positions, .. } = *settings;
-        let has = |wanted| positions == wanted || positions == Positions::Both;
-        let places = if has(Positions::Learned) { max_length * dim } else { 0 };
-        let shape = BlockShape {
-            dim,
-            heads,
-            inner: inner * dim,
-            feed_forward: if V::GATED {
-                FeedForward::SwiGlu
-            } else {
-                FeedForward::Plain(Activation::Gelu)
-            },
-            gated: V::GATED,
-            causal: true,
-            reach: if has(Positions::Distance) { max_length } else { 0 },
+        let dim = shape.dim;
+        let len = if has_places { max_length * dim } else { 0 };
+        let places = layout.add("places".into(), len, Init::Normal(EMBEDDING));
+        let blocks = (0..n).map(|index| Block::new(layout, index, shape)).collect();
+        let norm = NormLayer::new(layout, "norm", dim);
+        Self { dim, max_length, places, layers: Layers::Blocks(blocks), norm }
+    }
+
+    /// Lays out recurrent layers and a dense one.
+    pub(super) fn of_cells(
+        layout: &mut Layout,
+        max_length: usize,
+        (cell, n): (Cell, usize),
+        (dim, hidden): (usize, usize),
+    ) -> Self {
+        let places = layout.add("places".into(), 0, Init::Constant(0.0));
+        let layer = |index: usize| {
+            let input = if index == 0 { dim } else { hidden };
+            RecurrentLayer::new(layout, &format!("recurrent{index}"), cell, (input, hidden))
         };
-        Self {
-            dim,
-            max_length,
-            positions: layout.add("positions".into(), places, Init::Normal(EMBEDDING)),
-            blocks: (0..layers).map(|index| Block::new(layout, index, shape)).collect(),
-            norm: NormLayer::new(layout, "norm", dim),
-        }
+        let cells = (0..n).map(layer).collect();
+        let dense = Linear::new(layout, "dense", hidden, dim);
+        let norm = NormLayer::new(layout, "norm", dim);
+        Self { dim, max_length, places, layers: Layers::Cells(cells, dense), norm }
     }
 
     pub(super) const fn max_length(&self) -> usize {
         self.max_length
     }
 
-    /// Item vectors are multiplied with this on their way in, so that they are not small beside what blocks add.
+    /// Item vectors are multiplied with this on their way in, so that they are not small beside what layers add.
     pub(super) fn scale(&self) -> f32 {
         (self.dim as f32).sqrt()
     }
@@ -73,13 +89,33 @@ impl Network {
     /// Turns `x: [positions, dim]`, the scaled vectors of the items read, into hidden vectors, kept in `state`.
     pub(super) fn forward(&self, work: &Work<'_>, x: &mut [f32], state: &mut NetworkState) {
         self.each_position(work, |at, place| {
-            let place = &self.positions.of(work.parameters)[place..place + self.dim];
+            let place = &self.places.of(work.parameters)[place..place + self.dim];
             x[at..at + self.dim].iter_mut().zip(place).for_each(|(x, p)| *x += p);
         });
         work.dropout.apply(0, x);
-        state.blocks.resize_with(self.blocks.len(), BlockState::default);
-        for (block, state) in self.blocks.iter().zip(&mut state.blocks) {
-            block.forward(work, x, state);
+        match &self.layers {
+            Layers::Blocks(blocks) => {
+                state.blocks.resize_with(blocks.len(), BlockState::default);
+                for (block, state) in blocks.iter().zip(&mut state.blocks) {
+                    block.forward(work, x, state);
+                }
+            }
+            Layers::Cells(cells, dense) => {
+                let rows = x.len() / self.dim;
+                if state.cells.len() != cells.len() {
+                    state.cells = cells.iter().map(RecurrentLayer::state).collect();
+                    state.remembered = vec![Vec::new(); cells.len()];
+                }
+                for (index, (cell, kernel)) in cells.iter().zip(&mut state.cells).enumerate() {
+                    let (before, now) = state.remembered.split_at_mut(index);
+                    now[0].resize(rows * cell.hidden(), 0.0);
+                    let input = before.last().map_or(&*x, Vec::as_slice);
+                    cell.forward(work, input, &mut now[0], kernel);
+                    work.dropout.apply(1 + index as u64, &mut now[0]);
+                }
+                let remembered = state.remembered.last().map_or(&[][..], Vec::as_slice);
+                dense.forward(work.parameters, remembered, x);
+            }
         }
         let NetworkState { last, stats, hidden, .. } = state;
         last.clear();
@@ -101,19 +137,40 @@ impl Network {
         dx.resize(d_hidden.len(), 0.0);
         let last = (&state.last[..], &state.stats[..]);
         self.norm.backward((work.parameters, gradients), last, d_hidden, dx);
-        for (block, state) in self.blocks.iter().zip(&mut state.blocks).rev() {
-            block.backward(work, dx, gradients, state);
+        match &self.layers {
+            Layers::Blocks(blocks) => {
+                for (block, state) in blocks.iter().zip(&mut state.blocks).rev() {
+                    block.backward(work, dx, gradients, state);
+                }
+            }
+            Layers::Cells(cells, dense) => {
+                let NetworkState { cells: kernels, remembered, deltas: [above, below], .. } = state;
+                let last = remembered.last().map_or(&[][..], Vec::as_slice);
+                above.resize(last.len(), 0.0);
+                dense.backward((work.parameters, gradients), last, dx, (0.0, above));
+                for (index, (cell, kernel)) in cells.iter().zip(kernels).enumerate().rev() {
+                    work.dropout.apply(1 + index as u64, above);
+                    let into = (work.parameters, &mut *gradients);
+                    if index == 0 {
+                        cell.backward(into, above, dx, kernel);
+                    } else {
+                        below.resize(above.len(), 0.0);
+                        cell.backward(into, above, below, kernel);
+                        std::mem::swap(above, below);
+                    }
+                }
+            }
         }
         work.dropout.apply(0, dx);
         self.each_position(work, |at, place| {
-            let place = &mut self.positions.of_mut(gradients)[place..place + self.dim];
+            let place = &mut self.places.of_mut(gradients)[place..place + self.dim];
             place.iter_mut().zip(&dx[at..]).for_each(|(p, dx)| *p += dx);
         });
     }
 
     /// Visits where each position's vector and its place's vector begin.
     fn each_position(&self, work: &Work<'_>, mut visit: impl FnMut(usize, usize)) {
-        if self.positions == Span::default() || self.positions.range().is_empty() {
+        if self.places.range().is_empty() {
             return;
         }
         for range in work.offsets.windows(2).map(|w| w[0]..w[1]) {
@@ -123,6 +180,3 @@ impl Network {
         }
     }
 }
-
-/// What a chunk reads when nothing is dropped.
-pub(super) const NOTHING_DROPPED: Dropout = Dropout { rate: 0.0, key: 0 };

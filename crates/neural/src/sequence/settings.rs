@@ -1,10 +1,12 @@
-//! Settings of the transformer models, and the rules by which what is left out follows from the data.
-
-use std::marker::PhantomData;
+//! Settings that all sequence models share, and the rules by which what is left out follows from the data.
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Fault, TrainData};
+
+use super::network::Network;
+use crate::params::Layout;
 
 /// What is minimised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,19 +19,6 @@ pub enum Loss {
     SampledSoftmax,
     /// Binary cross-entropy of the target and `negatives` items, calibrated as in gSASRec (Petrov and Macdonald 2023).
     Gbce,
-}
-
-/// How the model knows the order of a history.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Positions {
-    /// A learnt vector for every place, counted from the newest event.
-    #[default]
-    Learned,
-    /// A learnt bias of each head for every distance between two events.
-    Distance,
-    /// Both.
-    Both,
 }
 
 /// How item texts take part.
@@ -47,86 +36,57 @@ pub enum TextUse {
     Only,
 }
 
-/// Which of the transformer models it is, and how it differs from the others.
-pub trait Variant: Clone + Copy + std::fmt::Debug + PartialEq + Send + Sync + 'static {
+/// Kept by the settings of a sequence model: what its training needs to know, and the network it trains.
+pub trait Architecture:
+    Clone + std::fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync
+{
     /// Name in messages and checkpoints.
     const NAME: &'static str;
-    /// Gates and a `SwiGLU`, in place of plain additions and a GELU.
-    const GATED: bool;
-    /// Share of the width of `inner` that is the default.
-    const INNER: usize;
-    /// The default loss.
-    const LOSS: Loss;
-}
+    /// Positions worked on together at most: attention likes chunks that stay near the core, recurrence likes many sequences.
+    const CHUNK: usize;
 
-/// Settings of [`Sequence`](super::Sequence).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, bound = "V: Variant")]
-#[schemars(bound = "V: Variant")]
-pub struct SequenceSettings<V: Variant> {
-    /// Width of item and hidden vectors.
-    pub dim: usize,
-    /// Transformer blocks.
-    pub layers: usize,
-    /// Attention heads; they divide `dim`.
-    pub heads: usize,
-    /// Width of the feed-forward layers, in multiples of `dim`.
-    pub inner: usize,
-    /// Newest events that are read; left out: what nine of ten histories need, 20 to 200.
-    pub max_length: Option<usize>,
-    /// How the order of events is known.
-    pub positions: Positions,
-    /// Share of values dropped in training; left out: 0.2 for 100 events an item or more, rising to 0.5 for 10 or fewer.
-    pub dropout: Option<f32>,
-    /// What is minimised.
-    pub loss: Loss,
-    /// Items drawn for each batch, for the losses that draw.
-    pub negatives: usize,
-    /// Length of a step.
-    pub learning_rate: f32,
-    /// How strongly numbers are drawn towards 0.
-    pub weight_decay: f32,
-    /// Events predicted in a step; left out: 2048 for 400,000 events or more, 512 to 2048 below.
-    pub batch: Option<usize>,
-    /// Epochs at most; without validation events, exactly.
-    pub epochs: usize,
-    /// Epochs without a better validation before training ends.
-    pub patience: usize,
-    /// How item texts take part.
-    pub text: TextUse,
-    /// Share of items that are known by their text alone in a step, so that the text learns to stand alone; for `text = "sum"`.
-    pub text_alone: f32,
-    /// Says which model it is, at compile time alone.
-    #[serde(skip)]
+    /// Returns what training needs to know.
+    fn training(&self) -> Training;
+
+    /// Takes note of what the fit has settled.
+    fn settle(&mut self, settled: Settled);
+
+    /// Lists every impossible value beside those of [`Training`].
+    fn own_problems(&self) -> Vec<Fault>;
+
+    /// Lays the network out.
     #[doc(hidden)]
-    pub variant: PhantomData<V>,
+    fn network(&self, layout: &mut Layout, max_length: usize) -> Network;
 }
 
-impl<V: Variant> Default for SequenceSettings<V> {
-    fn default() -> Self {
-        Self {
-            dim: 64,
-            layers: 2,
-            heads: 2,
-            inner: V::INNER,
-            max_length: None,
-            positions: Positions::Learned,
-            dropout: None,
-            loss: V::LOSS,
-            negatives: 512,
-            learning_rate: 1e-3,
-            weight_decay: 0.0,
-            batch: None,
-            epochs: 100,
-            patience: 8,
-            text: TextUse::None,
-            text_alone: 0.1,
-            variant: PhantomData,
-        }
-    }
+/// What a fit settles, so that one without a judge ends alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Epochs until the best one.
+    Epochs(usize),
+    /// Events that are read.
+    MaxLength(usize),
 }
 
-/// Settings with nothing left out.
+/// What the training of every sequence model needs to know; the fields are those of the settings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "documented where users set them")]
+pub struct Training {
+    pub dim: usize,
+    pub max_length: Option<usize>,
+    pub dropout: Option<f32>,
+    pub loss: Loss,
+    pub negatives: usize,
+    pub learning_rate: f32,
+    pub weight_decay: f32,
+    pub batch: Option<usize>,
+    pub epochs: usize,
+    pub patience: usize,
+    pub text: TextUse,
+    pub text_alone: f32,
+}
+
+/// What was left out, filled in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Resolved {
     pub(super) max_length: usize,
@@ -134,7 +94,7 @@ pub(super) struct Resolved {
     pub(super) batch: usize,
 }
 
-impl<V: Variant> SequenceSettings<V> {
+impl Training {
     /// Fills in what was left out, by the data's shape.
     pub(super) fn resolve(&self, data: &TrainData<'_>) -> Resolved {
         let n_events = data.histories.n_events();
@@ -151,30 +111,20 @@ impl<V: Variant> SequenceSettings<V> {
 
     /// Lists every impossible value.
     pub(super) fn problems(&self) -> Vec<Fault> {
-        let count = |field, n: usize, most: usize| {
-            Fault::unless((1..=most).contains(&n), field, || format!("must be 1 to {most}, is {n}"))
-        };
         let share = |field, x: f32| {
             Fault::unless((0.0..1.0).contains(&x), field, || {
                 format!("must be 0 or more and below 1, is {x}")
             })
         };
-        let divides = || format!("must divide `dim` = {}, is {}", self.dim, self.heads);
         let rate = || format!("must be above 0 and at most 1, is {}", self.learning_rate);
         let decay = || format!("must be 0 to 1, is {}", self.weight_decay);
+        let rate_holds = self.learning_rate > 0.0 && self.learning_rate <= 1.0;
         [
             count("dim", self.dim, 4096),
-            count("layers", self.layers, 64),
-            Fault::unless(self.heads > 0 && self.dim.is_multiple_of(self.heads), "heads", divides),
-            count("inner", self.inner, 16),
             self.max_length.and_then(|n| count("max_length", n, 4096)),
             self.dropout.and_then(|x| share("dropout", x)),
             count("negatives", self.negatives, 1 << 20),
-            Fault::unless(
-                self.learning_rate > 0.0 && self.learning_rate <= 1.0,
-                "learning_rate",
-                rate,
-            ),
+            Fault::unless(rate_holds, "learning_rate", rate),
             Fault::unless((0.0..=1.0).contains(&self.weight_decay), "weight_decay", decay),
             self.batch.and_then(|n| count("batch", n, 1 << 20)),
             count("epochs", self.epochs, 100_000),
@@ -185,6 +135,11 @@ impl<V: Variant> SequenceSettings<V> {
         .flatten()
         .collect()
     }
+}
+
+/// Returns a fault unless a count is 1 to `most`.
+pub(super) fn count(field: &'static str, n: usize, most: usize) -> Option<Fault> {
+    Fault::unless((1..=most).contains(&n), field, || format!("must be 1 to {most}, is {n}"))
 }
 
 /// Returns the length that nine of ten histories do not exceed, as far as 20 to 200.

@@ -4,9 +4,6 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use tastemaker_core::{Histories, ItemId, seed};
 
-/// Positions of a chunk: few enough that what a chunk leaves for its backward pass stays near the core.
-const CHUNK: usize = 256;
-
 /// A run of events of one user: all but the last are read, all but the first are to be predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
@@ -73,13 +70,15 @@ pub(super) fn batches(windows: &[Window], positions: usize) -> Vec<&[Window]> {
     all
 }
 
-/// Groups the windows of a batch into chunks, and the chunks into `lanes` of about the same work.
-pub(super) fn lanes(batch: &[Window], lanes: usize) -> Vec<Vec<Vec<Window>>> {
+/// Spreads the windows of a batch over `lanes` of about the same work, in chunks of at most `most` positions or one window.
+pub(super) fn lanes(batch: &[Window], lanes: usize, most: usize) -> Vec<Vec<Vec<Window>>> {
+    let total: usize = batch.iter().map(|window| window.len()).sum();
+    let most = most.min(total.div_ceil(lanes));
     let mut sorted = batch.to_vec();
     sorted.sort_by_key(|window| std::cmp::Reverse(window.len));
     let mut chunks: Vec<(usize, Vec<Window>)> = Vec::new();
     for window in sorted {
-        match chunks.iter_mut().find(|(sum, _)| sum + window.len() <= CHUNK) {
+        match chunks.iter_mut().find(|(sum, _)| sum + window.len() <= most) {
             Some((sum, chunk)) => {
                 *sum += window.len();
                 chunk.push(window);
@@ -141,7 +140,7 @@ mod tests {
         let batches = batches(&all, 400);
         assert!(batches.concat() == all);
         for batch in batches {
-            let mut spread: Vec<Window> = lanes(batch, 4).concat().concat();
+            let mut spread: Vec<Window> = lanes(batch, 4, 256).concat().concat();
             let mut wanted = batch.to_vec();
             let key = |w: &Window| (w.user, w.start);
             spread.sort_by_key(key);

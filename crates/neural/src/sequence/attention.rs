@@ -1,0 +1,288 @@
+//! SASRec and eSASRec: causal transformers over item sequences.
+//!
+//! SASRec (Kang and McAuley 2018) with pre-norm blocks and, unlike the paper, softmax cross-entropy over the catalogue, which ranks
+//! far better than one negative (Klenitskiy and Vasilev 2023). eSASRec (Tikhonovich et al. 2025) has gated LiGR blocks.
+//! Objective: minimise `-Σ_t ln softmax(h_t Vᵀ)[i_{t+1}]`. Shapes: item vectors `V: [items, dim]`, hidden `h: [positions, dim]`.
+
+use std::marker::PhantomData;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
+use tastemaker_kernels::Activation;
+
+use super::model::{self, Sequence};
+use super::network::Network;
+use super::settings::{Architecture, Loss, Settled, TextUse, Training, count};
+use crate::layers::{BlockShape, FeedForward};
+use crate::params::Layout;
+
+/// How the model knows the order of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Positions {
+    /// A learnt vector for every place, counted from the newest event.
+    Learned,
+    /// A learnt bias of each head for every distance between two events.
+    #[default]
+    Distance,
+    /// Both.
+    Both,
+}
+
+/// Which transformer it is.
+pub trait Blocks: Clone + Copy + std::fmt::Debug + PartialEq + Send + Sync + 'static {
+    /// Name in messages and checkpoints.
+    const NAME: &'static str;
+    /// Gates and a SwiGLU, in place of plain additions and a GELU.
+    const GATED: bool;
+}
+
+/// Plain blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plain;
+
+impl Blocks for Plain {
+    const NAME: &'static str = "sasrec";
+    const GATED: bool = false;
+}
+
+/// LiGR blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gated;
+
+impl Blocks for Gated {
+    const NAME: &'static str = "esasrec";
+    const GATED: bool = true;
+}
+
+/// SASRec.
+pub type Sasrec = Sequence<SasrecSettings>;
+/// Settings of [`Sasrec`].
+pub type SasrecSettings = AttentionSettings<Plain>;
+/// eSASRec.
+pub type Esasrec = Sequence<EsasrecSettings>;
+/// Settings of [`Esasrec`].
+pub type EsasrecSettings = AttentionSettings<Gated>;
+
+/// Settings of the transformer models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, bound = "V: Blocks")]
+#[schemars(bound = "V: Blocks")]
+pub struct AttentionSettings<V: Blocks> {
+    /// Width of item and hidden vectors.
+    pub dim: usize,
+    /// Transformer blocks.
+    pub layers: usize,
+    /// Attention heads; they divide `dim`.
+    pub heads: usize,
+    /// Width of the feed-forward layers, in multiples of `dim`.
+    pub inner: usize,
+    /// Newest events that are read; left out: what nine of ten histories need, 20 to 200.
+    pub max_length: Option<usize>,
+    /// How the order of events is known.
+    pub positions: Positions,
+    /// Share of values dropped in training; left out: 0.2 for 100 events an item or more, rising to 0.5 for 10 or fewer.
+    pub dropout: Option<f32>,
+    /// What is minimised.
+    pub loss: Loss,
+    /// Items drawn for each chunk of a batch, for the losses that draw.
+    pub negatives: usize,
+    /// Length of a step.
+    pub learning_rate: f32,
+    /// How strongly numbers are drawn towards 0.
+    pub weight_decay: f32,
+    /// Events predicted in a step; left out: 512 to 2048, a two-hundredth of all events.
+    pub batch: Option<usize>,
+    /// Epochs at most; without validation events, exactly.
+    pub epochs: usize,
+    /// Epochs without a better validation before training ends.
+    pub patience: usize,
+    /// How item texts take part.
+    pub text: TextUse,
+    /// Share of items known by their text alone in a step, so that the text learns to stand alone; for `text = "sum"`.
+    pub text_alone: f32,
+    /// Says which model it is, at compile time alone.
+    #[serde(skip)]
+    #[doc(hidden)]
+    pub variant: PhantomData<V>,
+}
+
+impl<V: Blocks> Default for AttentionSettings<V> {
+    fn default() -> Self {
+        Self {
+            dim: 64,
+            layers: 2,
+            heads: 2,
+            inner: 4,
+            positions: Positions::Distance,
+            max_length: None,
+            dropout: None,
+            loss: Loss::CrossEntropy,
+            negatives: 256,
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+            batch: None,
+            epochs: 100,
+            patience: 8,
+            text: TextUse::None,
+            text_alone: 0.1,
+            variant: PhantomData,
+        }
+    }
+}
+
+impl<V: Blocks> Fit for AttentionSettings<V> {
+    type Model = Sequence<Self>;
+
+    const SETTLES: bool = true;
+
+    fn faults(&self) -> Vec<Fault> {
+        model::faults(self)
+    }
+
+    fn reads_text(&self) -> bool {
+        self.text != TextUse::None
+    }
+
+    fn settled(&self, model: &Sequence<Self>) -> Self {
+        model.settings().clone()
+    }
+
+    fn fit(settings: &Checked<Self>, data: &TrainData<'_>) -> Result<Sequence<Self>, FitError> {
+        model::fit(&**settings, data)
+    }
+}
+
+impl<V: Blocks> Architecture for AttentionSettings<V> {
+    const NAME: &'static str = V::NAME;
+    const CHUNK: usize = 256;
+
+    fn training(&self) -> Training {
+        let Self { dim, max_length, dropout, loss, negatives, learning_rate, .. } = *self;
+        let Self { weight_decay, batch, epochs, patience, text, text_alone, .. } = *self;
+        Training {
+            dim,
+            max_length,
+            dropout,
+            loss,
+            negatives,
+            learning_rate,
+            weight_decay,
+            batch,
+            epochs,
+            patience,
+            text,
+            text_alone,
+        }
+    }
+
+    fn settle(&mut self, settled: Settled) {
+        match settled {
+            Settled::Epochs(epochs) => self.epochs = epochs,
+            Settled::MaxLength(length) => self.max_length = Some(length),
+        }
+    }
+
+    fn own_problems(&self) -> Vec<Fault> {
+        let Self { dim, heads, .. } = *self;
+        let divides = heads > 0 && dim.is_multiple_of(heads);
+        [
+            count("layers", self.layers, 64),
+            Fault::unless(divides, "heads", || format!("must divide `dim` = {dim}, is {heads}")),
+            count("inner", self.inner, 16),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn network(&self, layout: &mut Layout, max_length: usize) -> Network {
+        let Self { dim, layers, heads, inner, positions, .. } = *self;
+        let shape = BlockShape {
+            dim,
+            heads,
+            inner: inner * dim,
+            feed_forward: if V::GATED {
+                FeedForward::SwiGlu
+            } else {
+                FeedForward::Plain(Activation::Gelu)
+            },
+            gated: V::GATED,
+            causal: true,
+            reach: if positions == Positions::Learned { 0 } else { max_length },
+        };
+        let has_places = positions != Positions::Distance;
+        Network::of_blocks(layout, max_length, has_places, (layers, shape))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tastemaker_testkit::contract;
+
+    use super::*;
+
+    fn small<V: Blocks>() -> AttentionSettings<V> {
+        AttentionSettings {
+            dim: 16,
+            layers: 1,
+            dropout: Some(0.1),
+            epochs: 30,
+            learning_rate: 1e-2,
+            batch: Some(64),
+            positions: Positions::Both,
+            ..AttentionSettings::default()
+        }
+    }
+
+    #[test]
+    fn both_kinds_keep_the_contracts() {
+        contract::recommender(small::<Plain>);
+        contract::recommender(small::<Gated>);
+        contract::similar(|| AttentionSettings { epochs: 100, ..small::<Plain>() });
+    }
+
+    #[test]
+    fn every_use_of_text_and_place_and_every_loss_keeps_the_contracts() {
+        for text in [TextUse::Init, TextUse::Sum, TextUse::Only] {
+            contract::recommender(|| AttentionSettings { text, ..small::<Plain>() });
+        }
+        for positions in [Positions::Learned, Positions::Distance] {
+            contract::recommender(|| AttentionSettings { positions, ..small::<Gated>() });
+        }
+        for loss in [Loss::SampledSoftmax, Loss::Gbce] {
+            let text = TextUse::Sum;
+            contract::recommender(|| AttentionSettings { loss, negatives: 8, ..small::<Plain>() });
+            contract::recommender(|| AttentionSettings { loss, text, ..small::<Plain>() });
+        }
+    }
+
+    #[test]
+    fn learns_the_checkerboard_with_every_loss() {
+        let long = |loss| AttentionSettings { epochs: 100, loss, ..small::<Plain>() };
+        contract::learns_the_checkerboard(|| long(Loss::CrossEntropy));
+        contract::learns_the_checkerboard(|| long(Loss::SampledSoftmax));
+        contract::learns_the_checkerboard(|| AttentionSettings {
+            negatives: 4,
+            ..long(Loss::Gbce)
+        });
+        contract::learns_the_checkerboard(|| AttentionSettings { epochs: 100, ..small::<Gated>() });
+    }
+
+    #[test]
+    fn impossible_settings_are_all_named() {
+        let bad = SasrecSettings {
+            dim: 10,
+            heads: 3,
+            layers: 0,
+            inner: 0,
+            dropout: Some(1.0),
+            learning_rate: f32::NAN,
+            epochs: 0,
+            ..SasrecSettings::default()
+        };
+        let fields: Vec<_> = bad.faults().iter().map(|fault| fault.field).collect();
+        assert_eq!(fields, ["dropout", "learning_rate", "epochs", "layers", "heads", "inner"]);
+    }
+}
