@@ -4,7 +4,6 @@
 #![warn(missing_docs)]
 
 pub mod artifact;
-mod checkpoint;
 pub mod config;
 mod engine;
 mod error;

@@ -4,12 +4,12 @@ use tastemaker_core::{Checkpoints, Clock, Progress, SystemClock};
 use tastemaker_data::{Dataset, Split, SplitKind, SplitSettings, split};
 use tastemaker_pipeline::{FusionSettings, Learned};
 
-use crate::artifact::PartRecord;
+use crate::artifact::{Folder, PartRecord};
 use crate::config::Loaded;
 use crate::registry::{FUSED, Kind};
 use crate::texts::Reader;
 use crate::workbench::{Job, Workbench};
-use crate::{Engine, Error, Places, checkpoint};
+use crate::{Engine, Error, Places};
 
 /// A trained model with what is written beside it.
 pub struct Trained {
@@ -51,7 +51,7 @@ pub fn train(
     let vectors = encoded.map(|encoded| encoded.vectors);
     let parts = everything(&data)?;
     let n_items = data.n_items();
-    let checkpoints = places.checkpoints.clone().map(checkpoint::Folder::new);
+    let checkpoints = places.checkpoints.clone().map(Folder::new);
     let job = Job {
         loaded,
         split: &parts,

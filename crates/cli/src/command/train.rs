@@ -69,7 +69,10 @@ fn end_with_a_checkpoint(context: &Context) -> anyhow::Result<()> {
     let progress = context.progress.clone();
     ctrlc::set_handler(move || {
         if progress.cancel() {
-            // The exit code of a process that was ended by this signal.
+            #[expect(
+                clippy::exit,
+                reason = "who asks twice wants out now; 130 is the code of this signal"
+            )]
             std::process::exit(130);
         }
         progress.pause(|| output::note("stopping after this step; Ctrl-C again stops at once"));

@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -146,6 +146,11 @@ impl Call<'_> {
             };
         }
         Self { command, ..self }
+    }
+
+    /// Starts it and lets it run; what it says on stderr goes to `errors`.
+    pub(crate) fn spawn(mut self, errors: Stdio) -> Child {
+        self.command.stdout(Stdio::null()).stderr(errors).spawn().unwrap()
     }
 
     /// Runs it, whatever comes of it; a panic never may.

@@ -10,4 +10,5 @@ mod evaluate;
 mod home;
 mod outputs;
 mod repeat;
+mod resume;
 mod settings;

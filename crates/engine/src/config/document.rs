@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tastemaker_core::Shape;
 
 use super::Config;
-use crate::registry::{Kind, Model};
+use crate::registry::{Kind, Model, plain};
 
 /// Returns the JSON Schema of the settings.
 pub fn schema() -> Value {
@@ -17,7 +17,7 @@ pub fn schema() -> Value {
 ///
 /// Settings that are searched on validation stand as comments: a key that is present binds.
 pub fn default_document() -> String {
-    let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
+    let defaults = plain(&Config::default());
     let schema = schema();
     let mut out = String::from(
         "# Every setting with its default. Layers: defaults < file < environment < flags\n\

@@ -103,7 +103,7 @@ impl Block<'_> {
             let height = items.len().next_multiple_of(BLOCK);
             let left = Left { data: &self.table.rows[items.start * dim..], stride: dim };
             let right = Right { data: &s.hidden, stride: n };
-            tiles.product((height, n, dim), left, right, (&mut s.logits, n), false);
+            tiles.product((height, n, dim), (left, right), (&mut s.logits, n), false);
             for (p, &target) in self.targets.iter().enumerate() {
                 if items.contains(&(target as usize)) {
                     s.target[p] = s.logits[(target as usize - items.start) * n + p];
@@ -116,7 +116,7 @@ impl Block<'_> {
             exponentials((&s.logits[..real], &s.max), &mut s.sum, (weights, &mut s.paired));
             let left = Left { data: &self.table.columns[items.start * dim..], stride: TILE };
             let right = Right { data: &s.paired, stride: n };
-            tiles.product((dim, n, height), left, right, (&mut s.d_hidden, n), true);
+            tiles.product((dim, n, height), (left, right), (&mut s.d_hidden, n), true);
         }
         for (p, d) in d_hidden.chunks_exact_mut(dim).enumerate() {
             let scale = self.weight / s.sum[p];
@@ -186,12 +186,12 @@ impl Block<'_> {
         let whole = items.len() / BLOCK * BLOCK;
         let d = &mut d_vectors[items.start * dim..items.end * dim];
         if whole > 0 {
-            tiles.product((whole, dim, n), left, right, (d, dim), true);
+            tiles.product((whole, dim, n), (left, right), (d, dim), true);
         }
         if whole < items.len() {
             s.rest.resize(BLOCK * dim, 0.0);
             let left = Left { data: &left.data[whole * n..], ..left };
-            tiles.product((BLOCK, dim, n), left, right, (&mut s.rest, dim), false);
+            tiles.product((BLOCK, dim, n), (left, right), (&mut s.rest, dim), false);
             d[whole * dim..].iter_mut().zip(&s.rest).for_each(|(d, x)| *d += x);
         }
     }

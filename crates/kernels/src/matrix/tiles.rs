@@ -107,19 +107,19 @@ impl Tiles {
         Some(Self { not_send: std::marker::PhantomData })
     }
 
-    /// Adds the product of `a: [rows, depth]` and `b: [depth, columns]` to `c: [rows, columns]`, whose rows are `stride`
-    /// apart, or writes it over `c`. All three sizes are multiples of [`BLOCK`].
+    /// Makes the product of `a: [rows, depth]` and `b: [depth, columns]` and adds it to `c: [rows, columns]`, whose rows
+    /// are `stride` apart, or writes it over `c`. All three sizes are multiples of [`BLOCK`].
     ///
     /// # Panics
     /// When a size is no such multiple or an operand reaches beyond its slice.
     pub(crate) fn product(
         &self,
         (rows, columns, depth): (usize, usize, usize),
-        a: Left<'_>,
-        b: Right<'_>,
+        (a, b): (Left<'_>, Right<'_>),
         (c, stride): (&mut [f32], usize),
         add: bool,
     ) {
+        let Self { not_send: _set_up } = self;
         let sizes = [rows, columns, depth];
         assert!(sizes.iter().all(|n| n.is_multiple_of(BLOCK) && *n > 0), "sizes are whole blocks");
         assert!((rows - 1) * a.stride + depth <= a.data.len(), "the left side lies in its slice");
@@ -129,7 +129,7 @@ impl Tiles {
             for column in (0..columns).step_by(BLOCK) {
                 let a = Left { data: &a.data[row * a.stride..], ..a };
                 let b = Right { data: &b.data[column..], ..b };
-                block(depth, a, b, (&mut c[row * stride + column..], stride), add);
+                block(depth, (a, b), (&mut c[row * stride + column..], stride), add);
             }
         }
     }
@@ -148,7 +148,7 @@ impl Drop for Tiles {
 
 /// Makes a block of 32 by 32 in four registers; two hold its left side, two its right.
 #[cfg(target_arch = "x86_64")]
-fn block(depth: usize, a: Left<'_>, b: Right<'_>, (c, stride): (&mut [f32], usize), add: bool) {
+fn block(depth: usize, (a, b): (Left<'_>, Right<'_>), (c, stride): (&mut [f32], usize), add: bool) {
     let (a_bytes, b_bytes, c_bytes) = (2 * a.stride, 4 * b.stride, 4 * stride);
     let (a0, b0, c0) = (a.data.as_ptr(), b.data.as_ptr(), c.as_mut_ptr());
     // SAFETY: `product` checked that every row of the block lies inside its slice, and `Tiles` that the registers are set
@@ -192,7 +192,7 @@ fn block(depth: usize, a: Left<'_>, b: Right<'_>, (c, stride): (&mut [f32], usiz
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn block(_: usize, _: Left<'_>, _: Right<'_>, _: (&mut [f32], usize), _: bool) {
+fn block(_: usize, _: (Left<'_>, Right<'_>), _: (&mut [f32], usize), _: bool) {
     unreachable!("there are no tiles on this machine")
 }
 
@@ -223,9 +223,9 @@ mod tests {
             .collect();
         let mut c = vec![1.0; rows * columns];
         let (left, right) = (Left { data: &a, stride: depth }, Right { data: &b, stride: columns });
-        tiles.product((rows, columns, depth), left, right, (&mut c, columns), true);
+        tiles.product((rows, columns, depth), (left, right), (&mut c, columns), true);
         let mut over = vec![9.0; rows * columns];
-        tiles.product((rows, columns, depth), left, right, (&mut over, columns), false);
+        tiles.product((rows, columns, depth), (left, right), (&mut over, columns), false);
         for (i, (c, over)) in c.iter().zip(over).enumerate() {
             let want: f32 = (0..depth)
                 .map(|k| at(i / columns * depth + k) * at(k * columns + i % columns))

@@ -18,8 +18,16 @@ pub(crate) struct Linear {
 
 impl Linear {
     pub(crate) fn new(layout: &mut Layout, name: &str, input: usize, output: usize) -> Self {
-        let weight =
-            layout.add(format!("{name}.weight"), input * output, Init::xavier(input, output));
+        Self::with_init(layout, name, (input, output), Init::xavier(input, output))
+    }
+
+    pub(crate) fn with_init(
+        layout: &mut Layout,
+        name: &str,
+        (input, output): (usize, usize),
+        init: Init,
+    ) -> Self {
+        let weight = layout.add(format!("{name}.weight"), input * output, init);
         let bias = layout.add(format!("{name}.bias"), output, Init::Constant(0.0));
         Self { weight, bias, input, output }
     }

@@ -24,9 +24,9 @@ pub enum Positions {
     /// A learnt vector for every place, counted from the newest event.
     Learned,
     /// A learnt bias of each head for every distance between two events.
-    #[default]
     Distance,
     /// Both.
+    #[default]
     Both,
 }
 
@@ -115,7 +115,7 @@ impl<V: Blocks> Default for AttentionSettings<V> {
             layers: 2,
             heads: 2,
             inner: 4,
-            positions: Positions::Distance,
+            positions: Positions::Both,
             max_length: None,
             dropout: None,
             loss: Loss::CrossEntropy,

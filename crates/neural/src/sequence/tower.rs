@@ -11,7 +11,7 @@ use tastemaker_kernels::{View, product, symmetric_eigen};
 use super::network::EMBEDDING;
 use super::settings::TextUse;
 use crate::layers::Linear;
-use crate::params::{Layout, normal};
+use crate::params::{Init, Layout, normal};
 
 /// Components of a text that are kept.
 pub(super) const FEATURES: usize = 256;
@@ -35,7 +35,9 @@ pub(super) struct Tower {
 impl Tower {
     pub(super) fn new(layout: &mut Layout, dim: usize, text: TextUse, features: Vectors) -> Self {
         let reads = matches!(text, TextUse::Sum | TextUse::Only);
-        let adapter = reads.then(|| Linear::new(layout, ADAPTER, features.dim(), dim));
+        let adapter = reads.then(|| {
+            Linear::with_init(layout, ADAPTER, (features.dim(), dim), Init::Normal(EMBEDDING))
+        });
         let features = if reads { features } else { Vectors::default() };
         Self { dim, has_own: text != TextUse::Only, adapter, features }
     }
@@ -104,12 +106,14 @@ pub(super) fn first_own(n_items: usize, dim: usize, text: Option<&Vectors>, seed
     normal(&mut own, EMBEDDING, seed, "items");
     for (row, own) in own.chunks_exact_mut(dim).enumerate() {
         let Some(text) = text.map(|text| text.row(row)) else { continue };
-        own.iter_mut().zip(text).for_each(|(own, x)| *own = EMBEDDING * x);
+        let size = EMBEDDING * (text.len() as f32).sqrt();
+        own.iter_mut().zip(text).for_each(|(own, x)| *own = size * x);
     }
     own
 }
 
-/// Turns text vectors into whitened principal components, the strongest first; learnt from the rows that `count` and have text.
+/// Turns text vectors into whitened principal components of length 1, the strongest first; learnt from the rows that have text and
+/// were taken.
 pub(super) fn features(vectors: &Vectors, counts: &[u32]) -> Result<Vectors, FitError> {
     let dim = vectors.dim();
     let has_text = |row: usize| vectors.row(row).iter().any(|x| x.abs() > 0.0);
@@ -158,5 +162,7 @@ pub(super) fn features(vectors: &Vectors, counts: &[u32]) -> Result<Vectors, Fit
             *out = tastemaker_kernels::dot(&x, axis);
         }
     }
+    // Of length 1, so that a projection begins as small as the vectors it is added to.
+    out.normalise();
     Ok(out)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tastemaker_core::{Checkpoints, Saved};
 
-use crate::artifact::{from_safetensors, to_safetensors};
+use super::tensors::{from_safetensors, to_safetensors};
 
 /// Key of the JSON part in the header of a file.
 const META: &str = "meta";

@@ -1,20 +1,19 @@
 //! A fitted model as a folder: manifest.json, one safetensors and one JSON file a part, item vectors, and a copy of the
 //! data it speaks about. Written all or nothing, every file under a checksum.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use safetensors::SafeTensorError;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tastemaker_core::{Persist, PersistError, Recommender, Saved, Tensor, TensorData, Vectors};
+use tastemaker_core::{Persist, PersistError, Recommender, Saved, Vectors};
 use tastemaker_data::{Dataset, FileRecord, Staging, checksum};
 use tastemaker_dialog::Wording;
 use tastemaker_pipeline::{Fused, FusionSettings, Gate, Normalise};
 use tastemaker_text::TfIdf;
 
+use super::tensors::{from_safetensors, to_safetensors};
 use crate::registry::{FUSED, Kind, Model};
 use crate::texts::{EncoderChoice, Reader};
 use crate::{Engine, Error, Places, Trained, workbench};
@@ -233,36 +232,6 @@ fn put_saved(
     put(format!("{name}.safetensors"), &bytes)
 }
 
-/// Writes the tensors of a saved part, with `header` beside them.
-pub(crate) fn to_safetensors(
-    saved: &Saved,
-    header: Option<HashMap<String, String>>,
-) -> Result<Vec<u8>, SafeTensorError> {
-    let views: Vec<(&str, Vec<u8>, &Tensor)> = saved
-        .tensors
-        .iter()
-        .map(|(key, tensor)| (key.as_str(), to_bytes(&tensor.data), tensor))
-        .collect();
-    let views: Result<Vec<(&str, TensorView<'_>)>, _> = views
-        .iter()
-        .map(|(key, bytes, tensor)| {
-            TensorView::new(dtype(&tensor.data), tensor.shape.clone(), bytes).map(|v| (*key, v))
-        })
-        .collect();
-    safetensors::serialize(views?, header)
-}
-
-/// Reads tensors back; says what is wrong with them.
-pub(crate) fn from_safetensors(bytes: &[u8]) -> Result<Saved, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-    let mut saved = Saved::default();
-    for (key, view) in file.iter() {
-        let data = from_bytes(view.dtype(), view.data()).ok_or_else(|| key.to_owned())?;
-        saved.tensors.insert(key.to_owned(), Tensor { shape: view.shape().to_vec(), data });
-    }
-    Ok(saved)
-}
-
 fn read_saved(dir: &Path, name: &str) -> Result<Saved, Error> {
     let read = |end: &str| {
         let path = dir.join(format!("{name}.{end}"));
@@ -273,32 +242,6 @@ fn read_saved(dir: &Path, name: &str) -> Result<Saved, Error> {
     let bytes = read("safetensors")?;
     let saved = from_safetensors(&bytes).map_err(|why| bad_tensors(name, &why))?;
     Ok(Saved { meta, ..saved })
-}
-
-const fn dtype(data: &TensorData) -> Dtype {
-    match data {
-        TensorData::F32(_) => Dtype::F32,
-        TensorData::U32(_) => Dtype::U32,
-        TensorData::I64(_) => Dtype::I64,
-    }
-}
-
-fn to_bytes(data: &TensorData) -> Vec<u8> {
-    match data {
-        TensorData::F32(x) => x.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        TensorData::U32(x) => x.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        TensorData::I64(x) => x.iter().flat_map(|x| x.to_le_bytes()).collect(),
-    }
-}
-
-fn from_bytes(dtype: Dtype, bytes: &[u8]) -> Option<TensorData> {
-    let (words, longs) = (bytes.as_chunks::<4>().0, bytes.as_chunks::<8>().0);
-    match dtype {
-        Dtype::F32 => Some(TensorData::F32(words.iter().map(|&b| f32::from_le_bytes(b)).collect())),
-        Dtype::U32 => Some(TensorData::U32(words.iter().map(|&b| u32::from_le_bytes(b)).collect())),
-        Dtype::I64 => Some(TensorData::I64(longs.iter().map(|&b| i64::from_le_bytes(b)).collect())),
-        _ => None,
-    }
 }
 
 fn not_a_model(dir: &Path, why: impl ToString) -> Error {

@@ -1,0 +1,186 @@
+//! Data and settings at the edge: a clear error or a sane result, for every sequence model.
+
+use tastemaker_core::{
+    Checked, Checkpoints, Fit, FitError, Histories, HistoriesBuilder, History, ItemId, Judge,
+    Progress, Recommender, Request, Saved, TrainData,
+};
+use tastemaker_neural::{
+    EsasrecSettings, Gru4recSettings, Loss, LstmSettings, SasrecSettings, TextUse,
+};
+use tastemaker_testkit::tiny;
+
+/// Histories of these lengths, walking round a catalogue.
+fn walks(lengths: &[usize], n_items: usize) -> Histories {
+    let mut builder = HistoriesBuilder::default();
+    for (user, &len) in lengths.iter().enumerate() {
+        (0..len)
+            .for_each(|at| builder.push(ItemId::from_index((user + at) % n_items), 1.0, at as i64));
+        builder.end_user();
+    }
+    builder.build()
+}
+
+fn fit<S: Fit>(settings: S, data: &TrainData<'_>) -> Result<S::Model, FitError> {
+    let Ok(checked) = Checked::new(settings) else { panic!("the settings have no faults") };
+    checked.fit(data)
+}
+
+/// Fits every kind of model and asks it for somebody with and without a history.
+fn all_are_sane(histories: &Histories, n_items: usize) {
+    let data = TrainData::new(histories, n_items);
+    let ask = |model: &dyn Recommender| {
+        for history in [History::default(), histories.row(0)] {
+            let mut scores = vec![f32::NAN; n_items];
+            model.score(&Request::new(None, history), &mut scores);
+            assert!(scores.iter().all(|score| score.is_finite()));
+        }
+    };
+    let (dim, epochs) = (32, 2);
+    ask(&fit(SasrecSettings { dim, epochs, ..Default::default() }, &data).unwrap());
+    ask(&fit(EsasrecSettings { dim, epochs, ..Default::default() }, &data).unwrap());
+    ask(&fit(Gru4recSettings { dim, epochs, hidden: 8, ..Default::default() }, &data).unwrap());
+    ask(&fit(LstmSettings { dim, epochs, hidden: 8, ..Default::default() }, &data).unwrap());
+    let loss = Loss::SampledSoftmax;
+    ask(&fit(SasrecSettings { dim, epochs, loss, ..Default::default() }, &data).unwrap());
+}
+
+#[test]
+fn catalogues_of_one_two_and_ten_items() {
+    for n_items in [1, 2, 10] {
+        all_are_sane(&walks(&[5, 3, 9], n_items), n_items);
+    }
+}
+
+#[test]
+fn a_sequence_of_ten_thousand_events() {
+    all_are_sane(&walks(&[10_000], 50), 50);
+}
+
+#[test]
+fn users_with_one_event_leave_popularity_to_answer() {
+    let histories = walks(&[1, 1, 1], 2);
+    all_are_sane(&histories, 2);
+    let model = fit(SasrecSettings::default(), &TrainData::new(&histories, 2)).unwrap();
+    let best = model.recommend(&Request::default(), 2);
+    assert_eq!(best[0].item, ItemId(0), "taken twice, the other once");
+}
+
+#[test]
+fn nothing_to_learn_from_is_an_error() {
+    let histories = walks(&[0, 0], 3);
+    let outcome = fit(SasrecSettings::default(), &TrainData::new(&histories, 3));
+    assert!(matches!(outcome, Err(FitError::NoEvents)));
+}
+
+#[test]
+fn texts_that_are_not_there_are_an_error_that_says_what_to_do() {
+    let histories = walks(&[5, 5], 3);
+    let settings = SasrecSettings { text: TextUse::Sum, ..Default::default() };
+    let error = fit(settings, &TrainData::new(&histories, 3)).unwrap_err();
+    assert!(error.to_string().contains("leave this model out"));
+}
+
+#[test]
+fn numbers_that_run_away_are_told() {
+    let world = tiny(1);
+    // A judge that finds no number is one way for a run to have no sense; the loss itself is another (see `train`).
+    struct Lost;
+    impl Judge for Lost {
+        fn judge(&self, _model: &dyn Recommender) -> f64 {
+            f64::NAN
+        }
+    }
+    let data = TrainData { judge: Some(&Lost), ..world.data() };
+    let error = fit(SasrecSettings { dim: 8, ..Default::default() }, &data).unwrap_err();
+    assert!(matches!(error, FitError::Diverged { model: "sasrec", .. }), "{error}");
+    assert!(error.to_string().contains("lower `learning_rate`"));
+}
+
+/// Rises for two epochs and then falls.
+struct Peak(std::sync::atomic::AtomicUsize);
+
+impl Judge for Peak {
+    fn judge(&self, _model: &dyn Recommender) -> f64 {
+        let epoch = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) as f64;
+        -(epoch - 1.0).abs()
+    }
+}
+
+#[test]
+fn the_best_epoch_is_settled_and_a_fit_without_a_judge_ends_alike() {
+    let world = tiny(1);
+    let settings = SasrecSettings { dim: 8, patience: 3, ..Default::default() };
+    let judge = Peak(std::sync::atomic::AtomicUsize::new(0));
+    let stopped =
+        fit(settings.clone(), &TrainData { judge: Some(&judge), ..world.data() }).unwrap();
+    let settled = settings.settled(&stopped);
+    assert_eq!(settled.epochs, 2);
+    let again = fit(settled, &world.data()).unwrap();
+    let scores = |model: &dyn Recommender| {
+        let mut scores = vec![0.0; world.n_items];
+        model.score(&world.request(3), &mut scores);
+        scores
+    };
+    assert_eq!(scores(&stopped), scores(&again), "the same weights, bit for bit");
+}
+
+/// Keeps the last state in memory, and asks for an end after some epochs.
+#[derive(Default)]
+struct Keeper {
+    state: std::sync::Mutex<Option<Saved>>,
+    kept: std::sync::atomic::AtomicUsize,
+    stop_after: usize,
+}
+
+impl Checkpoints for Keeper {
+    fn load(&self, _name: &str) -> Option<Saved> {
+        self.state.lock().unwrap().clone()
+    }
+
+    fn save(&self, _name: &str, state: &Saved) {
+        self.kept.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        *self.state.lock().unwrap() = Some(state.clone());
+    }
+}
+
+impl Progress for Keeper {
+    fn report(&self, _task: &str, _done: usize, _total: usize) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.kept.load(std::sync::atomic::Ordering::Relaxed) >= self.stop_after
+    }
+}
+
+#[test]
+fn a_fit_that_was_cancelled_goes_on_and_ends_with_the_same_bits() {
+    let world = tiny(1);
+    let settings = || EsasrecSettings { dim: 32, epochs: 6, ..Default::default() };
+    let whole = fit(settings(), &world.data()).unwrap();
+    let mut keeper = Keeper { stop_after: 2, ..Default::default() };
+    let data = TrainData { checkpoints: Some(&keeper), progress: &keeper, ..world.data() };
+    let cancelled = fit(settings(), &data).unwrap_err();
+    assert!(matches!(cancelled, FitError::Cancelled { epochs: 2, .. }), "{cancelled}");
+    keeper.stop_after = usize::MAX;
+    let data = TrainData { checkpoints: Some(&keeper), progress: &keeper, ..world.data() };
+    let resumed = fit(settings(), &data).unwrap();
+    assert!(resumed == whole, "the same weights, bit for bit");
+    assert_eq!(
+        keeper.kept.load(std::sync::atomic::Ordering::Relaxed),
+        6,
+        "two epochs were not run again"
+    );
+}
+
+#[test]
+fn one_thread_and_two_give_the_same_bits() {
+    let world = tiny(1);
+    let with = |threads: usize, loss: Loss| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let settings =
+            SasrecSettings { dim: 32, epochs: 3, loss, text: TextUse::Sum, ..Default::default() };
+        pool.install(|| fit(settings, &world.data()).unwrap())
+    };
+    for loss in [Loss::CrossEntropy, Loss::SampledSoftmax, Loss::Gbce] {
+        assert!(with(1, loss) == with(2, loss), "{loss:?}");
+    }
+}
