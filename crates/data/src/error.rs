@@ -165,6 +165,20 @@ pub enum Error {
         /// What it would have to be.
         format: &'static str,
     },
+    /// The new folder could not be put in its place, nor the old one back.
+    #[error(
+        "cannot write {}: {source}; what was there before is now {}: move it back by hand",
+        .path.display(),
+        .kept.display()
+    )]
+    SetAside {
+        /// The target.
+        path: PathBuf,
+        /// Where the old folder is.
+        kept: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The folder cannot be opened as a data set.
     #[error("{} is no data set (it has no manifest.json): make one with `tastemaker import`", .path.display())]
     NoManifest {

@@ -6,6 +6,7 @@ mod names;
 mod open;
 mod staging;
 mod tables;
+mod target;
 
 pub(crate) use names::{EVENTS, ITEMS, MANIFEST, USERS};
 pub(crate) use open::open;
