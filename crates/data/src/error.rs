@@ -158,12 +158,22 @@ pub enum Error {
         what: &'static str,
     },
     /// The target folder holds something else.
-    #[error("{} is not empty and no {format} folder: choose another --out, or empty it yourself", .path.display())]
+    #[error("{} is not empty and {}", .path.display(), occupied(format, .stranger.as_deref()))]
     Occupied {
         /// The folder.
         path: PathBuf,
         /// What it would have to be.
         format: &'static str,
+        /// Something in it that its manifest does not list, where it is such a folder.
+        stranger: Option<String>,
+    },
+    /// A source would be deleted with the folder that is replaced.
+    #[error("{} lies in {}, which the import would replace: choose another --out", .path.display(), .out.display())]
+    InsideTarget {
+        /// The source.
+        path: PathBuf,
+        /// The target.
+        out: PathBuf,
     },
     /// The new folder could not be put in its place, nor the old one back.
     #[error(
@@ -447,6 +457,15 @@ impl Error {
             io::ErrorKind::IsADirectory => Self::IsFolder { path },
             _ => Self::Io { doing, path, source },
         }
+    }
+}
+
+fn occupied(format: &str, stranger: Option<&str>) -> String {
+    match stranger {
+        None => format!("no {format} folder: choose another --out, or empty it yourself"),
+        Some(name) => format!(
+            "holds `{name}`, which is not part of its {format}: choose another --out, or move `{name}` out of it"
+        ),
     }
 }
 

@@ -25,7 +25,8 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Opens a temporary folder beside `out`, which must be absent, empty, or a folder whose manifest says `format`.
+    /// Opens a temporary folder beside `out`, which must be absent, empty, or hold the files of a manifest that says
+    /// `format`, and no others.
     pub fn open(out: &Path, format: &'static str) -> Result<Self, Error> {
         let place = target::resolve(out)?;
         let parent = match place.parent() {
@@ -210,6 +211,14 @@ mod tests {
         staging.commit()
     }
 
+    fn stranger(out: &Path) -> Option<String> {
+        match Staging::open(out, FORMAT) {
+            Err(Error::Occupied { stranger, .. }) => stranger,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it was taken for its own"),
+        }
+    }
+
     fn entries(folder: &Path) -> usize {
         fs::read_dir(folder).unwrap().count()
     }
@@ -226,7 +235,26 @@ mod tests {
         let other = home.path().join("other");
         fs::create_dir(&other).unwrap();
         fs::write(other.join("precious"), "x").unwrap();
-        assert!(matches!(Staging::open(&other, FORMAT), Err(Error::Occupied { .. })));
+        assert_eq!(stranger(&other), None, "it is no data set at all");
+    }
+
+    #[test]
+    fn a_folder_that_holds_more_than_its_manifest_lists_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let out = home.path().join("data");
+        put_all(&out, &["a", "data/b"]).unwrap();
+        for name in ["notes.txt", "data/notes.txt"] {
+            fs::write(out.join(name), "x").unwrap();
+            assert_eq!(stranger(&out).as_deref(), Some(name));
+            fs::remove_file(out.join(name)).unwrap();
+        }
+        fs::create_dir(out.join("mine")).unwrap();
+        assert_eq!(stranger(&out).as_deref(), Some("mine"));
+        fs::remove_dir(out.join("mine")).unwrap();
+        let staging = Staging::open(&out, FORMAT).unwrap();
+        fs::write(out.join("late"), "x").unwrap();
+        assert!(matches!(staging.commit(), Err(Error::Occupied { .. })), "it came meanwhile");
+        assert!(out.join("late").is_file() && out.join("a").is_file());
     }
 
     #[cfg(unix)]

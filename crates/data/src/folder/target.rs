@@ -1,9 +1,13 @@
 //! The folder to be written: where it really lies, and whether what stands there may be replaced.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::MANIFEST;
 use crate::Error;
@@ -20,22 +24,58 @@ pub(super) fn resolve(out: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// Checks that `place` is absent, empty, or a folder whose manifest says `format`; errors call it `out`.
+/// Checks that `place` is absent, empty, or holds what its manifest lists and nothing else; errors call it `out`.
 pub(super) fn check(place: &Path, out: &Path, format: &'static str) -> Result<(), Error> {
-    let mut names = match fs::read_dir(place) {
+    let occupied = |stranger| Error::Occupied { path: out.into(), format, stranger };
+    let names = match fs::read_dir(place).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
         Ok(names) => names,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(cannot_write(out, e)),
     };
-    let replaceable = names.next().is_none() || format_of(place).as_deref() == Some(format);
-    if replaceable { Ok(()) } else { Err(Error::Occupied { path: out.into(), format }) }
+    if names.is_empty() {
+        return Ok(());
+    }
+    let own = Own::read(place).filter(|own| own.format == format).ok_or_else(|| occupied(None))?;
+    match own.stranger(place, "") {
+        Ok(None) => Ok(()),
+        Ok(stranger) => Err(occupied(stranger)),
+        Err(e) => Err(cannot_write(out, e)),
+    }
 }
 
-/// Returns what the manifest of a folder calls itself.
-fn format_of(folder: &Path) -> Option<String> {
-    let manifest: serde_json::Value =
-        serde_json::from_slice(&fs::read(folder.join(MANIFEST)).ok()?).ok()?;
-    Some(manifest.get("format")?.as_str()?.to_owned())
+/// What a manifest says about its folder.
+#[derive(Deserialize)]
+struct Own {
+    format: String,
+    #[serde(default)]
+    files: BTreeMap<String, IgnoredAny>,
+}
+
+impl Own {
+    fn read(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.join(MANIFEST)).ok()?).ok()
+    }
+
+    /// Finds something that the manifest does not list; `inside` is the way to `folder`, ending in `/`.
+    fn stranger(&self, folder: &Path, inside: &str) -> io::Result<Option<String>> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = format!("{inside}{}", entry.file_name().to_string_lossy());
+            let within = format!("{name}/");
+            let stranger = if !entry.file_type()?.is_dir() {
+                let listed = name == MANIFEST || self.files.contains_key(&name);
+                (!listed).then_some(name)
+            } else if self.files.keys().any(|file| file.starts_with(&within)) {
+                self.stranger(&entry.path(), &within)?
+            } else {
+                Some(name)
+            };
+            if stranger.is_some() {
+                return Ok(stranger);
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// Keeps "not found" from being taken for a missing source.

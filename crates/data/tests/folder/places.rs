@@ -1,0 +1,42 @@
+//! Where data comes from and goes to: what stands there already is never lost.
+
+use std::{fs, path::PathBuf};
+
+use crate::home::{Home, names};
+use tastemaker_data::{ImportOptions, Sources};
+
+fn import(home: &Home, interactions: PathBuf) -> Result<(), String> {
+    let sources = Sources { interactions, ..Default::default() };
+    home.import(&sources, &ImportOptions::default()).map(|_manifest| ())
+}
+
+#[test]
+fn a_data_set_with_something_of_others_in_it_is_not_replaced() {
+    let home = Home::new();
+    let events = home.put("e.csv", "user_id,item_id\n1,2\n");
+    let before = home.data(events.clone());
+    home.put("out/notes.txt", "x");
+    let error = import(&home, events.clone()).unwrap_err();
+    for part in ["/out is not empty", "`notes.txt`", "choose another --out"] {
+        assert!(error.contains(part), "expected `{part}` in: {error}");
+    }
+    assert_eq!(names(&home.out()).len(), 5);
+    assert_eq!(home.open(), before);
+    fs::remove_file(home.out().join("notes.txt")).unwrap();
+    import(&home, events).unwrap();
+}
+
+#[test]
+fn a_source_in_the_folder_to_be_replaced_is_refused() {
+    let home = Home::new();
+    let before = home.data(home.put("e.csv", "user_id,item_id\n1,2\n"));
+    for name in ["out/events.parquet", "out/mine.csv"] {
+        if !home.path(name).exists() {
+            home.put(name, "user_id,item_id\n1,2\n");
+        }
+        let error = import(&home, home.path(name)).unwrap_err();
+        assert!(error.contains(name) && error.contains("would replace"), "{error}");
+        assert!(home.path(name).is_file());
+    }
+    assert_eq!(home.open(), before);
+}
