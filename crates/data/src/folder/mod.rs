@@ -2,6 +2,7 @@
 
 mod columns;
 mod events;
+mod leftovers;
 mod names;
 mod open;
 mod staging;

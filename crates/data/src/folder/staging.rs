@@ -9,7 +9,10 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::target::{self, cannot_write};
+use super::{
+    leftovers,
+    target::{self, cannot_write},
+};
 use crate::{Error, FileRecord};
 
 /// A folder being written. Dropped without [`commit`](Self::commit) it leaves nothing behind.
@@ -26,13 +29,14 @@ pub struct Staging {
 
 impl Staging {
     /// Opens a temporary folder beside `out`, which must be absent, empty, or hold the files of a manifest that says
-    /// `format`, and no others.
+    /// `format`, and no others. What killed runs left there is cleared away.
     pub fn open(out: &Path, format: &'static str) -> Result<Self, Error> {
         let place = target::resolve(out)?;
         let parent = match place.parent() {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
+        leftovers::sweep(&parent, &place);
         target::check(&place, out, format)?;
         let mut missing: Vec<PathBuf> =
             parent.ancestors().take_while(|p| !p.exists()).map(Into::into).collect();
@@ -43,8 +47,7 @@ impl Staging {
             fs::create_dir(&folder).map_err(|e| cannot_write(out, e))?;
             staging.parents.push(folder);
         }
-        staging.folder =
-            Some(temporary(".tastemaker-", &parent).map_err(|e| cannot_write(out, e))?);
+        staging.folder = Some(leftovers::unfinished(&parent).map_err(|e| cannot_write(out, e))?);
         Ok(staging)
     }
 
@@ -87,7 +90,7 @@ impl Staging {
             return rename(self.path(), &self.place).map_err(failed);
         };
         let parent = self.path().parent().unwrap_or(Path::new("."));
-        let aside = temporary(".tastemaker-old-", parent).map_err(failed)?;
+        let aside = leftovers::aside(parent).map_err(failed)?;
         let old = aside.path().join(name);
         rename(&self.place, &old).map_err(failed)?;
         let Err(error) = rename(self.path(), &self.place) else { return Ok(()) };
@@ -103,10 +106,6 @@ impl Staging {
     fn path(&self) -> &Path {
         self.folder.as_ref().expect("the folder is there until commit").path()
     }
-}
-
-fn temporary(prefix: &str, parent: &Path) -> io::Result<TempDir> {
-    tempfile::Builder::new().prefix(prefix).tempdir_in(parent)
 }
 
 impl Drop for Staging {

@@ -40,3 +40,16 @@ fn a_source_in_the_folder_to_be_replaced_is_refused() {
     }
     assert_eq!(home.open(), before);
 }
+
+/// A killed import leaves its folder; its number is one that Linux never gives.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_killed_import_left_is_cleared_away_by_the_next() {
+    let home = Home::new();
+    let events = home.put("e.csv", "user_id,item_id\n1,2\n");
+    let left = home.path(&format!(".tastemaker-{}-Ab12Cd.partial", 1 << 30));
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("events.parquet"), "half").unwrap();
+    import(&home, events).unwrap();
+    assert_eq!(home.names(), ["e.csv", "out"]);
+}
