@@ -141,6 +141,17 @@ pub enum Error {
         /// What is wrong with it.
         fault: RowFault,
     },
+    /// A quote is still open at the end of the file, so that all rows after it are one field.
+    #[error(
+        "{}, line {line}: the quote that opens a field here is never closed: close it, or write a quote that belongs to the text as `\"\"` inside quotes",
+        .path.display()
+    )]
+    UnclosedQuote {
+        /// The file.
+        path: PathBuf,
+        /// Where the field begins.
+        line: u64,
+    },
     /// Every row was refused or filtered away.
     #[error("no events are left of {read} read ({}): relax --min-rating, --k-core or --min-history", list(.dropped))]
     NothingLeft {

@@ -234,6 +234,25 @@ fn an_over_long_row_stops_the_import() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_ends_the_import_even_when_bad_rows_are_skipped() {
+    let home = Home::new();
+    for bad_rows in [BadRows::Error, BadRows::Skip] {
+        let options = ImportOptions { bad_rows, ..Default::default() };
+        let says = |interactions: &str, items: &str, parts: &[&str]| {
+            let interactions = home.put("e.csv", interactions);
+            let items = Some(home.put("i.csv", items));
+            let sources = Sources { interactions, items, ..Default::default() };
+            assert_says(&failure(&home, &sources, &options), parts);
+        };
+        let (events, items) = ("user_id,item_id\n1,2\n1,3\n2,3\n", "item_id,title\n2,a\n3,b\n");
+        let quoted = |text: &str, place: &str| text.replacen(place, &format!("\"{place}"), 1);
+        says(&quoted(events, "3\n2"), items, &["e.csv, line 3", "never closed"]);
+        says(events, &quoted(items, "a\n3"), &["i.csv, line 2", "never closed"]);
+        says(&quoted(events, "item_id"), items, &["e.csv, line 1", "never closed"]);
+    }
+}
+
+#[test]
 fn json_that_is_none_is_told_with_its_line() {
     let home = Home::new();
     let import = |content: &str| {
