@@ -21,6 +21,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A pipe, a socket or a device stands where a file was expected.
+    #[error("{} is a pipe or a device, which can be read only once: save it to a file first", .path.display())]
+    NotAFile {
+        /// What it is.
+        path: PathBuf,
+    },
     /// Reading or writing failed.
     #[error("cannot {doing} {}: {source}", .path.display())]
     Io {

@@ -46,8 +46,17 @@ pub fn import(
     Ok(manifest)
 }
 
-/// Refuses sources that the import itself would delete.
+/// Refuses sources that cannot be read twice, and those that the import itself would delete.
 fn check_sources(sources: &Sources, out: &Path) -> Result<(), Error> {
+    for path in paths(sources) {
+        let about = fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+        if about.is_dir() {
+            return Err(Error::IsFolder { path: path.into() });
+        }
+        if !about.is_file() {
+            return Err(Error::NotAFile { path: path.into() });
+        }
+    }
     let Ok(target) = fs::canonicalize(out) else { return Ok(()) };
     for path in paths(sources) {
         let real = fs::canonicalize(path).map_err(|e| Error::io("read", path, e))?;

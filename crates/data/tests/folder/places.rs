@@ -53,3 +53,26 @@ fn what_a_killed_import_left_is_cleared_away_by_the_next() {
     import(&home, events).unwrap();
     assert_eq!(home.names(), ["e.csv", "out"]);
 }
+
+/// A pipe that nobody writes to would keep a reader waiting for ever.
+#[cfg(unix)]
+#[test]
+fn a_pipe_or_a_device_is_refused_without_being_opened() {
+    let home = Home::new();
+    let events = home.put("e.csv", "user_id,item_id\n1,2\n");
+    let pipe = home.path("pipe.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for odd in [pipe, "/dev/null".into()] {
+        let options = ImportOptions::default();
+        let items = Some(odd.clone());
+        let as_items = Sources { interactions: events.clone(), items, ..Default::default() };
+        let as_events = Sources { interactions: odd.clone(), ..Default::default() };
+        for sources in [as_items, as_events] {
+            let error = home.import(&sources, &options).unwrap_err();
+            let told =
+                error.contains(&odd.display().to_string()) && error.contains("save it to a file");
+            assert!(told, "{error}");
+        }
+    }
+    assert!(!home.out().exists());
+}
