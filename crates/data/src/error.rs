@@ -335,6 +335,16 @@ pub enum RowFault {
         /// The limit.
         limit: usize,
     },
+    /// A value in JSON that cannot be told from others, or is none.
+    #[error("column `{column}`: `{value}` is {kind}, which is no id: write ids as text in quotes")]
+    OddId {
+        /// The column.
+        column: String,
+        /// What stands there.
+        value: String,
+        /// What kind of value that is.
+        kind: &'static str,
+    },
     /// A rating is no finite number.
     #[error(
         "column `{column}`: `{value}` is no finite number: leave it empty where there is no rating"
@@ -427,6 +437,7 @@ impl RowFault {
             Self::Utf8 { .. } => "broken UTF-8",
             Self::EmptyId { .. } => "empty id",
             Self::LongId { .. } => "over-long id",
+            Self::OddId { .. } => "JSON value that is no id",
             Self::Rating { .. } => "rating is no finite number",
             Self::Time { .. } => "unreadable time",
             Self::NegativeTime { .. } => "negative time",

@@ -271,6 +271,39 @@ fn json_that_is_none_is_told_with_its_line() {
 }
 
 #[test]
+fn an_id_in_json_is_text_or_an_exact_whole_number() {
+    let home = Home::new();
+    let large = u64::MAX;
+    let events = format!(
+        "{{\"user_id\":{large},\"item_id\":9007199254740993}}\n{{\"user_id\":{},\"item_id\":9007199254740992}}\n",
+        large - 1
+    );
+    let data = home.data(home.put("good.jsonl", &events));
+    assert_eq!(data.users.ids().name(0), large.to_string());
+    assert_eq!((data.n_users(), data.n_items()), (2, 2), "no two are taken for one");
+    for (odd, kind) in [
+        ("123456789012345678901234", "too large"),
+        ("1.5", "fraction"),
+        ("[1, 2]", "a list"),
+        ("{\"a\":{\"b\":1}}", "an object"),
+    ] {
+        let nested = odd.starts_with('{');
+        let name = if nested { "item_id.a" } else { "item_id" };
+        let columns = ColumnOverrides { item: Some(name.into()), ..Default::default() };
+        let bad = format!("{{\"user_id\":1,\"item_id\":{odd},\"title\":\"x\"}}\n");
+        let good = home.put("good.jsonl", "{\"user_id\":1,\"item_id\":2}\n");
+        let bad = home.put("bad.jsonl", bad);
+        let sources = Sources { interactions: bad.clone(), columns, ..Default::default() };
+        let parts = ["bad.jsonl, line 1", name, kind, "in quotes"];
+        assert_says(&failure(&home, &sources, &ImportOptions::default()), &parts);
+        if !nested {
+            let sources = Sources { interactions: good, items: Some(bad), ..Default::default() };
+            assert_says(&failure(&home, &sources, &ImportOptions::default()), &parts);
+        }
+    }
+}
+
+#[test]
 fn bad_rows_are_skipped_and_counted_when_asked() {
     let home = Home::new();
     let interactions = home.put(
