@@ -11,3 +11,4 @@ mod home;
 mod outputs;
 mod repeat;
 mod settings;
+mod side_files;
