@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::schema::Part;
+use crate::{MANIFEST_VERSION, schema::Part};
 
 /// Says why data could not be read, written or split.
 #[derive(Debug, Error)]
@@ -213,12 +213,35 @@ pub enum Error {
         path: PathBuf,
     },
     /// The manifest cannot be understood.
-    #[error("{} cannot be understood ({why}): delete the folder and import the data again", .path.display())]
+    #[error("{} cannot be understood ({why}): import the data again, into another folder", .path.display())]
     Manifest {
         /// The manifest file.
         path: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// The folder is something else than a data set.
+    #[error(
+        "{} is {}, not a data set: name a folder made by `tastemaker import`",
+        .path.display(),
+        .format.as_ref().map_or_else(|| "of another program".into(), |format| format!("a {format}"))
+    )]
+    NotADataset {
+        /// The folder.
+        path: PathBuf,
+        /// What its manifest calls itself.
+        format: Option<String>,
+    },
+    /// The data set was written by another version.
+    #[error(
+        "{} is of version {version}, and this tastemaker reads version {MANIFEST_VERSION}: import the data again",
+        .path.display()
+    )]
+    OtherVersion {
+        /// The manifest file.
+        path: PathBuf,
+        /// What it says.
+        version: String,
     },
     /// A file of a data set is not what the manifest says.
     #[error("{} was changed after the import ({why}): import the data again", .path.display())]

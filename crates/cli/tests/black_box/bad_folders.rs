@@ -27,7 +27,13 @@ fn a_folder_that_is_no_data_set_is_told_how_to_make_one() {
     home.run(["inspect", "--data", "nowhere"]).fails(1, &["nowhere", "does not exist"]);
     fs::create_dir(home.path("empty")).unwrap();
     home.run(["inspect", "--data", "empty"]).fails(1, &["empty", "tastemaker import"]);
-    home.run(["inspect", "--data", "model"]).fails(1, &["model/manifest.json"]);
+    home.run(["inspect", "--data", "model"])
+        .fails(1, &["model is a tastemaker-model, not a data set", "tastemaker import"]);
+    home.put("other/manifest.json", r#"{"name": "A web page"}"#);
+    home.run(["inspect", "--data", "other"]).fails(1, &["other is of another program"]);
+    home.put("later/manifest.json", r#"{"format": "tastemaker-data", "version": "2.0"}"#);
+    home.run(["inspect", "--data", "later"])
+        .fails(1, &["later/manifest.json is of version \"2.0\""]);
     home.put("data/manifest.json", "{");
     home.run(["inspect", "--data", "data"])
         .fails(1, &["data/manifest.json", "import the data again"]);

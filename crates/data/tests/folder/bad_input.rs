@@ -363,7 +363,9 @@ fn a_folder_changed_behind_our_back_is_not_opened() {
     fs::write(&manifest, text.replace("\"version\": 1", "\"version\": 99")).unwrap();
     assert_says(&open(), &["manifest.json", "version 99", "import the data again"]);
     fs::write(&manifest, "{").unwrap();
-    assert_says(&open(), &["manifest.json", "cannot be understood"]);
+    assert_says(&open(), &["manifest.json", "cannot be understood", "into another folder"]);
+    fs::write(&manifest, text.replace("tastemaker-data", "tastemaker-model")).unwrap();
+    assert_says(&open(), &["/out is a tastemaker-model, not a data set"]);
     fs::remove_file(&manifest).unwrap();
     assert_says(&open(), &["is no data set", "tastemaker import"]);
     let nowhere = Dataset::open(&home.path("nowhere")).unwrap_err().to_string();
