@@ -119,6 +119,23 @@ pub enum Error {
         /// The one most like it.
         nearest: Option<String>,
     },
+    /// A column is given for one thing and leaves another without a column.
+    #[error(
+        "{}, line 1: column `{column}` is given by {given}, which leaves no {role} column: name another one with {flag} NAME",
+        .path.display()
+    )]
+    SharedColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The flag that gives it.
+        given: &'static str,
+        /// What is left without a column.
+        role: &'static str,
+        /// The flag that names one for that.
+        flag: &'static str,
+    },
     /// Two columns have one name.
     #[error("{}, line 1: column `{name}` occurs twice: rename one of them", .path.display())]
     DuplicateColumn {
