@@ -43,7 +43,6 @@ fn fail(error: &anyhow::Error) -> ExitCode {
             Some(
                 Error::Config { .. }
                     | Error::ConfigSyntax { .. }
-                    | Error::Flag { .. }
                     | Error::UnknownModel { .. }
                     | Error::Fetch(fetch::Error::Unknown { .. })
             )

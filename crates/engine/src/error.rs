@@ -28,14 +28,6 @@ pub enum Error {
         /// The reader's words.
         why: String,
     },
-    /// A `--set` without `=`.
-    #[error(
-        "`--set {flag}` has no value: write `--set key=value`, as in `--set models.ials.factors=128`"
-    )]
-    Flag {
-        /// What was given.
-        flag: String,
-    },
     /// A model's settings cannot be.
     #[error("settings of {model}: {}", problems.join("; "))]
     Settings {

@@ -52,6 +52,13 @@ fn all_faults_are_told_at_once_with_the_nearest_name() {
 }
 
 #[test]
+fn a_flag_without_a_value_hides_no_other_fault() {
+    let home = Home::new();
+    home.run(["config", "check", "--set", "foo", "--set", "models.ials.nope=1"])
+        .fails(2, &["2 problems", "`--set foo` has no value", "`models.ials.nope`"]);
+}
+
+#[test]
 fn an_unknown_key_hides_no_impossible_value() {
     let home = Home::new();
     home.run(["config", "check", "--set", "fusoin.x=1", "--set", "search.users=0"])

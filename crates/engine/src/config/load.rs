@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{Config, check};
+use super::{Config, Problem, check};
 use crate::Error;
 
 /// Prefix of environment variables that set a key: `TASTEMAKER_SET__MODELS__IALS__FACTORS=128`.
 const ENV_PREFIX: &str = "TASTEMAKER_SET__";
+/// What is wrong with a flag that only names a key.
+const NO_VALUE: &str =
+    "has no value: write `--set key=value`, as in `--set models.ials.factors=128`";
 /// Larger configuration files are refused.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -56,7 +59,7 @@ pub struct Loaded {
 /// Reads, layers and checks settings; reports all faults at once.
 pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     let mut given = Value::Object(Map::new());
-    let mut places = Vec::new();
+    let (mut places, mut problems) = (Vec::new(), Vec::new());
     if let Some(path) = &sources.file {
         merge(&mut given, read(path)?);
         places.push(path.display().to_string());
@@ -69,13 +72,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         }
     }
     for flag in &sources.flags {
-        let (key, value) =
-            flag.split_once('=').ok_or_else(|| Error::Flag { flag: flag.clone() })?;
+        places.push(format!("--set {flag}"));
+        let Some((key, value)) = flag.split_once('=') else {
+            problems.push(Problem { key: format!("--set {flag}"), what: NO_VALUE.into() });
+            continue;
+        };
         let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
         merge(&mut given, nested(&path, scalar(value.trim())));
-        places.push(format!("--set {flag}"));
     }
-    let problems = check::problems(&given);
+    problems.extend(check::problems(&given));
     if !problems.is_empty() {
         return Err(Error::Config { place: places.join(", "), problems });
     }
@@ -181,6 +186,13 @@ mod tests {
     #[test]
     fn a_section_given_as_a_value_is_named() {
         assert!(flags(&["models=3"]).unwrap_err().to_string().contains("is a section"));
-        assert!(flags(&["nonsense"]).is_err());
+    }
+
+    #[test]
+    fn a_flag_without_a_value_hides_no_other_fault() {
+        let text = flags(&["nonsense", "models.ials.nope=1"]).unwrap_err().to_string();
+        for part in ["2 problems", "`--set nonsense` has no value", "models.ials.nope"] {
+            assert!(text.contains(part), "{part} missing in:\n{text}");
+        }
     }
 }
