@@ -20,7 +20,7 @@ pub enum Error {
         /// All that is wrong.
         problems: Vec<Problem>,
     },
-    /// A settings file that is no TOML.
+    /// A settings file that is not there, cannot be read or is no TOML.
     #[error("cannot read the settings in {place}: {why}")]
     ConfigSyntax {
         /// The file.

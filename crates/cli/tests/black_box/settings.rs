@@ -90,7 +90,8 @@ fn a_settings_file_that_is_none_is_told_by_name_and_line() {
     let home = Home::new();
     home.put("a.toml", "[run]\nseed = = 3\n");
     home.run(["config", "check", "--config", "a.toml"]).fails(2, &["a.toml", "line 2"]);
-    home.run(["config", "check", "--config", "b.toml"]).fails(1, &["b.toml"]);
+    home.run(["config", "check", "--config", "b.toml"]).fails(2, &["settings in b.toml"]);
+    home.run(["config", "check", "--config", "."]).fails(2, &["settings in ."]);
 }
 
 #[test]

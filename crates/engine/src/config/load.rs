@@ -90,13 +90,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
 }
 
 fn read(path: &Path) -> Result<Value, Error> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(io)?.len();
     let syntax = |why: String| Error::ConfigSyntax { place: path.display().to_string(), why };
+    let unread = |e: std::io::Error| syntax(e.to_string());
+    let size = std::fs::metadata(path).map_err(unread)?.len();
     if size > MAX_BYTES {
         return Err(syntax(format!("{size} bytes, more than the limit of {MAX_BYTES}")));
     }
-    let text = std::fs::read_to_string(path).map_err(io)?;
+    let text = std::fs::read_to_string(path).map_err(unread)?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| syntax(e.to_string()))?;
     serde_json::to_value(table).map_err(|e| syntax(e.to_string()))
 }
