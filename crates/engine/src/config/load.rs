@@ -84,8 +84,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     if !problems.is_empty() {
         return Err(Error::Config { place: places.join(", "), problems });
     }
-    let config = serde_json::from_value(given.clone())
+    let mut config: Config = serde_json::from_value(given.clone())
         .map_err(|e| Error::ConfigSyntax { place: places.join(", "), why: e.to_string() })?;
+    config.eval.cutoffs = distinct(&config.eval.cutoffs);
     Ok(Loaded { config, given: Given(given) })
 }
 
@@ -120,6 +121,12 @@ fn nested(path: &[String], value: Value) -> Value {
     path.iter()
         .rev()
         .fold(value, |inner, key| Value::Object(Map::from_iter([(key.clone(), inner)])))
+}
+
+/// Keeps the first of equals: the first cutoff is the one that tests look at.
+fn distinct(cutoffs: &[usize]) -> Vec<usize> {
+    let is_first = |(place, k): &(usize, &usize)| !cutoffs[..*place].contains(k);
+    cutoffs.iter().enumerate().filter(is_first).map(|(_, k)| *k).collect()
 }
 
 fn merge(base: &mut Value, over: Value) {
