@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
     let written = files.write(&evaluated, &data);
     match context.format {
         Format::Json => output::line(eval::to_json(&evaluated.report)?)?,
-        Format::Table => output::line(eval::to_table(&evaluated.report).trim_end())?,
+        Format::Table => output::text(eval::to_table(&evaluated.report).trim_end())?,
     }
     written
 }
