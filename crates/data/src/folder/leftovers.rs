@@ -70,7 +70,8 @@ fn has_ended(rest: &str) -> bool {
         && !processes.join(id.to_string()).exists()
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 

@@ -51,7 +51,7 @@ fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
     if format.as_deref() != Some(MANIFEST_FORMAT) {
         return Err(Error::NotADataset { path: folder.into(), format });
     }
-    if version != Value::from(MANIFEST_VERSION) {
+    if version != MANIFEST_VERSION {
         return Err(Error::OtherVersion { path, version: version.to_string() });
     }
     serde_json::from_slice(&text).map_err(unclear)
