@@ -530,7 +530,7 @@ impl Error {
 
 fn occupied(format: &str, stranger: Option<&str>) -> String {
     match stranger {
-        None => format!("no {format} folder: choose another --out, or empty it yourself"),
+        None => format!("no {format} folder: choose another --out"),
         Some(name) => format!(
             "holds `{name}`, which is not part of its {format}: choose another --out, or move `{name}` out of it"
         ),
