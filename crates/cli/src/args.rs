@@ -164,7 +164,7 @@ pub(crate) struct Import {
     #[arg(long, default_value = "keep-all", value_name = "POLICY")]
     pub(crate) duplicates: String,
     /// Drop events rated lower
-    #[arg(long, value_name = "RATING")]
+    #[arg(long, value_name = "RATING", value_parser = rating)]
     pub(crate) min_rating: Option<f32>,
     /// Drop users and items with fewer events, until none is left
     #[arg(long, default_value_t = 0, value_name = "K")]
@@ -178,6 +178,12 @@ pub(crate) struct Import {
     /// Rows that cannot be read: stop at the first, or skip and count them
     #[arg(long, default_value = "error", value_name = "POLICY")]
     pub(crate) bad_rows: String,
+}
+
+/// Reads a rating, which is a finite number.
+fn rating(text: &str) -> Result<f32, String> {
+    let number = text.parse::<f32>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| "a rating is a finite number, as in 3.5".into())
 }
 
 #[derive(Debug, Args)]
@@ -251,6 +257,16 @@ pub(crate) struct Evaluate {
     pub(crate) settings: ConfigArgs,
 }
 
+/// Reads an id; an empty one is a slip, such as a variable that is not set.
+fn id(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        Err("an id is not empty: give one, or leave the option out".into())
+    } else {
+        Ok(text.into())
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -261,13 +277,13 @@ pub(crate) struct Recommend {
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// User id, as in the imported files
-    #[arg(long, value_name = "ID", required_unless_present = "history")]
+    #[arg(long, value_name = "ID", value_parser = id, required_unless_present = "history")]
     pub(crate) user: Option<String>,
     /// Item ids taken, oldest first, instead of the user's own history
-    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    #[arg(long, value_delimiter = ',', value_name = "IDS", value_parser = id)]
     pub(crate) history: Vec<String>,
     /// Item ids that must not be listed
-    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    #[arg(long, value_delimiter = ',', value_name = "IDS", value_parser = id)]
     pub(crate) exclude: Vec<String>,
     /// How many items
     #[arg(short, default_value_t = 10, value_name = "N")]
@@ -283,7 +299,7 @@ pub(crate) struct Similar {
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Item id, as in the imported files
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) item: String,
     /// How many items
     #[arg(short, default_value_t = 10, value_name = "N")]
@@ -296,13 +312,13 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// User id
-    #[arg(long, value_name = "ID", required_unless_present = "history")]
+    #[arg(long, value_name = "ID", value_parser = id, required_unless_present = "history")]
     pub(crate) user: Option<String>,
     /// Item ids taken, oldest first, instead of the user's own history
-    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    #[arg(long, value_delimiter = ',', value_name = "IDS", value_parser = id)]
     pub(crate) history: Vec<String>,
     /// Item id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) item: String,
 }
 

@@ -5,6 +5,7 @@ mod command;
 mod context;
 mod output;
 mod progress;
+mod side_files;
 
 use std::process::ExitCode;
 
@@ -42,7 +43,6 @@ fn fail(error: &anyhow::Error) -> ExitCode {
             Some(
                 Error::Config { .. }
                     | Error::ConfigSyntax { .. }
-                    | Error::Flag { .. }
                     | Error::UnknownModel { .. }
                     | Error::Fetch(fetch::Error::Unknown { .. })
             )

@@ -14,6 +14,11 @@ pub(crate) fn line(text: impl AsRef<str>) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+/// Prints lines for people. Titles and ids come from strangers' files, so nothing in them may steer the terminal.
+pub(crate) fn text(text: impl AsRef<str>) -> anyhow::Result<()> {
+    line(harmless(text.as_ref()))
+}
+
 /// Prints JSON, or what `table` makes for people.
 pub(crate) fn result(
     format: Format,
@@ -22,7 +27,7 @@ pub(crate) fn result(
 ) -> anyhow::Result<()> {
     match format {
         Format::Json => line(serde_json::to_string_pretty(value)?),
-        Format::Table => line(table().trim_end()),
+        Format::Table => text(table().trim_end()),
     }
 }
 
@@ -35,7 +40,8 @@ pub(crate) fn table(
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header(header.to_vec());
     for row in rows {
-        table.add_row(row.into_iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")));
+        let cell = |cell: String| harmless(&cell).replace('|', "\\|").replace('\n', " ");
+        table.add_row(row.into_iter().map(cell));
     }
     for &index in right {
         if let Some(column) = table.column_mut(index) {
@@ -43,6 +49,20 @@ pub(crate) fn table(
         }
     }
     table.to_string()
+}
+
+/// Puts `�` for characters that a terminal obeys instead of showing them: control characters other than the line end,
+/// and those that turn the direction of text. A tab becomes a space.
+fn harmless(text: &str) -> String {
+    let show = |c: char| match c {
+        '\n' => c,
+        '\t' => ' ',
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        _ if c.is_control() => '\u{fffd}',
+        _ => c,
+    };
+    // A line end of Windows is one, not a control character and one.
+    text.replace("\r\n", "\n").chars().map(show).collect()
 }
 
 /// Prints an error and its causes, each said once.
@@ -55,12 +75,12 @@ pub(crate) fn complain(error: &anyhow::Error) {
         }
     }
     // A closed stderr leaves nobody to tell.
-    writeln!(std::io::stderr(), "{said}").ok();
+    writeln!(std::io::stderr(), "{}", harmless(&said)).ok();
 }
 
 /// Tells people what is going on; not part of the result.
 pub(crate) fn note(text: impl AsRef<str>) {
-    writeln!(std::io::stderr(), "{}", text.as_ref()).ok();
+    writeln!(std::io::stderr(), "{}", harmless(text.as_ref())).ok();
 }
 
 /// Writes a number with thousands apart.
@@ -83,6 +103,14 @@ mod tests {
     #[test]
     fn thousands_stand_apart() {
         assert_eq!([0, 999, 1000, 1234567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_printed() {
+        let hostile = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31mred\rover\u{8}\u{7f}\u{202e}txt.exe";
+        let text = table(&["title"], [vec![hostile.into()]], &[]);
+        assert!(text.contains("�[2J�]0;owned��31mred�over���txt.exe"), "{text}");
+        assert_eq!(harmless("“Amélie” 漢字 👩‍👩‍👧\r\nnext\tword"), "“Amélie” 漢字 👩‍👩‍👧\nnext word");
     }
 
     #[test]

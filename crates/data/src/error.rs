@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::schema::Part;
+use crate::{MANIFEST_VERSION, schema::Part};
 
 /// Says why data could not be read, written or split.
 #[derive(Debug, Error)]
@@ -19,6 +19,12 @@ pub enum Error {
     #[error("{} is a folder: name the file inside it", .path.display())]
     IsFolder {
         /// The folder.
+        path: PathBuf,
+    },
+    /// A pipe, a socket or a device stands where a file was expected.
+    #[error("{} is a pipe or a device, which can be read only once: save it to a file first", .path.display())]
+    NotAFile {
+        /// What it is.
         path: PathBuf,
     },
     /// Reading or writing failed.
@@ -113,6 +119,23 @@ pub enum Error {
         /// The one most like it.
         nearest: Option<String>,
     },
+    /// A column is given for one thing and leaves another without a column.
+    #[error(
+        "{}, line 1: column `{column}` is given by {given}, which leaves no {role} column: name another one with {flag} NAME",
+        .path.display()
+    )]
+    SharedColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The flag that gives it.
+        given: &'static str,
+        /// What is left without a column.
+        role: &'static str,
+        /// The flag that names one for that.
+        flag: &'static str,
+    },
     /// Two columns have one name.
     #[error("{}, line 1: column `{name}` occurs twice: rename one of them", .path.display())]
     DuplicateColumn {
@@ -141,6 +164,17 @@ pub enum Error {
         /// What is wrong with it.
         fault: RowFault,
     },
+    /// A quote is still open at the end of the file, so that all rows after it are one field.
+    #[error(
+        "{}, line {line}: the quote that opens a field here is never closed: close it, or write a quote that belongs to the text as `\"\"` inside quotes",
+        .path.display()
+    )]
+    UnclosedQuote {
+        /// The file.
+        path: PathBuf,
+        /// Where the field begins.
+        line: u64,
+    },
     /// Every row was refused or filtered away.
     #[error("no events are left of {read} read ({}): relax --min-rating, --k-core or --min-history", list(.dropped))]
     NothingLeft {
@@ -158,12 +192,36 @@ pub enum Error {
         what: &'static str,
     },
     /// The target folder holds something else.
-    #[error("{} is not empty and no {format} folder: choose another --out, or empty it yourself", .path.display())]
+    #[error("{} is not empty and {}", .path.display(), occupied(format, .stranger.as_deref()))]
     Occupied {
         /// The folder.
         path: PathBuf,
         /// What it would have to be.
         format: &'static str,
+        /// Something in it that its manifest does not list, where it is such a folder.
+        stranger: Option<String>,
+    },
+    /// A source would be deleted with the folder that is replaced.
+    #[error("{} lies in {}, which the import would replace: choose another --out", .path.display(), .out.display())]
+    InsideTarget {
+        /// The source.
+        path: PathBuf,
+        /// The target.
+        out: PathBuf,
+    },
+    /// The new folder could not be put in its place, nor the old one back.
+    #[error(
+        "cannot write {}: {source}; what was there before is now {}: move it back by hand",
+        .path.display(),
+        .kept.display()
+    )]
+    SetAside {
+        /// The target.
+        path: PathBuf,
+        /// Where the old folder is.
+        kept: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// The folder cannot be opened as a data set.
     #[error("{} is no data set (it has no manifest.json): make one with `tastemaker import`", .path.display())]
@@ -172,12 +230,35 @@ pub enum Error {
         path: PathBuf,
     },
     /// The manifest cannot be understood.
-    #[error("{} cannot be understood ({why}): delete the folder and import the data again", .path.display())]
+    #[error("{} cannot be understood ({why}): import the data again, into another folder", .path.display())]
     Manifest {
         /// The manifest file.
         path: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// The folder is something else than a data set.
+    #[error(
+        "{} is {}, not a data set: name a folder made by `tastemaker import`",
+        .path.display(),
+        .format.as_ref().map_or_else(|| "of another program".into(), |format| format!("a {format}"))
+    )]
+    NotADataset {
+        /// The folder.
+        path: PathBuf,
+        /// What its manifest calls itself.
+        format: Option<String>,
+    },
+    /// The data set was written by another version.
+    #[error(
+        "{} is of version {version}, and this tastemaker reads version {MANIFEST_VERSION}: import the data again",
+        .path.display()
+    )]
+    OtherVersion {
+        /// The manifest file.
+        path: PathBuf,
+        /// What it says.
+        version: String,
     },
     /// A file of a data set is not what the manifest says.
     #[error("{} was changed after the import ({why}): import the data again", .path.display())]
@@ -294,6 +375,16 @@ pub enum RowFault {
         /// The limit.
         limit: usize,
     },
+    /// A value in JSON that cannot be told from others, or is none.
+    #[error("column `{column}`: `{value}` is {kind}, which is no id: write ids as text in quotes")]
+    OddId {
+        /// The column.
+        column: String,
+        /// What stands there.
+        value: String,
+        /// What kind of value that is.
+        kind: &'static str,
+    },
     /// A rating is no finite number.
     #[error(
         "column `{column}`: `{value}` is no finite number: leave it empty where there is no rating"
@@ -386,6 +477,7 @@ impl RowFault {
             Self::Utf8 { .. } => "broken UTF-8",
             Self::EmptyId { .. } => "empty id",
             Self::LongId { .. } => "over-long id",
+            Self::OddId { .. } => "JSON value that is no id",
             Self::Rating { .. } => "rating is no finite number",
             Self::Time { .. } => "unreadable time",
             Self::NegativeTime { .. } => "negative time",
@@ -433,6 +525,15 @@ impl Error {
             io::ErrorKind::IsADirectory => Self::IsFolder { path },
             _ => Self::Io { doing, path, source },
         }
+    }
+}
+
+fn occupied(format: &str, stranger: Option<&str>) -> String {
+    match stranger {
+        None => format!("no {format} folder: choose another --out"),
+        Some(name) => format!(
+            "holds `{name}`, which is not part of its {format}: choose another --out, or move `{name}` out of it"
+        ),
     }
 }
 

@@ -28,6 +28,11 @@ pub(crate) trait Reader {
     /// After [`Error::Row`] the next row can be read, unless the row was too long.
     fn read(&mut self, row: &mut ByteRecord) -> Result<bool, Error>;
 
+    /// Says why the value in a column of the row read last cannot be an id, where its text does not tell.
+    fn id_fault(&self, _column: usize) -> Option<RowFault> {
+        None
+    }
+
     /// Tells where the row read last began.
     fn place(&self) -> Place;
 }

@@ -165,16 +165,41 @@ pub(crate) fn event_columns(
     found: &[String],
     overrides: &ColumnOverrides,
 ) -> Result<EventColumns, Error> {
-    let find = |role: &Role, named: &Option<String>| match named {
-        Some(name) => named_column(path, found, role, name).map(Some),
-        None => Ok(by_alias(found, role.aliases)),
+    let roles = [
+        (&USER, &overrides.user),
+        (&ITEM, &overrides.item),
+        (&RATING, &overrides.rating),
+        (&TIME, &overrides.time),
+    ];
+    let mut given: Vec<(usize, &Role)> = Vec::with_capacity(roles.len());
+    for (role, named) in roles {
+        let Some(name) = named else { continue };
+        let at = named_column(path, found, role, name)?;
+        if let Some((_, other)) = given.iter().find(|(taken, _)| *taken == at) {
+            return Err(shared(path, found, at, (other, role)));
+        }
+        given.push((at, role));
+    }
+    let taken: Vec<usize> = given.iter().map(|(at, _)| *at).collect();
+    let find = |role: &Role| {
+        let own = given.iter().find(|(_, other)| other.flag == role.flag);
+        own.map(|(at, _)| *at).or_else(|| by_alias(found, role.aliases, &taken))
     };
-    let need = |role: &Role, at: Option<usize>| at.ok_or_else(|| missing(path, found, role));
+    let need = |role: &Role| {
+        find(role).ok_or_else(|| {
+            let other = by_alias(found, role.aliases, &[])
+                .and_then(|at| given.iter().find(|(taken, _)| *taken == at));
+            match other {
+                Some((at, other)) => shared(path, found, *at, (other, role)),
+                None => missing(path, found, role),
+            }
+        })
+    };
     Ok(EventColumns {
-        user: need(&USER, find(&USER, &overrides.user)?)?,
-        item: need(&ITEM, find(&ITEM, &overrides.item)?)?,
-        rating: find(&RATING, &overrides.rating)?,
-        time: find(&TIME, &overrides.time)?,
+        user: need(&USER)?,
+        item: need(&ITEM)?,
+        rating: find(&RATING),
+        time: find(&TIME),
     })
 }
 
@@ -191,8 +216,8 @@ pub(crate) fn id_column(
     };
     let named = named.as_ref().and_then(|name| found.iter().position(|c| c == name));
     named
-        .or_else(|| by_alias(found, role.aliases))
-        .or_else(|| by_alias(found, ID))
+        .or_else(|| by_alias(found, role.aliases, &[]))
+        .or_else(|| by_alias(found, ID, &[]))
         .ok_or_else(|| missing(path, found, role))
 }
 
@@ -200,7 +225,7 @@ pub(crate) fn id_column(
 pub(crate) fn known_names(found: &[String]) -> usize {
     [USER.aliases, ITEM.aliases, RATING.aliases, TIME.aliases, ID]
         .into_iter()
-        .filter(|aliases| by_alias(found, aliases).is_some())
+        .filter(|aliases| by_alias(found, aliases, &[]).is_some())
         .count()
 }
 
@@ -222,9 +247,22 @@ pub(crate) fn fold(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-fn by_alias(found: &[String], aliases: &[&str]) -> Option<usize> {
+/// Finds the column of the most telling name, those `taken` for something else aside.
+fn by_alias(found: &[String], aliases: &[&str], taken: &[usize]) -> Option<usize> {
     let folded: Vec<String> = found.iter().map(|c| fold(c)).collect();
-    aliases.iter().find_map(|alias| folded.iter().position(|c| c == alias))
+    let free = |at: &usize| !taken.contains(at);
+    aliases.iter().find_map(|alias| (0..folded.len()).filter(free).find(|&i| folded[i] == *alias))
+}
+
+/// Says that a column given for the first role leaves the second without one.
+fn shared(path: &Path, found: &[String], at: usize, (given, without): (&Role, &Role)) -> Error {
+    Error::SharedColumn {
+        path: PathBuf::from(path),
+        column: found[at].clone(),
+        given: given.flag,
+        role: without.role,
+        flag: without.flag,
+    }
 }
 
 fn missing(path: &Path, found: &[String], role: &Role) -> Error {
@@ -284,6 +322,27 @@ mod tests {
             error.contains("--item-column") && error.contains("did you mean `film`"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_column_is_taken_for_one_thing_alone() {
+        let given = |user: Option<&str>, item: Option<&str>, time: Option<&str>| {
+            let own = |name: Option<&str>| name.map(Into::into);
+            ColumnOverrides { user: own(user), item: own(item), time: own(time), rating: None }
+        };
+        let error = events("user_id,item_id", &given(Some("item_id"), None, None)).unwrap_err();
+        for part in ["`item_id`", "--user-column", "no item column", "--item-column"] {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        events("user_id,item_id", &given(None, None, Some("user_id"))).unwrap_err();
+        events("a,b", &given(Some("a"), Some("a"), None)).unwrap_err();
+        let next = events("item_id,sku", &given(Some("item_id"), None, None)).unwrap();
+        assert_eq!((next.user, next.item), (0, 1), "another name of an item is free");
+        let swapped = events("user_id,item_id", &given(Some("item_id"), Some("user_id"), None));
+        assert_eq!(swapped.map(|c| (c.user, c.item)), Ok((1, 0)));
+        let rated = ColumnOverrides { rating: Some("ts".into()), ..Default::default() };
+        let columns = events("user_id,item_id,ts", &rated).unwrap();
+        assert_eq!((columns.rating, columns.time), (Some(2), None), "no time is needed");
     }
 
     #[test]

@@ -20,21 +20,13 @@ pub enum Error {
         /// All that is wrong.
         problems: Vec<Problem>,
     },
-    /// A settings file that is no TOML.
+    /// A settings file that is not there, cannot be read or is no TOML.
     #[error("cannot read the settings in {place}: {why}")]
     ConfigSyntax {
         /// The file.
         place: String,
         /// The reader's words.
         why: String,
-    },
-    /// A `--set` without `=`.
-    #[error(
-        "`--set {flag}` has no value: write `--set key=value`, as in `--set models.ials.factors=128`"
-    )]
-    Flag {
-        /// What was given.
-        flag: String,
     },
     /// A model's settings cannot be.
     #[error("settings of {model}: {}", problems.join("; "))]

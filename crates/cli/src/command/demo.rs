@@ -76,20 +76,20 @@ pub(crate) fn run(args: &Demo, context: &Context) -> anyhow::Result<()> {
     if context.format == Format::Json {
         return output::line(serde_json::to_string_pretty(&value)?);
     }
-    output::line(eval::to_table(&report).trim_end())?;
-    output::line(format!(
+    output::text(eval::to_table(&report).trim_end())?;
+    output::text(format!(
         "\nWhat the fused model trusts, by length of the user's history:\n\n{weights}"
     ))?;
     for (user, list) in &lists {
         let history = recent_titles(&engine, user)?;
-        output::line(format!(
+        output::text(format!(
             "\nUser {user}, who last {} {history}:\n\n{}",
             took,
             recommend::table(list)
         ))?;
     }
-    output::line(format!("\n{}", newcomer.text(&engine)))?;
-    output::line(next(&html, &model_dir, &data_dir, &lists))
+    output::text(format!("\n{}", newcomer.text(&engine)))?;
+    output::text(next(&html, &model_dir, &data_dir, &lists))
 }
 
 fn evaluate_models(

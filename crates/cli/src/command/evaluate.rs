@@ -1,11 +1,8 @@
 //! `tastemaker evaluate`.
 
-use std::path::Path;
-
-use anyhow::Context as _;
 use tastemaker_engine::config::Loaded;
 use tastemaker_engine::core::SystemClock;
-use tastemaker_engine::data::{Dataset, Held};
+use tastemaker_engine::data::Dataset;
 use tastemaker_engine::registry::{FUSED, Kind};
 use tastemaker_engine::texts::Reader;
 use tastemaker_engine::{Evaluated, Evaluation, check_models, eval};
@@ -14,6 +11,7 @@ use super::Usage;
 use crate::args::{Evaluate, Format};
 use crate::context::Context;
 use crate::output;
+use crate::side_files::SideFiles;
 
 pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
     let loaded = context.settings(&args.settings, &flags(args))?;
@@ -23,29 +21,18 @@ pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
         let known = known.join(", ");
         anyhow::bail!(Usage(format!("--models names no model: choose among {known}, {FUSED}")));
     }
+    let files = SideFiles::of(args, &models)?;
     let skip_unfit = args.models.is_empty();
     let data = Dataset::open(&args.data)?;
     let wanted = Wanted { models: &models, skip_unfit, refit: !args.no_refit };
     let evaluated = evaluate(&data, &loaded, &wanted, context)?;
-    let names = eval::Names {
-        user: &|user| data.users.ids().name(user.0).to_owned(),
-        item: &|item| data.items.ids().name(item.0).to_owned(),
-    };
-    let runs: Vec<(&str, &eval::Run)> =
-        evaluated.runs.iter().map(|(name, run)| (name.as_str(), run)).collect();
-    if let Some(path) = &args.save_per_user {
-        eval::write_per_user(path, &runs, &names)?;
-    }
-    if let Some(dir) = &args.trec {
-        write_trec(dir, &runs, &evaluated.split.test, &names)?;
-    }
-    if let Some(path) = &args.html {
-        eval::write_html(path, &evaluated.report)?;
-    }
+    // A file that cannot be written must not take the result with it.
+    let written = files.write(&evaluated, &data);
     match context.format {
-        Format::Json => output::line(eval::to_json(&evaluated.report)?),
-        Format::Table => output::line(eval::to_table(&evaluated.report).trim_end()),
+        Format::Json => output::line(eval::to_json(&evaluated.report)?)?,
+        Format::Table => output::text(eval::to_table(&evaluated.report).trim_end())?,
     }
+    written
 }
 
 /// What is asked for.
@@ -118,20 +105,4 @@ fn flags(args: &Evaluate) -> Vec<String> {
         args.sampled.map(|n| format!("eval.candidates={{ sampled = {{ negatives = {n} }} }}")),
     );
     flags
-}
-
-fn write_trec(
-    dir: &Path,
-    runs: &[(&str, &eval::Run)],
-    test: &Held,
-    names: &eval::Names<'_>,
-) -> anyhow::Result<()> {
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot write {}", dir.display()))?;
-    let cases =
-        eval::Cases { users: &test.users, histories: &test.histories, targets: &test.targets };
-    eval::write_trec_qrels(&dir.join("qrels.txt"), &cases, names)?;
-    for (name, run) in runs {
-        eval::write_trec_run(&dir.join(format!("{name}.run")), run, names, name)?;
-    }
-    Ok(())
 }

@@ -26,6 +26,24 @@ fn no_items_or_far_too_many_is_wrong_usage() {
 }
 
 #[test]
+fn an_empty_id_or_a_rating_that_is_no_number_is_wrong_usage() {
+    let home = Home::with_model("popularity");
+    for history in ["", " ", "i1,,i2"] {
+        home.run(["recommend", "--model", "model", "--history", history])
+            .fails(2, &["--history", "an id is not empty"]);
+        home.run(["explain", "--model", "model", "--history", history, "--item", "i3"])
+            .fails(2, &["--history", "an id is not empty"]);
+    }
+    home.run(["recommend", "--model", "model", "--user", ""]).fails(2, &["--user", "not empty"]);
+    home.run(["similar", "--model", "model", "--item", ""]).fails(2, &["--item", "not empty"]);
+    for rating in ["nan", "inf", "good"] {
+        home.run(["import", "--interactions", "interactions.csv", "--out", "new"])
+            .args(["--min-rating", rating])
+            .fails(2, &["--min-rating", rating, "finite number"]);
+    }
+}
+
+#[test]
 fn an_unknown_user_is_named_with_the_nearest_one() {
     let home = Home::with_model("popularity");
     home.run(["recommend", "--model", "model", "--user", "u600"])

@@ -155,6 +155,28 @@ fn filters_that_leave_nothing_are_told_by_name() {
 }
 
 #[test]
+fn a_title_cannot_steer_the_terminal() {
+    let home = Home::new();
+    home.put("events.csv", "user_id,item_id\n1,a\n1,b\n2,b\n2,c\n3,a\n");
+    home.put("items.csv", "item_id,title\na,A\nb,B\nc,\u{1b}[2Jgone\u{7}\n");
+    import(&home, "events.csv").args(["--items", "items.csv"]).good();
+    home.run(["train", "--data", "data", "--out", "model", "--model", "item-knn"])
+        .args(SMALL)
+        .args(NO_SEARCH)
+        .good();
+    for call in [
+        home.run(["recommend", "--model", "model", "--user", "1"]),
+        home.run(["similar", "--model", "model", "--item", "c"]),
+        home.run(["explain", "--model", "model", "--user", "1", "--item", "c"]),
+    ] {
+        let shown = call.good();
+        assert!(shown.contains("�[2Jgone�") && !shown.contains('\u{1b}'), "{shown:?}");
+    }
+    let list = home.run(["recommend", "--model", "model", "--user", "1"]).json();
+    assert_eq!(list["items"][0]["title"], "\u{1b}[2Jgone\u{7}", "programs get it as it is");
+}
+
+#[test]
 fn ids_that_look_like_formulas_or_hold_separators_come_out_as_they_went_in() {
     let home = Home::new();
     let mut events = String::from("user_id,item_id\n");

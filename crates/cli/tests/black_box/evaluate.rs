@@ -169,6 +169,12 @@ fn cutoffs_are_those_asked_for() {
     }
     assert_eq!(report["tests"][0]["metric"], "ndcg@5");
     assert_eq!(report["protocol"]["cutoffs"], serde_json::json!([5, 20]));
+    let again = home
+        .run(["evaluate", "--data", "data", "--models", "popularity", "--at", "20,5,20"])
+        .args(SMALL)
+        .args(NO_SEARCH)
+        .json();
+    assert_eq!(again["protocol"]["cutoffs"], serde_json::json!([20, 5]), "each once");
 }
 
 #[test]

@@ -181,16 +181,31 @@ impl Call<'_> {
     /// Runs it; it must end with `code`, print nothing, leave no trace on disk, and say all of `parts`.
     #[track_caller]
     pub(crate) fn fails(self, code: i32, parts: &[&str]) -> String {
+        let Outcome { out, err, .. } = self.ends_badly(code, parts);
+        assert_eq!(out, "", "a failure prints no result");
+        err
+    }
+
+    /// Runs it; it must end with 1 as in [`fails`](Self::fails), but print a result. Returns that.
+    #[track_caller]
+    pub(crate) fn fails_with_a_result(self, parts: &[&str]) -> String {
+        let Outcome { out, .. } = self.ends_badly(1, parts);
+        assert!(out.contains("ndcg@10"), "the result is printed all the same: {out}");
+        out
+    }
+
+    #[track_caller]
+    fn ends_badly(self, code: i32, parts: &[&str]) -> Outcome {
         let home = self.home;
         let before = home.tree();
-        let Outcome { code: found, out, err } = self.end();
-        assert_eq!(found, Some(code), "{err}");
-        assert_eq!(out, "", "a failure prints no result");
+        let outcome = self.end();
+        let err = &outcome.err;
+        assert_eq!(outcome.code, Some(code), "{err}");
         assert!(err.starts_with("error: "), "{err}");
         for part in parts {
             assert!(err.contains(part), "expected `{part}` in: {err}");
         }
         assert_eq!(home.tree(), before, "a failure leaves nothing behind");
-        err
+        outcome
     }
 }

@@ -12,3 +12,4 @@ mod outputs;
 mod repeat;
 mod resume;
 mod settings;
+mod side_files;

@@ -52,6 +52,13 @@ fn all_faults_are_told_at_once_with_the_nearest_name() {
 }
 
 #[test]
+fn a_flag_without_a_value_hides_no_other_fault() {
+    let home = Home::new();
+    home.run(["config", "check", "--set", "foo", "--set", "models.ials.nope=1"])
+        .fails(2, &["2 problems", "`--set foo` has no value", "`models.ials.nope`"]);
+}
+
+#[test]
 fn an_unknown_key_hides_no_impossible_value() {
     let home = Home::new();
     home.run(["config", "check", "--set", "fusoin.x=1", "--set", "search.users=0"])
@@ -83,7 +90,8 @@ fn a_settings_file_that_is_none_is_told_by_name_and_line() {
     let home = Home::new();
     home.put("a.toml", "[run]\nseed = = 3\n");
     home.run(["config", "check", "--config", "a.toml"]).fails(2, &["a.toml", "line 2"]);
-    home.run(["config", "check", "--config", "b.toml"]).fails(1, &["b.toml"]);
+    home.run(["config", "check", "--config", "b.toml"]).fails(2, &["settings in b.toml"]);
+    home.run(["config", "check", "--config", "."]).fails(2, &["settings in ."]);
 }
 
 #[test]

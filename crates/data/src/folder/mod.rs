@@ -2,10 +2,12 @@
 
 mod columns;
 mod events;
+mod leftovers;
 mod names;
 mod open;
 mod staging;
 mod tables;
+mod target;
 
 pub(crate) use names::{EVENTS, ITEMS, MANIFEST, USERS};
 pub(crate) use open::open;

@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
+use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{EVENTS, ITEMS, MANIFEST, USERS, events, staging::hex, tables};
@@ -43,16 +45,24 @@ fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
         return Err(Error::NoManifest { path: folder.into() });
     }
     let text = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-    let manifest: Manifest = serde_json::from_slice(&text)
-        .map_err(|e| Error::Manifest { path: path.clone(), why: e.to_string() })?;
-    if manifest.format != MANIFEST_FORMAT || manifest.version != MANIFEST_VERSION {
-        let why = format!(
-            "format `{}` version {}, expected `{MANIFEST_FORMAT}` version {MANIFEST_VERSION}",
-            manifest.format, manifest.version
-        );
-        return Err(Error::Manifest { path, why });
+    let unclear = |e: serde_json::Error| Error::Manifest { path: path.clone(), why: e.to_string() };
+    // Other formats and versions have other fields, so what it is comes first.
+    let Label { format, version } = serde_json::from_slice(&text).map_err(unclear)?;
+    if format.as_deref() != Some(MANIFEST_FORMAT) {
+        return Err(Error::NotADataset { path: folder.into(), format });
     }
-    Ok(manifest)
+    if version != MANIFEST_VERSION {
+        return Err(Error::OtherVersion { path, version: version.to_string() });
+    }
+    serde_json::from_slice(&text).map_err(unclear)
+}
+
+/// What a manifest of any kind says it is.
+#[derive(Deserialize)]
+struct Label {
+    format: Option<String>,
+    #[serde(default)]
+    version: Value,
 }
 
 fn read_checked(folder: &Path, name: &str, manifest: &Manifest) -> Result<Bytes, Error> {

@@ -9,12 +9,18 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::MANIFEST;
+use super::{
+    leftovers,
+    target::{self, cannot_write},
+};
 use crate::{Error, FileRecord};
 
 /// A folder being written. Dropped without [`commit`](Self::commit) it leaves nothing behind.
 pub struct Staging {
+    /// As it was given, for messages.
     out: PathBuf,
+    /// Where it lies, with links followed.
+    place: PathBuf,
     format: &'static str,
     folder: Option<TempDir>,
     /// Parents made for it, outermost first.
@@ -22,23 +28,26 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Opens a temporary folder beside `out`, which must be absent, empty, or a folder whose manifest says `format`.
+    /// Opens a temporary folder beside `out`, which must be absent, empty, or hold the files of a manifest that says
+    /// `format`, and no others. What killed runs left there is cleared away.
     pub fn open(out: &Path, format: &'static str) -> Result<Self, Error> {
-        check_target(out, format)?;
-        let parent = match out.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
+        let place = target::resolve(out)?;
+        let parent = match place.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+            _ => PathBuf::from("."),
         };
+        leftovers::sweep(&parent, &place);
+        target::check(&place, out, format)?;
         let mut missing: Vec<PathBuf> =
             parent.ancestors().take_while(|p| !p.exists()).map(Into::into).collect();
         missing.reverse();
-        let mut staging = Self { out: out.into(), format, folder: None, parents: Vec::new() };
+        let mut staging =
+            Self { out: out.into(), place, format, folder: None, parents: Vec::new() };
         for folder in missing.into_iter().filter(|p| p != Path::new("")) {
             fs::create_dir(&folder).map_err(|e| cannot_write(out, e))?;
             staging.parents.push(folder);
         }
-        let folder = tempfile::Builder::new().prefix(".tastemaker-").tempdir_in(parent);
-        staging.folder = Some(folder.map_err(|e| cannot_write(out, e))?);
+        staging.folder = Some(leftovers::unfinished(&parent).map_err(|e| cannot_write(out, e))?);
         Ok(staging)
     }
 
@@ -58,20 +67,11 @@ impl Staging {
     /// Puts the folder in its place; what was there before is replaced only now.
     pub fn commit(mut self) -> Result<(), Error> {
         let failed = |e| Error::io("write", &self.out, e);
-        check_target(&self.out, self.format)?;
+        target::check(&self.place, &self.out, self.format)?;
         sync_folder(self.path()).map_err(failed)?;
         open_to_all(self.path()).map_err(failed)?;
         let parent = self.path().parent().map(Path::to_path_buf);
-        let old = match fs::symlink_metadata(&self.out) {
-            Ok(_) => Some(self.set_aside().map_err(failed)?),
-            Err(_) => None,
-        };
-        if let Err(error) = fs::rename(self.path(), &self.out) {
-            if let Some(old) = &old {
-                fs::rename(old.path().join("old"), &self.out).map_err(failed)?;
-            }
-            return Err(failed(error));
-        }
+        self.put_in_place(|from, to| fs::rename(from, to))?;
         self.parents.clear();
         if let Some(folder) = self.folder.take() {
             let _renamed = folder.keep();
@@ -82,12 +82,25 @@ impl Staging {
         Ok(())
     }
 
-    /// Moves what stands at the target into a temporary folder, to be deleted when all is well.
-    fn set_aside(&self) -> io::Result<TempDir> {
+    /// Sets aside what stands at the target, moves the new folder there, and deletes the old one when all went well.
+    fn put_in_place(&self, rename: impl Fn(&Path, &Path) -> io::Result<()>) -> Result<(), Error> {
+        let failed = |e| Error::io("write", &self.out, e);
+        let there = fs::symlink_metadata(&self.place).is_ok();
+        let (true, Some(name)) = (there, self.place.file_name()) else {
+            return rename(self.path(), &self.place).map_err(failed);
+        };
         let parent = self.path().parent().unwrap_or(Path::new("."));
-        let aside = tempfile::Builder::new().prefix(".tastemaker-old-").tempdir_in(parent)?;
-        fs::rename(fs::canonicalize(&self.out)?, aside.path().join("old"))?;
-        Ok(aside)
+        let aside = leftovers::aside(parent).map_err(failed)?;
+        let old = aside.path().join(name);
+        rename(&self.place, &old).map_err(failed)?;
+        let Err(error) = rename(self.path(), &self.place) else { return Ok(()) };
+        match rename(&old, &self.place) {
+            Ok(()) => Err(failed(error)),
+            Err(source) => {
+                let kept = aside.keep().join(name);
+                Err(Error::SetAside { path: self.out.clone(), kept, source })
+            }
+        }
     }
 
     fn path(&self) -> &Path {
@@ -136,36 +149,6 @@ pub(crate) fn hex(digest: &[u8]) -> String {
     })
 }
 
-fn check_target(out: &Path, format: &'static str) -> Result<(), Error> {
-    match fs::read_dir(out) {
-        Ok(mut entries) => {
-            let replaceable = entries.next().is_none() || format_of(out).as_deref() == Some(format);
-            if replaceable { Ok(()) } else { Err(Error::Occupied { path: out.into(), format }) }
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(cannot_write(out, e)),
-    }
-}
-
-/// Returns what the manifest of a folder calls itself.
-fn format_of(folder: &Path) -> Option<String> {
-    let manifest: serde_json::Value =
-        serde_json::from_slice(&fs::read(folder.join(MANIFEST)).ok()?).ok()?;
-    Some(manifest.get("format")?.as_str()?.to_owned())
-}
-
-/// Keeps "not found" from being taken for a missing source.
-fn cannot_write(out: &Path, source: io::Error) -> Error {
-    match Error::io("write", out, source) {
-        Error::NotFound { path } => Error::Io {
-            doing: "write",
-            path,
-            source: io::Error::new(io::ErrorKind::NotFound, "its parent folder cannot be made"),
-        },
-        other => other,
-    }
-}
-
 fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
@@ -185,6 +168,7 @@ fn open_to_all(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::folder::MANIFEST;
 
     const FORMAT: &str = "tastemaker-data";
 
@@ -216,23 +200,105 @@ mod tests {
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }
 
+    /// Commits a folder whose manifest lists `files`, which it holds.
+    fn put_all(out: &Path, files: &[&str]) -> Result<(), Error> {
+        let staging = Staging::open(out, FORMAT)?;
+        let records = files.iter().map(|file| (*file, staging.put(file, b"x").unwrap()));
+        let records: std::collections::BTreeMap<_, _> = records.collect();
+        let manifest = serde_json::json!({ "format": FORMAT, "files": records });
+        staging.put(MANIFEST, manifest.to_string().as_bytes())?;
+        staging.commit()
+    }
+
+    fn stranger(out: &Path) -> Option<String> {
+        match Staging::open(out, FORMAT) {
+            Err(Error::Occupied { stranger, .. }) => stranger,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it was taken for its own"),
+        }
+    }
+
+    fn entries(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
     #[test]
     fn a_committed_folder_replaces_a_data_set_and_nothing_else() {
         let home = tempfile::tempdir().unwrap();
         let out = home.path().join("data");
-        for round in 1..3 {
-            let manifest = format!(r#"{{"format": "{FORMAT}", "round": {round}}}"#);
-            let staging = Staging::open(&out, FORMAT).unwrap();
-            staging.put(MANIFEST, manifest.as_bytes()).unwrap();
-            staging.commit().unwrap();
-            assert_eq!(fs::read_to_string(out.join(MANIFEST)).unwrap(), manifest);
-        }
+        put_all(&out, &["a", "data/b"]).unwrap();
+        put_all(&out, &["c"]).unwrap();
+        assert!(out.join("c").is_file() && entries(&out) == 2);
         assert!(matches!(Staging::open(&out, "another"), Err(Error::Occupied { .. })));
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+        assert_eq!(entries(home.path()), 1);
         let other = home.path().join("other");
         fs::create_dir(&other).unwrap();
         fs::write(other.join("precious"), "x").unwrap();
-        assert!(matches!(Staging::open(&other, FORMAT), Err(Error::Occupied { .. })));
+        assert_eq!(stranger(&other), None, "it is no data set at all");
+    }
+
+    #[test]
+    fn a_folder_that_holds_more_than_its_manifest_lists_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let out = home.path().join("data");
+        put_all(&out, &["a", "data/b"]).unwrap();
+        for name in ["notes.txt", "data/notes.txt"] {
+            fs::write(out.join(name), "x").unwrap();
+            assert_eq!(stranger(&out).as_deref(), Some(name));
+            fs::remove_file(out.join(name)).unwrap();
+        }
+        fs::create_dir(out.join("mine")).unwrap();
+        assert_eq!(stranger(&out).as_deref(), Some("mine"));
+        fs::remove_dir(out.join("mine")).unwrap();
+        let staging = Staging::open(&out, FORMAT).unwrap();
+        fs::write(out.join("late"), "x").unwrap();
+        assert!(matches!(staging.commit(), Err(Error::Occupied { .. })), "it came meanwhile");
+        assert!(out.join("late").is_file() && out.join("a").is_file());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_and_stays_a_link() {
+        use std::os::unix::fs::symlink;
+        let home = tempfile::tempdir().unwrap();
+        let (disk, out) = (home.path().join("disk"), home.path().join("out"));
+        fs::create_dir(&disk).unwrap();
+        symlink(disk.join("data"), &out).unwrap();
+        let error = put_all(&out, &["a"]).unwrap_err().to_string();
+        assert!(error.contains("/out: it is a link that leads nowhere"), "{error}");
+        fs::create_dir(disk.join("data")).unwrap();
+        for file in ["a", "b"] {
+            put_all(&out, &[file]).unwrap();
+            assert!(out.is_symlink() && out.join(file).is_file());
+            assert_eq!((entries(&out), entries(&disk), entries(home.path())), (2, 1, 2));
+        }
+    }
+
+    #[test]
+    fn an_old_folder_comes_back_or_is_kept_and_named() {
+        let home = tempfile::tempdir().unwrap();
+        let out = home.path().join("data");
+        put_all(&out, &["a"]).unwrap();
+        let failing_after = |renames: usize| {
+            let done = std::cell::Cell::new(0);
+            move |from: &Path, to: &Path| match done.replace(done.get() + 1) {
+                // The second is that of the new folder, the third that of the old one back.
+                1 => Err(io::Error::other("no")),
+                n if n > renames => Err(io::Error::other("no")),
+                _ => fs::rename(from, to),
+            }
+        };
+        let staging = Staging::open(&out, FORMAT).unwrap();
+        let error = staging.put_in_place(failing_after(2)).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        drop(staging);
+        assert!(out.join("a").is_file() && entries(home.path()) == 1);
+        let staging = Staging::open(&out, FORMAT).unwrap();
+        let error = staging.put_in_place(failing_after(1)).unwrap_err();
+        drop(staging);
+        let Error::SetAside { kept, .. } = &error else { panic!("{error}") };
+        assert!(kept.join("a").is_file());
+        assert!(error.to_string().contains(&kept.display().to_string()), "{error}");
     }
 
     #[test]

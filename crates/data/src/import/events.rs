@@ -65,7 +65,9 @@ pub(super) fn read(
             collector.resolve(opened.reader.columns(), sources)?;
         }
         collector.events.rows_read += 1;
-        if let Err(fault) = collector.take(&row) {
+        let columns = collector.columns;
+        let odd = [columns.user, columns.item].into_iter().find_map(|c| opened.reader.id_fault(c));
+        if let Err(fault) = odd.map_or_else(|| collector.take(&row), Err) {
             let place = opened.reader.place();
             if options.unknown_items == Unknown::Error
                 && matches!(fault, RowFault::UnknownItem { .. })

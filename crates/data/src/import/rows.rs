@@ -49,7 +49,8 @@ pub(super) fn read(
         for field in &reader.columns()[columns.len()..] {
             columns.push(RawColumn::new(field.clone()));
         }
-        if let Err(fault) = take(&row, id_column, part, &mut ids, &mut columns) {
+        let take = || take(&row, id_column, part, &mut ids, &mut columns);
+        if let Err(fault) = reader.id_fault(id_column).map_or_else(take, Err) {
             refusals.refuse(reader.place(), fault)?;
         }
     }

@@ -1,6 +1,6 @@
 //! The import from end to end.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use tastemaker_core::{Histories, Progress};
 
@@ -28,6 +28,7 @@ pub fn import(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<Manifest, Error> {
+    check_sources(sources, out)?;
     let staging = Staging::open(out, MANIFEST_FORMAT)?;
     let (records, parts) = rayon::join(|| checksums(sources), || read(sources, options, progress));
     let (parts, records) = (parts?, records?);
@@ -43,6 +44,27 @@ pub fn import(
     staging.commit()?;
     progress.report("writing", 1, 1);
     Ok(manifest)
+}
+
+/// Refuses sources that cannot be read twice, and those that the import itself would delete.
+fn check_sources(sources: &Sources, out: &Path) -> Result<(), Error> {
+    for path in paths(sources) {
+        let about = fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+        if about.is_dir() {
+            return Err(Error::IsFolder { path: path.into() });
+        }
+        if !about.is_file() {
+            return Err(Error::NotAFile { path: path.into() });
+        }
+    }
+    let Ok(target) = fs::canonicalize(out) else { return Ok(()) };
+    for path in paths(sources) {
+        let real = fs::canonicalize(path).map_err(|e| Error::io("read", path, e))?;
+        if real.starts_with(&target) && real != target {
+            return Err(Error::InsideTarget { path: path.into(), out: out.into() });
+        }
+    }
+    Ok(())
 }
 
 /// The files as they were read.

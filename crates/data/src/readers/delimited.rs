@@ -20,8 +20,7 @@ pub(crate) struct Delimited {
     path: PathBuf,
     columns: Vec<Field>,
     rows: csv::Reader<Meter>,
-    /// Bytes taken since the last row ended.
-    used: Rc<Cell<usize>>,
+    taken: Rc<Taken>,
     line: u64,
 }
 
@@ -41,15 +40,15 @@ impl Delimited {
     }
 
     pub(super) fn with_dialect(text: Text, dialect: Dialect) -> Result<Self, Error> {
-        let used = Rc::new(Cell::new(0));
+        let taken = Rc::new(Taken::default());
         let rows = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .delimiter(dialect.separator)
             .quoting(dialect.quoting)
             .buffer_capacity(1 << 16)
-            .from_reader(Meter { input: text.input, used: Rc::clone(&used) });
-        let mut reader = Self { path: text.path, columns: Vec::new(), rows, used, line: 0 };
+            .from_reader(Meter { input: text.input, taken: Rc::clone(&taken) });
+        let mut reader = Self { path: text.path, columns: Vec::new(), rows, taken, line: 0 };
         let mut header = ByteRecord::new();
         reader.next_record(&mut header)?;
         reader.columns = reader.named(&header)?;
@@ -77,11 +76,14 @@ impl Delimited {
     }
 
     fn next_record(&mut self, row: &mut ByteRecord) -> Result<bool, Error> {
-        self.used.set(0);
+        self.taken.by_row.set(0);
         match self.rows.read_byte_record(row) {
             Ok(found) => {
                 self.line = row.position().map_or(self.line, csv::Position::line);
-                Ok(found)
+                match self.unclosed(row).filter(|_| found) {
+                    Some(line) => Err(Error::UnclosedQuote { path: self.path.clone(), line }),
+                    None => Ok(found),
+                }
             }
             Err(error) => {
                 self.line = self.rows.position().line();
@@ -97,6 +99,17 @@ impl Delimited {
                 })
             }
         }
+    }
+
+    /// Returns the line where the last field of `row` began, if its quote is still open at the end of the file: only
+    /// then does a row take both line ends that [`Meter`] adds there.
+    fn unclosed(&self, row: &ByteRecord) -> Option<u64> {
+        let position = self.rows.position();
+        (position.byte() > self.taken.end.get()?.saturating_add(1)).then(|| {
+            let field = row.iter().next_back().unwrap_or_default();
+            let lines = field.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            position.line().saturating_sub(lines)
+        })
     }
 
     fn fault(&self, fault: RowFault) -> Error {
@@ -125,20 +138,39 @@ impl Reader for Delimited {
     }
 }
 
-/// Refuses to hand on more bytes than a row may have.
+/// Bytes handed to the parser.
+#[derive(Default)]
+struct Taken {
+    /// Since the last row ended.
+    by_row: Cell<usize>,
+    all: Cell<u64>,
+    /// Where the file ended, once it has.
+    end: Cell<Option<u64>>,
+}
+
+/// Refuses to hand on more bytes than a row may have, and adds two line ends to the file.
 struct Meter {
     input: Box<dyn BufRead>,
-    used: Rc<Cell<usize>>,
+    taken: Rc<Taken>,
 }
+
+/// The first ends a row that the file leaves open, the second is a blank line; an open quote takes both.
+const END: &[u8] = b"\n\n";
 
 impl Read for Meter {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let used = self.used.get();
-        if used > MAX_ROW_BYTES {
+        let by_row = self.taken.by_row.get();
+        if by_row > MAX_ROW_BYTES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let n = self.input.read(buffer)?;
-        self.used.set(used + n);
+        self.taken.by_row.set(by_row + n);
+        self.taken.all.set(self.taken.all.get() + n as u64);
+        if n == 0 && buffer.len() >= END.len() && self.taken.end.get().is_none() {
+            self.taken.end.set(Some(self.taken.all.get()));
+            buffer[..END.len()].copy_from_slice(END);
+            return Ok(END.len());
+        }
         Ok(n)
     }
 }
@@ -215,6 +247,43 @@ mod tests {
             read_all("\u{feff}item_id,title\r\n1,\"A \"\"B\"\", c\nnext line\"\r\n\r\n2,\r\n");
         assert_eq!(columns, ["item_id", "title"]);
         assert_eq!(rows, [["1", "A \"B\", c\nnext line"], ["2", ""]]);
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_told_with_the_line_of_its_field() {
+        let fails = |content: &str| {
+            let (mut row, mut reader) = (ByteRecord::new(), Delimited::open(text(content))?);
+            while reader.read(&mut row)? {}
+            Ok::<(), Error>(())
+        };
+        for end in ["", "\n", "\n\n", "\n3,c\n4,d", "\n3,\"\"c\n", "\n3,c\"\""] {
+            for start in ["", "\u{feff}"] {
+                for newline in ["\n", "\r\n"] {
+                    let content = |rows: &str| {
+                        format!("{start}item_id,title\n\n\n{rows}{end}").replace('\n', newline)
+                    };
+                    let line = |rows: &str| match fails(&content(rows)) {
+                        Err(Error::UnclosedQuote { line, .. }) => line,
+                        other => panic!("{other:?} for {:?}", content(rows)),
+                    };
+                    assert_eq!(line("1,a\n2,\"b"), 5);
+                    assert_eq!(line("\"1\n2\",\"b"), 5, "the field before it has two lines");
+                    assert_eq!(line("1,\""), 4);
+                }
+            }
+        }
+        assert!(matches!(
+            fails("item_id,\"title\n1,a\n"),
+            Err(Error::UnclosedQuote { line: 1, .. })
+        ));
+        for end in ["", "\n", "\r\n", "\r", "\n\n\n", "\n \n", "\n\r\n\r\n"] {
+            for last in ["2,b", "2,\"b\"", "2,\"b\n\n\"", "2,b\"", "2,\"\"", "2,\"b\"\"\"", "2,"] {
+                let result = fails(&format!("item_id,title\n1,a\n{last}{end}"));
+                let blank_counts = end.contains(' ');
+                assert!(result.is_ok() || blank_counts, "{result:?} for {last:?} {end:?}");
+                assert!(!matches!(result, Err(Error::UnclosedQuote { .. })));
+            }
+        }
     }
 
     #[test]

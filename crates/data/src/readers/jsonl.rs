@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Error, Place, RowFault,
+    error::shorten,
     reader::{Field, Lines, Reader, Text},
 };
 
@@ -16,6 +17,8 @@ pub(crate) struct JsonLines {
     by_name: FxHashMap<String, usize>,
     /// One cell per column of the row being read.
     cells: Vec<String>,
+    /// What kind of value stands in a cell, if it is one that cannot be an id.
+    odd: Vec<Option<&'static str>>,
     /// The first row, read ahead to know the columns.
     ahead: bool,
 }
@@ -30,6 +33,7 @@ impl JsonLines {
             columns: Vec::new(),
             by_name: FxHashMap::default(),
             cells: Vec::new(),
+            odd: Vec::new(),
             ahead: false,
         };
         reader.ahead = reader.next_object()?;
@@ -38,6 +42,7 @@ impl JsonLines {
 
     fn next_object(&mut self) -> Result<bool, Error> {
         self.cells.iter_mut().for_each(String::clear);
+        self.odd.fill(None);
         let Some(line) = self.lines.next_line()? else { return Ok(false) };
         let fault = match serde_json::from_slice::<Map<String, Value>>(line) {
             Ok(object) => {
@@ -60,13 +65,18 @@ impl JsonLines {
         if let Value::Object(inner) = value {
             for (name, value) in inner {
                 let at = self.column(format!("{key}.{name}"))?;
-                render(value, &mut self.cells[at]);
+                self.set(at, value);
             }
         } else {
             let at = self.column(key)?;
-            render(value, &mut self.cells[at]);
+            self.set(at, value);
         }
         Ok(())
+    }
+
+    fn set(&mut self, at: usize, value: Value) {
+        self.odd[at] = odd(&value);
+        render(value, &mut self.cells[at]);
     }
 
     fn column(&mut self, name: String) -> Result<usize, Error> {
@@ -79,8 +89,22 @@ impl JsonLines {
         }
         self.columns.push(Field::any(name.clone()));
         self.cells.push(String::new());
+        self.odd.push(None);
         self.by_name.insert(name, self.cells.len() - 1);
         Ok(self.cells.len() - 1)
+    }
+}
+
+/// Names a kind of value whose text is no id: fractions, and whole numbers too large to be read without rounding, would
+/// make one of two; lists and objects have many spellings.
+fn odd(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            Some("a fraction or a number too large to be exact")
+        }
+        Value::Array(_) => Some("a list"),
+        Value::Object(_) => Some("an object"),
+        _ => None,
     }
 }
 
@@ -108,6 +132,12 @@ impl Reader for JsonLines {
             row.push_field(cell.as_bytes());
         }
         Ok(true)
+    }
+
+    fn id_fault(&self, column: usize) -> Option<RowFault> {
+        let kind = (*self.odd.get(column)?)?;
+        let value = shorten(&self.cells[column]);
+        Some(RowFault::OddId { column: self.columns[column].name.clone(), value, kind })
     }
 
     fn place(&self) -> Place {

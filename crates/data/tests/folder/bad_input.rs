@@ -234,6 +234,25 @@ fn an_over_long_row_stops_the_import() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_ends_the_import_even_when_bad_rows_are_skipped() {
+    let home = Home::new();
+    for bad_rows in [BadRows::Error, BadRows::Skip] {
+        let options = ImportOptions { bad_rows, ..Default::default() };
+        let says = |interactions: &str, items: &str, parts: &[&str]| {
+            let interactions = home.put("e.csv", interactions);
+            let items = Some(home.put("i.csv", items));
+            let sources = Sources { interactions, items, ..Default::default() };
+            assert_says(&failure(&home, &sources, &options), parts);
+        };
+        let (events, items) = ("user_id,item_id\n1,2\n1,3\n2,3\n", "item_id,title\n2,a\n3,b\n");
+        let quoted = |text: &str, place: &str| text.replacen(place, &format!("\"{place}"), 1);
+        says(&quoted(events, "3\n2"), items, &["e.csv, line 3", "never closed"]);
+        says(events, &quoted(items, "a\n3"), &["i.csv, line 2", "never closed"]);
+        says(&quoted(events, "item_id"), items, &["e.csv, line 1", "never closed"]);
+    }
+}
+
+#[test]
 fn json_that_is_none_is_told_with_its_line() {
     let home = Home::new();
     let import = |content: &str| {
@@ -249,6 +268,39 @@ fn json_that_is_none_is_told_with_its_line() {
         &import("{\"user_id\":1,\"item_id\":2}\n{\"user_id\":1}\n"),
         &["line 2", "`item_id` is empty"],
     );
+}
+
+#[test]
+fn an_id_in_json_is_text_or_an_exact_whole_number() {
+    let home = Home::new();
+    let large = u64::MAX;
+    let events = format!(
+        "{{\"user_id\":{large},\"item_id\":9007199254740993}}\n{{\"user_id\":{},\"item_id\":9007199254740992}}\n",
+        large - 1
+    );
+    let data = home.data(home.put("good.jsonl", &events));
+    assert_eq!(data.users.ids().name(0), large.to_string());
+    assert_eq!((data.n_users(), data.n_items()), (2, 2), "no two are taken for one");
+    for (odd, kind) in [
+        ("123456789012345678901234", "too large"),
+        ("1.5", "fraction"),
+        ("[1, 2]", "a list"),
+        ("{\"a\":{\"b\":1}}", "an object"),
+    ] {
+        let nested = odd.starts_with('{');
+        let name = if nested { "item_id.a" } else { "item_id" };
+        let columns = ColumnOverrides { item: Some(name.into()), ..Default::default() };
+        let bad = format!("{{\"user_id\":1,\"item_id\":{odd},\"title\":\"x\"}}\n");
+        let good = home.put("good.jsonl", "{\"user_id\":1,\"item_id\":2}\n");
+        let bad = home.put("bad.jsonl", bad);
+        let sources = Sources { interactions: bad.clone(), columns, ..Default::default() };
+        let parts = ["bad.jsonl, line 1", name, kind, "in quotes"];
+        assert_says(&failure(&home, &sources, &ImportOptions::default()), &parts);
+        if !nested {
+            let sources = Sources { interactions: good, items: Some(bad), ..Default::default() };
+            assert_says(&failure(&home, &sources, &ImportOptions::default()), &parts);
+        }
+    }
 }
 
 #[test]
@@ -311,7 +363,9 @@ fn a_folder_changed_behind_our_back_is_not_opened() {
     fs::write(&manifest, text.replace("\"version\": 1", "\"version\": 99")).unwrap();
     assert_says(&open(), &["manifest.json", "version 99", "import the data again"]);
     fs::write(&manifest, "{").unwrap();
-    assert_says(&open(), &["manifest.json", "cannot be understood"]);
+    assert_says(&open(), &["manifest.json", "cannot be understood", "into another folder"]);
+    fs::write(&manifest, text.replace("tastemaker-data", "tastemaker-model")).unwrap();
+    assert_says(&open(), &["/out is a tastemaker-model, not a data set"]);
     fs::remove_file(&manifest).unwrap();
     assert_says(&open(), &["is no data set", "tastemaker import"]);
     let nowhere = Dataset::open(&home.path("nowhere")).unwrap_err().to_string();

@@ -4,3 +4,4 @@
 mod bad_input;
 mod home;
 mod import;
+mod places;

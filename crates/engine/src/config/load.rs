@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{Config, check};
+use super::{Config, Problem, check};
 use crate::Error;
 
 /// Prefix of environment variables that set a key: `TASTEMAKER_SET__MODELS__IALS__FACTORS=128`.
 const ENV_PREFIX: &str = "TASTEMAKER_SET__";
+/// What is wrong with a flag that only names a key.
+const NO_VALUE: &str =
+    "has no value: write `--set key=value`, as in `--set models.ials.factors=128`";
 /// Larger configuration files are refused.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -56,7 +59,7 @@ pub struct Loaded {
 /// Reads, layers and checks settings; reports all faults at once.
 pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     let mut given = Value::Object(Map::new());
-    let mut places = Vec::new();
+    let (mut places, mut problems) = (Vec::new(), Vec::new());
     if let Some(path) = &sources.file {
         merge(&mut given, read(path)?);
         places.push(path.display().to_string());
@@ -69,29 +72,32 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         }
     }
     for flag in &sources.flags {
-        let (key, value) =
-            flag.split_once('=').ok_or_else(|| Error::Flag { flag: flag.clone() })?;
+        places.push(format!("--set {flag}"));
+        let Some((key, value)) = flag.split_once('=') else {
+            problems.push(Problem { key: format!("--set {flag}"), what: NO_VALUE.into() });
+            continue;
+        };
         let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
         merge(&mut given, nested(&path, scalar(value.trim())));
-        places.push(format!("--set {flag}"));
     }
-    let problems = check::problems(&given);
+    problems.extend(check::problems(&given));
     if !problems.is_empty() {
         return Err(Error::Config { place: places.join(", "), problems });
     }
-    let config = serde_json::from_value(given.clone())
+    let mut config: Config = serde_json::from_value(given.clone())
         .map_err(|e| Error::ConfigSyntax { place: places.join(", "), why: e.to_string() })?;
+    config.eval.cutoffs = distinct(&config.eval.cutoffs);
     Ok(Loaded { config, given: Given(given) })
 }
 
 fn read(path: &Path) -> Result<Value, Error> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(io)?.len();
     let syntax = |why: String| Error::ConfigSyntax { place: path.display().to_string(), why };
+    let unread = |e: std::io::Error| syntax(e.to_string());
+    let size = std::fs::metadata(path).map_err(unread)?.len();
     if size > MAX_BYTES {
         return Err(syntax(format!("{size} bytes, more than the limit of {MAX_BYTES}")));
     }
-    let text = std::fs::read_to_string(path).map_err(io)?;
+    let text = std::fs::read_to_string(path).map_err(unread)?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| syntax(e.to_string()))?;
     serde_json::to_value(table).map_err(|e| syntax(e.to_string()))
 }
@@ -115,6 +121,12 @@ fn nested(path: &[String], value: Value) -> Value {
     path.iter()
         .rev()
         .fold(value, |inner, key| Value::Object(Map::from_iter([(key.clone(), inner)])))
+}
+
+/// Keeps the first of equals: the first cutoff is the one that tests look at.
+fn distinct(cutoffs: &[usize]) -> Vec<usize> {
+    let is_first = |(place, k): &(usize, &usize)| !cutoffs[..*place].contains(k);
+    cutoffs.iter().enumerate().filter(is_first).map(|(_, k)| *k).collect()
 }
 
 fn merge(base: &mut Value, over: Value) {
@@ -181,6 +193,13 @@ mod tests {
     #[test]
     fn a_section_given_as_a_value_is_named() {
         assert!(flags(&["models=3"]).unwrap_err().to_string().contains("is a section"));
-        assert!(flags(&["nonsense"]).is_err());
+    }
+
+    #[test]
+    fn a_flag_without_a_value_hides_no_other_fault() {
+        let text = flags(&["nonsense", "models.ials.nope=1"]).unwrap_err().to_string();
+        for part in ["2 problems", "`--set nonsense` has no value", "models.ials.nope"] {
+            assert!(text.contains(part), "{part} missing in:\n{text}");
+        }
     }
 }

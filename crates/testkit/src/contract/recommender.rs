@@ -34,18 +34,34 @@ where
     }
     let world = tiny(1);
     let model = fitted(settings(), &world.data());
-    assert_eq!(model.n_items(), world.n_items);
-    with_requests(&world, |requests| {
-        lists_are_in_order(&model, requests);
-        batch_equals_single(&model, requests);
-        exclusion_holds(&model, requests);
-    });
-    unknown_items_are_passed_over(&model, &world);
-    whoever_saw_it_all_gets_nothing(&model);
+    answers_are_sound(&model, &world);
     same_seed_same_model(&settings, &world, &model);
     persist::comes_back(&world, &model);
     nothing_to_learn_is_an_error(settings());
-    one_item_is_enough(settings());
+    let lonely = world_of_one_item();
+    one_item_is_enough(&fitted(settings(), &lonely.data()), &lonely);
+}
+
+/// Asks of a model that is not made by [`Fit`] all that holds for the answers of every model; `fit` makes it for a world.
+///
+/// # Panics
+/// When the model does not keep its contract.
+pub fn answers<M: Recommender>(fit: impl Fn(&World) -> M) {
+    let world = tiny(1);
+    answers_are_sound(&fit(&world), &world);
+    let lonely = world_of_one_item();
+    one_item_is_enough(&fit(&lonely), &lonely);
+}
+
+fn answers_are_sound<M: Recommender>(model: &M, world: &World) {
+    assert_eq!(model.n_items(), world.n_items);
+    with_requests(world, |requests| {
+        lists_are_in_order(model, requests);
+        batch_equals_single(model, requests);
+        exclusion_holds(model, requests);
+    });
+    unknown_items_are_passed_over(model, world);
+    whoever_saw_it_all_gets_nothing(model);
 }
 
 /// Asks that the withheld item of the checkerboard come first for every user, and for a stranger with the same history.
@@ -196,7 +212,7 @@ fn nothing_to_learn_is_an_error<S: Fit>(settings: S) {
     assert!(matches!(outcome, Err(FitError::NoEvents)), "no events: NoEvents is due");
 }
 
-fn one_item_is_enough<S: Fit>(settings: S) {
+fn world_of_one_item() -> World {
     let mut world = tiny(1);
     let mut builder = HistoriesBuilder::default();
     for _ in 0..2 {
@@ -209,7 +225,11 @@ fn one_item_is_enough<S: Fit>(settings: S) {
     let mut vectors = tastemaker_core::Vectors::zeros(1, world.vectors.dim());
     vectors.row_mut(0).copy_from_slice(world.vectors.row(0));
     world.vectors = vectors;
-    let model = fitted(settings, &world.data());
+    world
+}
+
+fn one_item_is_enough<M: Recommender>(model: &M, world: &World) {
+    scores(model, &world.request(0));
     assert!(model.recommend(&world.request(0), 5).is_empty(), "the only item is seen");
     let list = model.recommend(&world.request(2), 5);
     assert_eq!(list.len(), 1, "the only item is there for a newcomer");
