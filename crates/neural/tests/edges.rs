@@ -1,4 +1,5 @@
 //! Data and settings at the edge: a clear error or a sane result, for every sequence model.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what it did not expect")]
 
 use tastemaker_core::{
     Checked, Checkpoints, Fit, FitError, Histories, HistoriesBuilder, History, ItemId, Judge,

@@ -16,6 +16,18 @@ pub(crate) const SMALL: [&str; 4] =
 /// Takes settings as they are, for tests that look at something else.
 pub(crate) const NO_SEARCH: [&str; 2] = ["--set", "search.enabled=false"];
 
+/// Keeps models that learn by epochs short.
+pub(crate) const FEW_EPOCHS: [&str; 8] = [
+    "--set",
+    "models.sasrec.epochs=2",
+    "--set",
+    "models.esasrec.epochs=2",
+    "--set",
+    "models.gru4rec.epochs=2",
+    "--set",
+    "models.lstm.epochs=2",
+];
+
 /// A temporary folder; every test has its own.
 pub(crate) struct Home(tempfile::TempDir);
 

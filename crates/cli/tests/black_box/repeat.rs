@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::home::{Home, NO_SEARCH, SMALL};
+use crate::home::{FEW_EPOCHS, Home, NO_SEARCH, SMALL};
 
 /// Takes out what the clock and the memory of the machine decide.
 fn timeless(mut report: Value) -> Value {
@@ -20,6 +20,7 @@ fn the_same_seed_gives_the_same_report_with_one_thread_and_with_two() {
     let report = |threads: &str, seed: &str, kept: &str| {
         let report = home
             .run(["evaluate", "--data", "data", "--models", "all", "--threads", threads])
+            .args(FEW_EPOCHS)
             .args(["--seed", seed, "--split", "random", "--save-per-user", kept])
             .args(SMALL)
             .args(NO_SEARCH)
