@@ -10,5 +10,5 @@ pub use params::Layout;
 pub use sequence::{
     Architecture, AttentionSettings, Blocks, Cells, Esasrec, EsasrecSettings, Gated, Gru4rec,
     Gru4recSettings, GruCells, Loss, LstmCells, LstmRec, LstmSettings, Network, Plain, Positions,
-    RecurrentSettings, Sasrec, SasrecSettings, Sequence, Settled, TextUse, Training,
+    RecurrentSettings, Sasrec, SasrecSettings, Sequence, Settled, TextUse, Trained, Training,
 };

@@ -13,7 +13,7 @@ use tastemaker_kernels::Activation;
 
 use super::model::{self, Sequence};
 use super::network::Network;
-use super::settings::{Architecture, Loss, Settled, TextUse, Training, count};
+use super::settings::{Architecture, Loss, Settled, TextUse, Training, count, trained};
 use crate::layers::{BlockShape, FeedForward};
 use crate::params::Layout;
 
@@ -132,57 +132,11 @@ impl<V: Blocks> Default for AttentionSettings<V> {
     }
 }
 
-impl<V: Blocks> Fit for AttentionSettings<V> {
-    type Model = Sequence<Self>;
-
-    const SETTLES: bool = true;
-
-    fn faults(&self) -> Vec<Fault> {
-        model::faults(self)
-    }
-
-    fn reads_text(&self) -> bool {
-        self.text != TextUse::None
-    }
-
-    fn settled(&self, model: &Sequence<Self>) -> Self {
-        model.settings().clone()
-    }
-
-    fn fit(settings: &Checked<Self>, data: &TrainData<'_>) -> Result<Sequence<Self>, FitError> {
-        model::fit(&**settings, data)
-    }
-}
+trained!(AttentionSettings<V: Blocks>);
 
 impl<V: Blocks> Architecture for AttentionSettings<V> {
     const NAME: &'static str = V::NAME;
     const CHUNK: usize = 256;
-
-    fn training(&self) -> Training {
-        let Self { dim, max_length, dropout, loss, negatives, learning_rate, .. } = *self;
-        let Self { weight_decay, batch, epochs, patience, text, text_alone, .. } = *self;
-        Training {
-            dim,
-            max_length,
-            dropout,
-            loss,
-            negatives,
-            learning_rate,
-            weight_decay,
-            batch,
-            epochs,
-            patience,
-            text,
-            text_alone,
-        }
-    }
-
-    fn settle(&mut self, settled: Settled) {
-        match settled {
-            Settled::Epochs(epochs) => self.epochs = epochs,
-            Settled::MaxLength(length) => self.max_length = Some(length),
-        }
-    }
 
     fn own_problems(&self) -> Vec<Fault> {
         let Self { dim, heads, .. } = *self;

@@ -19,4 +19,4 @@ pub use network::Network;
 pub use recurrent::{
     Cells, Gru4rec, Gru4recSettings, GruCells, LstmCells, LstmRec, LstmSettings, RecurrentSettings,
 };
-pub use settings::{Architecture, Loss, Settled, TextUse, Training};
+pub use settings::{Architecture, Loss, Settled, TextUse, Trained, Training};

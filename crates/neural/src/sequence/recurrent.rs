@@ -11,7 +11,7 @@ use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
 
 use super::model::{self, Sequence};
 use super::network::Network;
-use super::settings::{Architecture, Loss, Settled, TextUse, Training, count};
+use super::settings::{Architecture, Loss, Settled, TextUse, Training, count, trained};
 use crate::layers::Cell;
 use crate::params::Layout;
 
@@ -112,57 +112,11 @@ impl<V: Cells> Default for RecurrentSettings<V> {
     }
 }
 
-impl<V: Cells> Fit for RecurrentSettings<V> {
-    type Model = Sequence<Self>;
-
-    const SETTLES: bool = true;
-
-    fn faults(&self) -> Vec<Fault> {
-        model::faults(self)
-    }
-
-    fn reads_text(&self) -> bool {
-        self.text != TextUse::None
-    }
-
-    fn settled(&self, model: &Sequence<Self>) -> Self {
-        model.settings().clone()
-    }
-
-    fn fit(settings: &Checked<Self>, data: &TrainData<'_>) -> Result<Sequence<Self>, FitError> {
-        model::fit(&**settings, data)
-    }
-}
+trained!(RecurrentSettings<V: Cells>);
 
 impl<V: Cells> Architecture for RecurrentSettings<V> {
     const NAME: &'static str = V::NAME;
     const CHUNK: usize = usize::MAX;
-
-    fn training(&self) -> Training {
-        let Self { dim, max_length, dropout, loss, negatives, learning_rate, .. } = *self;
-        let Self { weight_decay, batch, epochs, patience, text, text_alone, .. } = *self;
-        Training {
-            dim,
-            max_length,
-            dropout,
-            loss,
-            negatives,
-            learning_rate,
-            weight_decay,
-            batch,
-            epochs,
-            patience,
-            text,
-            text_alone,
-        }
-    }
-
-    fn settle(&mut self, settled: Settled) {
-        match settled {
-            Settled::Epochs(epochs) => self.epochs = epochs,
-            Settled::MaxLength(length) => self.max_length = Some(length),
-        }
-    }
 
     fn own_problems(&self) -> Vec<Fault> {
         let all = [count("layers", self.layers, 16), count("hidden", self.hidden, 4096)];

@@ -36,20 +36,80 @@ pub enum TextUse {
     Only,
 }
 
-/// Kept by the settings of a sequence model: what its training needs to know, and the network it trains.
-pub trait Architecture:
-    Clone + std::fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync
-{
-    /// Name in messages and checkpoints.
-    const NAME: &'static str;
-    /// Positions worked on together at most: attention likes chunks that stay near the core, recurrence likes many sequences.
-    const CHUNK: usize;
-
+/// Kept by settings that hold, among others, those of [`Training`].
+pub trait Trained {
     /// Returns what training needs to know.
     fn training(&self) -> Training;
 
     /// Takes note of what the fit has settled.
     fn settle(&mut self, settled: Settled);
+}
+
+/// Makes settings of an architecture, whose fields include those of [`Training`], keep [`Trained`] and `Fit`.
+macro_rules! trained {
+    ($settings:ident<V: $kind:ident>) => {
+        impl<V: $kind> $crate::sequence::Trained for $settings<V> {
+            fn training(&self) -> Training {
+                Training {
+                    dim: self.dim,
+                    max_length: self.max_length,
+                    dropout: self.dropout,
+                    loss: self.loss,
+                    negatives: self.negatives,
+                    learning_rate: self.learning_rate,
+                    weight_decay: self.weight_decay,
+                    batch: self.batch,
+                    epochs: self.epochs,
+                    patience: self.patience,
+                    text: self.text,
+                    text_alone: self.text_alone,
+                }
+            }
+
+            fn settle(&mut self, settled: Settled) {
+                match settled {
+                    Settled::Epochs(epochs) => self.epochs = epochs,
+                    Settled::MaxLength(length) => self.max_length = Some(length),
+                }
+            }
+        }
+
+        impl<V: $kind> Fit for $settings<V> {
+            type Model = Sequence<Self>;
+
+            const SETTLES: bool = true;
+
+            fn faults(&self) -> Vec<Fault> {
+                model::faults(self)
+            }
+
+            fn reads_text(&self) -> bool {
+                self.text != TextUse::None
+            }
+
+            fn settled(&self, model: &Sequence<Self>) -> Self {
+                model.settings().clone()
+            }
+
+            fn fit(
+                settings: &Checked<Self>,
+                data: &TrainData<'_>,
+            ) -> Result<Sequence<Self>, FitError> {
+                model::fit(&**settings, data)
+            }
+        }
+    };
+}
+pub(super) use trained;
+
+/// Kept by the settings of a sequence model: what its training needs to know, and the network it trains.
+pub trait Architecture:
+    Trained + Clone + std::fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync
+{
+    /// Name in messages and checkpoints.
+    const NAME: &'static str;
+    /// Positions worked on together at most: attention likes chunks that stay near the core, recurrence likes many sequences.
+    const CHUNK: usize;
 
     /// Lists every impossible value beside those of [`Training`].
     fn own_problems(&self) -> Vec<Fault>;
