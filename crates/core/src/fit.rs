@@ -29,6 +29,11 @@ pub struct TrainData<'a> {
 pub trait Judge: Send + Sync {
     /// Returns a number that is higher for a better model.
     fn judge(&self, model: &dyn Recommender) -> f64;
+
+    /// Returns another number for other events to judge on, so that a fit under way goes on under the same judge alone.
+    fn identity(&self) -> u64 {
+        0
+    }
 }
 
 /// Keeps the state of a fit under way. What it holds must survive the end of the process.

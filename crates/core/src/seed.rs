@@ -15,6 +15,13 @@ pub fn stream(seed: u64, name: &str) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
+/// Mixes numbers into one that stands for them (FNV-1a by words): the same on every machine.
+pub fn mix(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, x| {
+        (hash ^ x).wrapping_mul(0x0100_0000_01b3).rotate_left(29)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use rand::Rng;

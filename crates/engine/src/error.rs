@@ -129,6 +129,14 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder for the state of a fit holds something else.
+    #[error("{} holds {}, which is no state of a fit: move it away, or choose another --out", path.display(), stranger.display())]
+    NotState {
+        /// The folder.
+        path: PathBuf,
+        /// What is in it.
+        stranger: PathBuf,
+    },
     /// A file could not be read or written.
     #[error("{}: {}", path.display(), io_words(source))]
     Io {

@@ -37,6 +37,8 @@ pub fn train(
     places: &Places,
     progress: &dyn Progress,
 ) -> Result<Trained, Error> {
+    let checkpoints = places.checkpoints.clone().map(Folder::new);
+    checkpoints.as_ref().map_or(Ok(()), Folder::check)?;
     let clock = SystemClock::default();
     let config = &loaded.config;
     let single = Kind::named(name);
@@ -51,7 +53,6 @@ pub fn train(
     let vectors = encoded.map(|encoded| encoded.vectors);
     let parts = everything(&data)?;
     let n_items = data.n_items();
-    let checkpoints = places.checkpoints.clone().map(Folder::new);
     let job = Job {
         loaded,
         split: &parts,

@@ -98,6 +98,11 @@ impl Judge for OnValidation<'_> {
     fn judge(&self, model: &dyn Recommender) -> f64 {
         eval::quick_ndcg(model, &self.cases, self.n_items, 10, &self.rows)
     }
+
+    fn identity(&self) -> u64 {
+        let targets = self.cases.targets.events().items.iter().map(|item| u64::from(item.0));
+        seed::mix(self.rows.iter().map(|&row| row as u64).chain(targets))
+    }
 }
 
 /// Fits models for one split of one data set; nothing is fitted twice.
@@ -176,6 +181,10 @@ impl<'a> Workbench<'a> {
         let mut best: Option<(f64, Value, Model)> = None;
         let tried = candidates.len();
         for (done, settings) in candidates.into_iter().enumerate() {
+            if self.job.progress.is_cancelled() {
+                let source = FitError::Cancelled { model: kind.name(), epochs: 0 };
+                return Err(Error::Fit { model: kind.name(), source });
+            }
             self.job.progress.report(
                 &format!("searching settings of {}", kind.name()),
                 done,

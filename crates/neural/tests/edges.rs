@@ -82,6 +82,50 @@ fn texts_that_are_not_there_are_an_error_that_says_what_to_do() {
 }
 
 #[test]
+fn a_fit_that_needs_more_memory_than_it_may_take_is_refused() {
+    let histories = walks(&[50, 50], 30);
+    let data = TrainData::new(&histories, 30);
+    let wide = SasrecSettings {
+        max_length: Some(4096),
+        heads: 64,
+        max_memory_mb: 1000,
+        ..Default::default()
+    };
+    let error = fit(wide, &data).unwrap_err();
+    assert!(matches!(error, FitError::TooLarge { model: "sasrec", .. }), "{error}");
+    let batch = Some(1 << 20);
+    let long = Gru4recSettings { batch, hidden: 4096, max_memory_mb: 1000, ..Default::default() };
+    assert!(matches!(fit(long, &data), Err(FitError::TooLarge { .. })));
+}
+
+#[test]
+fn items_nobody_took_come_after_all_others() {
+    let histories = walks(&[6, 5, 7], 10);
+    let model = fit(
+        SasrecSettings { dim: 16, epochs: 3, ..Default::default() },
+        &TrainData::new(&histories, 60),
+    )
+    .unwrap();
+    let list = model.recommend(&Request::new(None, histories.row(0)), 60);
+    let first_untaken = list.iter().position(|scored| scored.item.0 >= 10).unwrap();
+    assert!(list[first_untaken..].iter().all(|scored| scored.item.0 >= 10), "{list:?}");
+    assert!(list[..first_untaken].len() >= 3);
+}
+
+#[test]
+fn a_fit_does_not_go_on_from_one_on_other_events() {
+    let (first, second) = (walks(&[9, 9, 9], 12), walks(&[9, 8, 10], 12));
+    let settings = || SasrecSettings { dim: 16, epochs: 3, ..Default::default() };
+    let keeper = Keeper { stop_after: 2, ..Default::default() };
+    let cut =
+        TrainData { checkpoints: Some(&keeper), progress: &keeper, ..TrainData::new(&first, 12) };
+    assert!(fit(settings(), &cut).is_err());
+    let other = TrainData { checkpoints: Some(&keeper), ..TrainData::new(&second, 12) };
+    let fresh = fit(settings(), &TrainData::new(&second, 12)).unwrap();
+    assert!(fit(settings(), &other).unwrap() == fresh);
+}
+
+#[test]
 fn numbers_that_run_away_are_told() {
     let world = tiny(1);
     // A judge that finds no number is one way for a run to have no sense; the loss itself is another (see `train`).

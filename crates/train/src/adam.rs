@@ -82,11 +82,11 @@ impl Adam {
             return self.step(parameters, gradients, rate, shrink);
         }
         let rates = self.next(rate, shrink);
-        for (&id, g) in ids.iter().zip(gradients.chunks_exact(width)) {
-            let range = id as usize * width..(id as usize + 1) * width;
-            let state = (&mut self.mean[range.clone()], &mut self.square[range.clone()]);
-            update(rates, (&mut parameters[range], g), state);
-        }
+        let rows = pick(parameters, ids, width).into_par_iter().zip(gradients.par_chunks(width));
+        let state = pick(&mut self.mean, ids, width).into_par_iter();
+        let state = state.zip(pick(&mut self.square, ids, width));
+        let rows = rows.zip(state).with_min_len((CHUNK / width.max(1)).max(1));
+        rows.for_each(|((x, g), (m, v))| update(rates, (x, g), (m, v)));
     }
 
     /// Counts the steps so far.
@@ -121,6 +121,19 @@ impl Adam {
         (self.mean, self.square, self.steps) = (mean, square, steps[0]);
         Ok(())
     }
+}
+
+/// Borrows the rows `ids` (distinct, rising) of a table.
+fn pick<'a>(mut table: &'a mut [f32], ids: &[u32], width: usize) -> Vec<&'a mut [f32]> {
+    let mut passed = 0;
+    ids.iter()
+        .map(|&id| {
+            let (_, rest) = std::mem::take(&mut table).split_at_mut((id as usize - passed) * width);
+            let (row, rest) = rest.split_at_mut(width);
+            (table, passed) = (rest, id as usize + 1);
+            row
+        })
+        .collect()
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]

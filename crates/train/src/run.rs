@@ -53,20 +53,52 @@ pub struct Failed {
     pub epoch: usize,
     /// The loss.
     pub loss: f64,
+    /// What the judge said, where the loss was a number and this was none.
+    pub validation: Option<f64>,
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { epoch, loss } = self;
-        write!(f, "the loss was {loss} in epoch {epoch}: lower `learning_rate`")
+        let Self { epoch, loss, validation } = self;
+        match validation {
+            Some(value) => {
+                write!(f, "validation gave {value} in epoch {epoch}: lower `learning_rate`")
+            }
+            None => write!(f, "the loss was {loss} in epoch {epoch}: lower `learning_rate`"),
+        }
     }
 }
 
-/// The part of a checkpoint that is not weights.
+/// The part of a checkpoint that is not numbers. Numbers that decide are kept as bits: JSON may round them.
 #[derive(Serialize, Deserialize)]
 struct Header {
-    fingerprint: Value,
-    curve: Curve,
+    fingerprint: String,
+}
+
+/// Name of the curve among the tensors: `[epochs, 5]`, every number as its bits.
+const CURVE: &str = "curve";
+
+fn to_bits(curve: &Curve) -> Vec<i64> {
+    let row = |epoch: &Epoch| {
+        let judged = epoch.validation.unwrap_or_default();
+        let numbers = [epoch.loss, judged, epoch.seconds].map(|x| x.to_bits().cast_signed());
+        let samples = i64::try_from(epoch.samples).unwrap_or(i64::MAX);
+        [numbers[0], i64::from(epoch.validation.is_some()), numbers[1], samples, numbers[2]]
+    };
+    curve.epochs.iter().flat_map(row).collect()
+}
+
+fn from_bits(bits: &[i64]) -> Option<Curve> {
+    let number = |bits: i64| f64::from_bits(bits.cast_unsigned());
+    let epoch = |row: &[i64; 5]| {
+        Some(Epoch {
+            loss: number(row[0]),
+            validation: (row[1] != 0).then(|| number(row[2])),
+            samples: usize::try_from(row[3]).ok()?,
+            seconds: number(row[4]),
+        })
+    };
+    bits.as_chunks::<5>().0.iter().map(epoch).collect::<Option<_>>().map(|epochs| Curve { epochs })
 }
 
 /// Trains until the plan or early stopping says so, and restores the best weights.
@@ -91,11 +123,11 @@ pub fn run(learner: &mut dyn Learner, plan: &Plan<'_>) -> Result<Outcome, Failed
             break;
         }
         if !step.loss.is_finite() {
-            return Err(Failed { epoch: number + 1, loss: step.loss });
+            return Err(Failed { epoch: number + 1, loss: step.loss, validation: None });
         }
         let validation = learner.validate();
         if validation.is_some_and(f64::is_nan) {
-            return Err(Failed { epoch: number + 1, loss: step.loss });
+            return Err(Failed { epoch: number + 1, loss: step.loss, validation });
         }
         curve.epochs.push(Epoch { loss: step.loss, validation, samples: step.samples, seconds });
         if validation.is_some() && curve.best() == curve.epochs.len() {
@@ -104,7 +136,9 @@ pub fn run(learner: &mut dyn Learner, plan: &Plan<'_>) -> Result<Outcome, Failed
         tell(plan, &curve);
         save(learner, plan, &curve, best.as_ref());
     }
-    plan.progress.report(plan.name, plan.epochs, plan.epochs);
+    if !cancelled {
+        plan.progress.report(plan.name, plan.epochs, plan.epochs);
+    }
     if let Some(best) = best
         && curve.since_best() > 0
     {
@@ -128,9 +162,10 @@ const PARTS: [&str; 3] = ["weights", "momentum", "best"];
 fn save(learner: &dyn Learner, plan: &Plan<'_>, curve: &Curve, best: Option<&Saved>) {
     let Some(checkpoints) = plan.checkpoints else { return };
     let mut state = Saved {
-        meta: json!(Header { fingerprint: plan.fingerprint.clone(), curve: curve.clone() }),
+        meta: json!(Header { fingerprint: plan.fingerprint.to_string() }),
         ..Saved::default()
     };
+    state.put_i64(CURVE, &[curve.epochs.len(), 5], to_bits(curve));
     let parts = [Some(learner.weights()), Some(learner.momentum()), best.cloned()];
     for (name, part) in PARTS.into_iter().zip(parts) {
         let tensors = part.into_iter().flat_map(|part| part.tensors);
@@ -140,11 +175,13 @@ fn save(learner: &dyn Learner, plan: &Plan<'_>, curve: &Curve, best: Option<&Sav
 }
 
 fn resume(learner: &mut dyn Learner, plan: &Plan<'_>) -> Option<(Curve, Option<Saved>)> {
-    let state = plan.checkpoints?.load(&plan.key())?;
-    let Header { fingerprint, curve } = serde_json::from_value(state.meta).ok()?;
-    if fingerprint != *plan.fingerprint {
+    let mut state = plan.checkpoints?.load(&plan.key())?;
+    let Header { fingerprint } = serde_json::from_value(state.meta.take()).ok()?;
+    let wanted = plan.fingerprint.to_string();
+    if fingerprint != wanted {
         return None;
     }
+    let curve = from_bits(&state.take_i64(CURVE).ok()?.1)?;
     let mut parts = [const { Vec::new() }; PARTS.len()];
     for (key, tensor) in state.tensors {
         let (part, key) = key.split_once('/')?;
@@ -153,10 +190,12 @@ fn resume(learner: &mut dyn Learner, plan: &Plan<'_>) -> Option<(Curve, Option<S
     }
     let [weights, momentum, best] =
         parts.map(|tensors| Saved { tensors: tensors.into_iter().collect(), ..Saved::default() });
-    // A learner that has taken half of a damaged state starts again from its seed, so order matters: momentum is checked
-    // by the learner as a whole before weights replace its own.
-    learner.set_momentum(momentum).ok()?;
-    learner.set_weights(weights).ok()?;
+    let before = (learner.weights(), learner.momentum());
+    if learner.set_weights(weights).and_then(|()| learner.set_momentum(momentum)).is_err() {
+        learner.set_weights(before.0).expect("a learner takes its own weights back");
+        learner.set_momentum(before.1).expect("a learner takes its own momentum back");
+        return None;
+    }
     let best = (!best.tensors.is_empty()).then_some(best);
     tracing::info!(name = plan.name, epochs = curve.epochs.len(), "goes on from a checkpoint");
     Some((curve, best))

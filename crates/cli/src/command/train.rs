@@ -23,16 +23,15 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
     end_with_a_checkpoint(context)?;
     let trained = train(data, &loaded, &args.model, &places, context.progress.as_ref());
     let trained = trained.map_err(|error| match error {
-        Error::Fit { source: FitError::Cancelled { .. }, .. } => anyhow::Error::from(error)
-            .context(format!("the same command goes on from {}", state.display())),
+        Error::Fit { source: FitError::Cancelled { .. }, .. } if state.exists() => {
+            anyhow::Error::from(error)
+                .context(format!("the same command goes on from {}", state.display()))
+        }
         other => other.into(),
     })?;
     let manifest =
         artifact::save(&trained, &args.data, &args.out, SystemClock::default().unix_seconds())?;
-    if state.exists() {
-        std::fs::remove_dir_all(&state)
-            .with_context(|| format!("cannot remove {}", state.display()))?;
-    }
+    artifact::forget_training(&state);
     trained.notes.iter().for_each(output::note);
     let value = json!({
         "model": manifest.model,

@@ -42,10 +42,20 @@ fn a_fit_that_was_killed_goes_on_and_ends_with_the_same_bytes() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!home.path("model").exists(), "it had not come to its end");
-    train(&home, "model").good();
+    let resumed = train(&home, "model").args(["-v"]).end();
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    assert!(resumed.err.contains("goes on from a checkpoint"), "{}", resumed.err);
     assert!(!home.path("model.training").exists(), "the state goes when the model is there");
     train(&home, "whole").good();
     assert_eq!(files(&home, "model"), files(&home, "whole"));
+}
+
+#[test]
+fn a_folder_of_that_name_that_is_not_ours_is_left_alone() {
+    let home = Home::with_data();
+    home.put("model.training/notes.txt", "mine");
+    train(&home, "model").fails(1, &["model.training", "notes.txt"]);
+    assert_eq!(home.read("model.training/notes.txt"), "mine");
 }
 
 #[cfg(unix)]

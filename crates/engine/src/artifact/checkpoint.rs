@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use tastemaker_core::{Checkpoints, Saved};
 
 use super::tensors::{from_safetensors, to_safetensors};
+use crate::Error;
 
 /// Key of the JSON part in the header of a file.
 const META: &str = "meta";
+/// Begins the name of a file that is being written.
+const PARTIAL: &str = ".checkpoint-";
 
 /// Keeps checkpoints in a folder, which is made when the first one is kept.
 #[derive(Clone, Debug)]
@@ -23,6 +26,31 @@ impl Folder {
         Self { dir }
     }
 
+    /// Refuses a folder that holds anything but checkpoints: it is somebody else's.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(Error::io(self.dir.clone()))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(Error::io(self.dir.clone()))?.path();
+            if !is_ours(&path) {
+                return Err(Error::NotState { path: self.dir.clone(), stranger: path });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the checkpoints away, and the folder when nothing else is in it.
+    pub(crate) fn clear(&self) {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|p| is_ours(p))
+        {
+            fs::remove_file(path).ok();
+        }
+        fs::remove_dir(&self.dir).ok();
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.safetensors"))
     }
@@ -31,12 +59,25 @@ impl Folder {
         fs::create_dir_all(&self.dir)?;
         let meta = HashMap::from([(META.to_owned(), state.meta.to_string())]);
         let bytes = to_safetensors(state, Some(meta)).map_err(std::io::Error::other)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        let mut file = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(&self.dir)?;
         file.write_all(&bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())
     }
+}
+
+/// Takes away the state of a fit that has come to its end, and nothing else that is in the folder.
+pub fn forget_training(dir: &Path) {
+    Folder::new(dir.to_owned()).clear();
+}
+
+/// Tells by its name whether a file is a checkpoint: a model, a dash and 16 digits of a hash.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let hash = name.strip_suffix(".safetensors").and_then(|stem| stem.rsplit_once('-'));
+    let is_hash = |hash: &str| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+    name.starts_with(PARTIAL) || hash.is_some_and(|(_, hash)| is_hash(hash))
 }
 
 impl Checkpoints for Folder {
@@ -69,6 +110,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn only_what_it_wrote_is_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path().join("model.training"));
+        assert!(folder.check().is_ok(), "nothing there");
+        folder.save("sasrec-0123456789abcdef", &Saved::default());
+        assert!(folder.check().is_ok());
+        let stranger = folder.dir.join("manifest.json");
+        fs::write(&stranger, "mine").unwrap();
+        assert!(matches!(folder.check(), Err(Error::NotState { .. })));
+        folder.clear();
+        assert!(stranger.exists() && fs::read_dir(&folder.dir).unwrap().count() == 1);
+        fs::remove_file(stranger).unwrap();
+        folder.clear();
+        assert!(!folder.dir.exists());
+    }
 
     #[test]
     fn what_was_kept_last_comes_back_and_damage_is_nothing_kept() {

@@ -5,4 +5,5 @@ mod model;
 mod tensors;
 
 pub(crate) use checkpoint::Folder;
+pub use checkpoint::forget_training;
 pub use model::{FORMAT, Manifest, PartRecord, open, save};

@@ -2,7 +2,8 @@
 //!
 //! `loss = Σ_p weight · (ln Σ_j e^{h_p · v_j} - h_p · v_{t_p})` over positions `p` with hidden vectors `h: [positions, dim]`,
 //! targets `t` and item vectors `v: [items, dim]`. The logits of a few positions at a time live in tiles that stay in the
-//! cache, with a running maximum as in FlashAttention (Dao et al. 2022); those of a batch are never stored.
+//! cache, with a running maximum as in FlashAttention (Dao et al. 2022); those of
+//! more positions than that are never stored.
 //! Single-threaded: callers spread positions over tasks, each with its own gradient of the table.
 
 use multiversion::{multiversion, target::target_cfg_f};
@@ -80,6 +81,11 @@ pub struct LossScratch {
     maxima: Vec<f32>,
     scaled: Vec<f32>,
     half: HalfScratch,
+}
+
+impl LossScratch {
+    /// Positions whose logits are held at a time.
+    pub const POSITIONS: usize = POSITIONS;
 }
 
 /// Maximum and sum of one position's logits so far.

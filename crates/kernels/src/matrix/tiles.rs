@@ -207,6 +207,10 @@ mod tests {
             assert!((back(x) - x).abs() <= x.abs() / 256.0, "{x}");
         }
         assert!(round(1.0) == 0x3f80 && pair(1.0, -2.0) == 0xc000_3f80);
+        let of = |bits: u32| round(f32::from_bits(bits));
+        // Half way between two: to the even one. A hair more: up, through the exponent if need be.
+        assert!(of(0x3f80_8000) == 0x3f80 && of(0x3f81_8000) == 0x3f82);
+        assert!(of(0x3f80_8001) == 0x3f81 && of(0x3fff_ffff) == 0x4000);
     }
 
     #[test]

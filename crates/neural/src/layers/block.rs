@@ -134,6 +134,12 @@ impl Block {
         SelfAttention { heads, causal, bias: self.reach_bias.of(parameters) }
     }
 
+    /// Returns about how many numbers a state holds for so many positions in sequences of at most `len`.
+    pub(crate) const fn floats(&self, positions: usize, len: usize) -> usize {
+        let BlockShape { dim, heads, inner, .. } = self.shape;
+        positions * (18 * dim + 6 * inner + heads * len)
+    }
+
     const fn place(&self, which: u64) -> u64 {
         1 + self.index * 4 + which
     }

@@ -86,7 +86,7 @@ pub struct AttentionSettings<V: Blocks> {
     pub dropout: Option<f32>,
     /// What is minimised.
     pub loss: Loss,
-    /// Items drawn for each chunk of a batch, for the losses that draw.
+    /// Items drawn for each quarter of a batch, for the losses that draw.
     pub negatives: usize,
     /// Length of a step.
     pub learning_rate: f32,
@@ -102,6 +102,8 @@ pub struct AttentionSettings<V: Blocks> {
     pub text: TextUse,
     /// Share of items known by their text alone in a step, so that the text learns to stand alone; for `text = "sum"`.
     pub text_alone: f32,
+    /// Memory for training; a fit that would need more is refused.
+    pub max_memory_mb: usize,
     /// Says which model it is, at compile time alone.
     #[serde(skip)]
     #[doc(hidden)]
@@ -127,6 +129,7 @@ impl<V: Blocks> Default for AttentionSettings<V> {
             patience: 8,
             text: TextUse::None,
             text_alone: 0.1,
+            max_memory_mb: 16_384,
             variant: PhantomData,
         }
     }

@@ -1,4 +1,4 @@
-//! Items drawn as not wanted, in proportion to the square root of how often they were taken.
+//! Items drawn as not wanted: all alike, or in proportion to the square root of how often they were taken.
 
 use rand::{Rng, RngExt};
 
@@ -12,11 +12,11 @@ pub(super) struct Draws {
 
 impl Draws {
     /// Prepares to draw among items that were taken at least once.
-    pub(super) fn new(counts: &[u32]) -> Self {
+    pub(super) fn new(counts: &[u32], alike: bool) -> Self {
         let items: Vec<u32> = (0..).zip(counts).filter(|(_, n)| **n > 0).map(|(i, _)| i).collect();
         let mut sum = 0.0;
         let ends = items.iter().map(|&item| {
-            sum += f64::from(counts[item as usize]).sqrt();
+            sum += if alike { 1.0 } else { f64::from(counts[item as usize]).sqrt() };
             sum
         });
         let ends = ends.collect();
@@ -51,12 +51,14 @@ mod tests {
     #[test]
     fn items_are_drawn_as_often_as_the_square_root_of_their_counts() {
         // Square roots 2, 0, 1, 3 of 6.
-        let draws = Draws::new(&[4, 0, 1, 9]);
+        let draws = Draws::new(&[4, 0, 1, 9], false);
         let drawn = draws.draw(60_000, &mut seed::stream(1, "test"));
         let share = |item| drawn.iter().filter(|&&i| i == item).count() as f64 / 60_000.0;
         for (item, want) in [(0, 2.0 / 6.0), (1, 0.0), (2, 1.0 / 6.0), (3, 0.5)] {
             assert!((share(item) - want).abs() < 0.01, "{item}");
         }
+        let alike = Draws::new(&[4, 0, 1, 9], true).draw(60_000, &mut seed::stream(1, "test"));
+        assert!(alike.iter().filter(|&&i| i == 2).count().abs_diff(20_000) < 600);
         assert!((draws.shift(3, 4) + (4.0f32 * 0.5).ln()).abs() < 1e-6);
     }
 }

@@ -14,7 +14,7 @@ use tastemaker_train::{Adam, AdamSettings, Learner, Schedule, Step};
 use super::draws::Draws;
 use super::model::Sequence;
 use super::network::{Network, NetworkState};
-use super::settings::{Architecture, Loss, Resolved, TextUse, Training};
+use super::settings::{Architecture, Loss, Resolved, Settled, TextUse, Training};
 use super::tower::{Tower, features, first_own};
 use super::windows::{Window, batches, lanes, windows};
 use crate::layers::{Dropout, Work};
@@ -115,7 +115,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             lanes: (0..LANES).map(|_| Lane::default()).collect(),
             table: ItemTable::default(),
             vectors: Vec::new(),
-            draws: Draws::new(&counts),
+            draws: Draws::new(&counts, training.loss == Loss::Gbce),
             known: active.clone(),
             data,
             settings,
@@ -130,6 +130,33 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         })
     }
 
+    /// Returns about how many bytes the training takes.
+    fn memory(&self) -> usize {
+        let Training { dim, loss, negatives, .. } = self.training;
+        let Resolved { max_length, batch, .. } = self.resolved;
+        let positions = S::CHUNK.min(batch.div_ceil(LANES)).max(max_length);
+        let (logits, active) = match loss {
+            Loss::CrossEntropy => (LossScratch::POSITIONS * self.known.len(), self.known.len()),
+            Loss::SampledSoftmax | Loss::Gbce => {
+                let drawn = LANES * negatives + 2 * batch;
+                (positions * negatives, drawn.min(self.known.len()))
+            }
+        };
+        let lane = self.network.floats(positions) + logits + active * dim + self.parameters.len();
+        // Own vectors, what goes into a step, two momenta, the best and a copy to save.
+        let shared = 6 * (self.own.len() + self.parameters.len()) + 3 * active * dim;
+        4 * (LANES * lane + shared)
+    }
+
+    /// Returns an error when the training would take more memory than it may.
+    pub(super) fn check_memory(&self) -> Result<(), FitError> {
+        let (needed_mb, limit_mb) = (self.memory() >> 20, self.training.max_memory_mb);
+        if needed_mb <= limit_mb {
+            return Ok(());
+        }
+        Err(FitError::TooLarge { model: S::NAME, needed_mb, limit_mb, n_items: self.data.n_items })
+    }
+
     /// Returns the model as it stands.
     pub(super) fn model(&self) -> Sequence<S> {
         let all: Vec<u32> = (0..self.data.n_items as u32).collect();
@@ -137,8 +164,11 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         let mut vectors = Vec::new();
         let unknown = |item: u32| counts[item as usize] == 0;
         self.tower.vectors((&self.parameters, &self.own), &all, unknown, &mut vectors);
+        let Resolved { max_length, dropout, batch } = self.resolved;
+        let mut settings = self.settings.clone();
+        settings.settle(Settled { epochs: self.training.epochs, max_length, dropout, batch });
         Sequence::assemble(
-            self.settings.clone(),
+            settings,
             (self.network.clone(), self.tower.n_features(), self.parameters.clone()),
             vectors,
             counts.iter().map(|&n| (n as f32).ln_1p()).collect(),
@@ -307,7 +337,7 @@ impl Lane {
         let n = negatives.len();
         let (loss, shift) = if shared.loss == Loss::Gbce {
             // β of gSASRec at full calibration: the sampling rate.
-            let beta = (n as f32 / shared.n_known.max(2) as f32).min(1.0);
+            let beta = (n as f32 / (shared.n_known.max(2) - 1) as f32).min(1.0);
             (SampledLoss::GBce { beta }, Vec::new())
         } else {
             let shift = negatives.iter().map(|&item| shared.draws.shift(item, n)).collect();

@@ -4,15 +4,15 @@
 
 use serde_json::json;
 use tastemaker_core::{
-    Fault, FitError, History, ItemId, Persist, PersistError, Recommender, Request, Saved, Scored,
-    Similar, TrainData,
+    Fault, FitError, History, ItemId, Judge, Persist, PersistError, Recommender, Request, Saved,
+    Scored, Similar, TrainData, seed,
 };
 use tastemaker_kernels::{View, product};
 use tastemaker_train::{Plan, run};
 
 use super::learner::SequenceLearner;
 use super::network::{NOTHING_DROPPED, Network, NetworkState};
-use super::settings::{Architecture, Settled, Training};
+use super::settings::{Architecture, Resolved, Settled, Training};
 use super::tower::{ADAPTER, FEATURES};
 use super::windows::windows;
 use crate::layers::{Linear, Work};
@@ -31,6 +31,13 @@ pub struct Sequence<S: Architecture> {
     vectors: Vec<f32>,
     /// What is said to somebody without a history: logarithms of counts, `[items]`.
     prior: Vec<f32>,
+    /// Items that nobody took and no text speaks for: they come after all others.
+    untaken: Vec<u32>,
+}
+
+fn untaken(prior: &[f32], features: usize) -> Vec<u32> {
+    let all = (0..).zip(prior).filter(|(_, prior)| features == 0 && **prior <= 0.0);
+    all.map(|(item, _)| item).collect()
 }
 
 /// Lists every impossible value of settings.
@@ -49,6 +56,7 @@ pub(super) fn fit<S: Architecture>(
     let training = settings.training();
     let resolved = training.resolve(data);
     let mut learner = SequenceLearner::new(data, settings, resolved)?;
+    learner.check_memory()?;
     if windows(data.histories, resolved.max_length, 0, 0).is_empty() {
         // Nobody took two items: there is no order to learn, and popularity is all there is.
         let mut model = learner.model();
@@ -56,11 +64,12 @@ pub(super) fn fit<S: Architecture>(
         return Ok(model);
     }
     let fingerprint = json!({
+        "format": 1,
         "settings": settings,
         "seed": data.seed,
-        "events": data.histories.n_events(),
         "items": data.n_items,
-        "judged": data.judge.is_some(),
+        "data": fingerprint(data),
+        "judge": data.judge.map(Judge::identity),
     });
     let plan = Plan {
         name: S::NAME,
@@ -80,25 +89,43 @@ pub(super) fn fit<S: Architecture>(
     if !model.vectors.iter().chain(&model.parameters).all(|x| x.is_finite()) {
         return Err(diverged("its numbers ran away: lower `learning_rate`".into()));
     }
-    model.settings.settle(Settled::Epochs(outcome.curve.best().max(1)));
+    let epochs = outcome.curve.best().max(1);
+    let Resolved { max_length, dropout, batch } = resolved;
+    model.settings.settle(Settled { epochs, max_length, dropout, batch });
     Ok(model)
+}
+
+/// Stands for everything that is learnt from: histories in order, and texts.
+fn fingerprint(data: &TrainData<'_>) -> u64 {
+    let ends = data.histories.offsets().iter().map(|&end| end as u64);
+    let items = data.histories.events().items.iter().map(|item| u64::from(item.0));
+    let texts = data.vectors.map(|vectors| vectors.flat()).unwrap_or_default();
+    seed::mix(ends.chain(items).chain(texts.iter().map(|x| u64::from(x.to_bits()))))
 }
 
 impl<S: Architecture> Sequence<S> {
     pub(super) fn assemble(
-        mut settings: S,
+        settings: S,
         (network, features, parameters): (Network, usize, Vec<f32>),
         vectors: Vec<f32>,
         prior: Vec<f32>,
     ) -> Self {
-        settings.settle(Settled::MaxLength(network.max_length()));
         let dim = settings.training().dim;
-        Self { settings, dim, network, features, parameters, vectors, prior }
+        let untaken = untaken(&prior, features);
+        Self { settings, dim, network, features, parameters, vectors, prior, untaken }
     }
 
     /// Returns the settings, with what the fit has settled.
     pub(super) const fn settings(&self) -> &S {
         &self.settings
+    }
+
+    /// An item without an event has no vector; a product of 0 would stand above whatever the network expects least.
+    fn put_untaken_last(&self, scores: &mut [f32]) {
+        if !self.untaken.is_empty() {
+            let lowest = scores.iter().copied().fold(f32::INFINITY, f32::min) - 1.0;
+            self.untaken.iter().for_each(|&item| scores[item as usize] = lowest);
+        }
     }
 
     /// Returns the vector of an item.
@@ -169,6 +196,9 @@ impl<S: Architecture> Recommender for Sequence<S> {
                 0.0,
                 (&mut scores[at * n_items..], n_items),
             );
+            for row in scores[at * n_items..(at + rows) * n_items].chunks_exact_mut(n_items) {
+                self.put_untaken_last(row);
+            }
             at += rows;
         }
     }
@@ -222,6 +252,10 @@ impl<S: Architecture> Persist for Sequence<S> {
         if !vectors.is_empty() && vectors.len() != prior.len() * dim {
             return Err(misfit("vectors"));
         }
-        Ok(Self { settings, dim, network, features, parameters, vectors, prior })
+        if !parameters.iter().chain(&vectors).chain(&prior).all(|x| x.is_finite()) {
+            return Err(misfit("a number that is not finite"));
+        }
+        let untaken = untaken(&prior, features);
+        Ok(Self { settings, dim, network, features, parameters, vectors, prior, untaken })
     }
 }

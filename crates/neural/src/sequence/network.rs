@@ -81,6 +81,18 @@ impl Network {
         self.max_length
     }
 
+    /// Returns about how many numbers a forward and a backward pass keep for so many positions.
+    pub(super) fn floats(&self, positions: usize) -> usize {
+        match &self.layers {
+            Layers::Blocks(blocks) => {
+                blocks.iter().map(|block| block.floats(positions, self.max_length)).sum()
+            }
+            Layers::Cells(cells, _) => {
+                cells.iter().map(|cell| 16 * positions * cell.hidden()).sum()
+            }
+        }
+    }
+
     /// Item vectors are multiplied with this on their way in, so that they are not small beside what layers add.
     pub(super) fn scale(&self) -> f32 {
         (self.dim as f32).sqrt()

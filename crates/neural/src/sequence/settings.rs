@@ -15,9 +15,10 @@ pub enum Loss {
     /// Softmax cross-entropy over all items that were ever taken.
     #[default]
     CrossEntropy,
-    /// Softmax over the target and `negatives` items drawn for each batch, corrected for how often they are drawn.
+    /// Softmax over the target and `negatives` items, drawn by the root of their counts and corrected for how often they are.
     SampledSoftmax,
-    /// Binary cross-entropy of the target and `negatives` items, calibrated as in gSASRec (Petrov and Macdonald 2023).
+    /// Binary cross-entropy of the target and `negatives` items, drawn alike and calibrated as in gSASRec (Petrov and
+    /// Macdonald 2023).
     Gbce,
 }
 
@@ -63,14 +64,15 @@ macro_rules! trained {
                     patience: self.patience,
                     text: self.text,
                     text_alone: self.text_alone,
+                    max_memory_mb: self.max_memory_mb,
                 }
             }
 
             fn settle(&mut self, settled: Settled) {
-                match settled {
-                    Settled::Epochs(epochs) => self.epochs = epochs,
-                    Settled::MaxLength(length) => self.max_length = Some(length),
-                }
+                self.epochs = settled.epochs;
+                self.max_length = Some(settled.max_length);
+                self.dropout = Some(settled.dropout);
+                self.batch = Some(settled.batch);
             }
         }
 
@@ -120,12 +122,13 @@ pub trait Architecture:
 }
 
 /// What a fit settles, so that one without a judge ends alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// Epochs until the best one.
-    Epochs(usize),
-    /// Events that are read.
-    MaxLength(usize),
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "documented where users set them")]
+pub struct Settled {
+    pub epochs: usize,
+    pub max_length: usize,
+    pub dropout: f32,
+    pub batch: usize,
 }
 
 /// What the training of every sequence model needs to know; the fields are those of the settings.
@@ -144,6 +147,7 @@ pub struct Training {
     pub patience: usize,
     pub text: TextUse,
     pub text_alone: f32,
+    pub max_memory_mb: usize,
 }
 
 /// What was left out, filled in.
@@ -189,6 +193,7 @@ impl Training {
             self.batch.and_then(|n| count("batch", n, 1 << 20)),
             count("epochs", self.epochs, 100_000),
             count("patience", self.patience, 100_000),
+            count("max_memory_mb", self.max_memory_mb, 1 << 30),
             share("text_alone", self.text_alone),
         ]
         .into_iter()
