@@ -181,6 +181,8 @@ registry! {
     "gru4rec" gru4rec neural Gru4rec Gru4recSettings [similar];
     /// What a long short-term memory expects next.
     "lstm" lstm neural LstmRec LstmSettings [similar];
+    /// Vectors of users and items passed on along the graph of who took what (LightGCN).
+    "lightgcn" lightgcn neural LightGcn LightGcnSettings [similar evidence];
 }
 
 /// The name of the fused model, which is made of the others.

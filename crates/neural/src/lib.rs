@@ -1,10 +1,13 @@
-//! Models composed of kernels, trained by the loop of `train`: sequence models that read a user's history in order.
+//! Models composed of kernels, trained by the loop of `train`: sequence models that read a history in order, and models of the graph of users and items.
 //! No tape: each layer knows its backward pass. Knows nothing of files, configuration or encoders (text vectors come ready-made).
 
+mod draws;
+mod graph;
 mod layers;
 mod params;
 mod sequence;
 
+pub use graph::{GraphLoss, LightGcn, LightGcnSettings};
 pub use layers::Cell;
 pub use params::Layout;
 pub use sequence::{

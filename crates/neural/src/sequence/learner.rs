@@ -11,12 +11,12 @@ use tastemaker_kernels::{
 };
 use tastemaker_train::{Adam, AdamSettings, Learner, Schedule, Step};
 
-use super::draws::Draws;
 use super::model::Sequence;
 use super::network::{Network, NetworkState};
 use super::settings::{Architecture, Loss, Resolved, Settled, TextUse, Training};
 use super::tower::{Tower, features, first_own};
 use super::windows::{Window, batches, lanes, windows};
+use crate::draws::Draws;
 use crate::layers::{Dropout, Work};
 use crate::params::Layout;
 

@@ -1,7 +1,6 @@
 //! Sequence models: a history in order to the vector of what comes next, scored against item vectors.
 
 mod attention;
-mod draws;
 mod learner;
 mod model;
 mod network;

@@ -4,7 +4,7 @@ use rand::{Rng, RngExt};
 
 /// Draws items; the same for all steps of a fit.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Draws {
+pub(crate) struct Draws {
     items: Vec<u32>,
     /// Running sums of the items' weights.
     ends: Vec<f64>,
@@ -12,7 +12,7 @@ pub(super) struct Draws {
 
 impl Draws {
     /// Prepares to draw among items that were taken at least once.
-    pub(super) fn new(counts: &[u32], alike: bool) -> Self {
+    pub(crate) fn new(counts: &[u32], alike: bool) -> Self {
         let items: Vec<u32> = (0..).zip(counts).filter(|(_, n)| **n > 0).map(|(i, _)| i).collect();
         let mut sum = 0.0;
         let ends = items.iter().map(|&item| {
@@ -24,7 +24,7 @@ impl Draws {
     }
 
     /// Draws `n` items, with repetition.
-    pub(super) fn draw(&self, n: usize, rng: &mut impl Rng) -> Vec<u32> {
+    pub(crate) fn draw(&self, n: usize, rng: &mut impl Rng) -> Vec<u32> {
         let total = self.ends.last().copied().unwrap_or(0.0);
         let one = |_| {
             let at = rng.random::<f64>() * total;
@@ -34,7 +34,7 @@ impl Draws {
     }
 
     /// Returns `-ln(n q)` of an item: what its logit lacks when it stands for all items, drawn `n` times with probability `q`.
-    pub(super) fn shift(&self, item: u32, n: usize) -> f32 {
+    pub(crate) fn shift(&self, item: u32, n: usize) -> f32 {
         let at = self.items.partition_point(|&other| other < item);
         let before = if at == 0 { 0.0 } else { self.ends[at - 1] };
         let total = self.ends.last().copied().unwrap_or(1.0);
