@@ -17,7 +17,7 @@ pub(crate) const SMALL: [&str; 4] =
 pub(crate) const NO_SEARCH: [&str; 2] = ["--set", "search.enabled=false"];
 
 /// Keeps models that learn by epochs short.
-pub(crate) const FEW_EPOCHS: [&str; 8] = [
+pub(crate) const FEW_EPOCHS: [&str; 10] = [
     "--set",
     "models.sasrec.epochs=2",
     "--set",
@@ -26,6 +26,8 @@ pub(crate) const FEW_EPOCHS: [&str; 8] = [
     "models.gru4rec.epochs=2",
     "--set",
     "models.lstm.epochs=2",
+    "--set",
+    "models.lightgcn.epochs=2",
 ];
 
 /// A temporary folder; every test has its own.

@@ -43,19 +43,16 @@ impl<'a> GraphLearner<'a> {
         let dim = settings.dim;
         let mut own = vec![0.0; (graph.n_users() + graph.n_items()) * dim];
         let (users, items) = own.split_at_mut(graph.n_users() * dim);
-        if settings.user_vectors {
-            normal(users, SPREAD, data.seed, "lightgcn/users");
-        }
+        normal(users, SPREAD, data.seed, "lightgcn/users");
         normal(items, SPREAD, data.seed, "lightgcn/items");
         let takers: Vec<u32> = (0..graph.n_items()).map(|item| graph.takers(item) as u32).collect();
         let strength = settings.regularization / graph.n_pairs() as f32;
-        let learnt = own.len() - if settings.user_vectors { 0 } else { users_len(&graph, dim) };
         Self {
             batch: settings.batch.unwrap_or_else(|| (graph.n_pairs() / 32).clamp(1024, 1 << 17)),
             shares: settings.shares(),
             draws: Draws::new(&takers, settings.loss == GraphLoss::Bpr),
             pulls: graph.degrees().map(|n| strength * n as f32).collect(),
-            adam: Adam::new(learnt, AdamSettings::default()),
+            adam: Adam::new(own.len(), AdamSettings::default()),
             settings: settings.clone(),
             vectors: Vec::new(),
             gradient: Vec::new(),
@@ -91,10 +88,10 @@ impl<'a> GraphLearner<'a> {
         let (mut vectors, mut spare) = (Vec::new(), Vec::new());
         let dim = self.settings.dim;
         let own = (&self.own[..], dim);
-        self.graph.propagate(&self.shares, own, (&mut vectors, &mut spare));
+        self.graph.propagate((&self.shares, 0.0), own, (&mut vectors, &mut spare));
         let items = vectors.split_off(users_len(&self.graph, dim));
         // What a user gathers from an item: the layers but the last, each with the share of the one it is passed on to.
-        self.graph.propagate(&self.shares[1..], own, (&mut vectors, &mut spare));
+        self.graph.propagate((&self.shares[1..], 0.0), own, (&mut vectors, &mut spare));
         let mut sources = vectors.split_off(users_len(&self.graph, dim));
         for (item, row) in sources.chunks_exact_mut(dim).enumerate() {
             let scale = 1.0 / (self.graph.takers(item) as f32).sqrt();
@@ -131,12 +128,13 @@ impl<'a> GraphLearner<'a> {
     /// Returns the mean loss of the events of `users`; leaves the gradient by what is learnt where the vectors were.
     pub(super) fn backward(&mut self, users: &[u32], events: usize, key: u64) -> f64 {
         let dim = self.settings.dim;
+        let of_itself = if self.settings.user_vectors { self.shares[0] } else { 0.0 };
         let buffers = (&mut self.vectors, &mut self.spare);
-        self.graph.propagate(&self.shares, (&self.own, dim), buffers);
+        self.graph.propagate((&self.shares, of_itself), (&self.own, dim), buffers);
         let (mut gradient, mut lanes) = (take(&mut self.gradient), take(&mut self.lanes));
         let loss = self.objective(events, key).step(users, &mut gradient, &mut lanes);
         let buffers = (&mut self.vectors, &mut self.spare);
-        self.graph.propagate(&self.shares, (&gradient, dim), buffers);
+        self.graph.propagate((&self.shares, of_itself), (&gradient, dim), buffers);
         (self.gradient, self.lanes) = (gradient, lanes);
         let rows = self.vectors.chunks_exact_mut(dim).zip(self.own.chunks_exact(dim));
         for ((d, own), &pull) in rows.zip(&self.pulls) {
@@ -147,10 +145,8 @@ impl<'a> GraphLearner<'a> {
 
     fn step(&mut self, users: &[u32], events: usize, key: u64) -> f64 {
         let loss = self.backward(users, events, key);
-        let dim = self.settings.dim;
-        let from = if self.settings.user_vectors { 0 } else { users_len(&self.graph, dim) };
-        let (own, gradient) = (&mut self.own[from..], &self.vectors[from..]);
-        self.adam.step(own, gradient, self.settings.learning_rate, 1.0);
+        let rate = self.settings.learning_rate;
+        self.adam.step(&mut self.own, &self.vectors, rate, 1.0);
         loss
     }
 }
