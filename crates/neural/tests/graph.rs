@@ -11,8 +11,7 @@ use tastemaker_core::{
 use tastemaker_neural::{GraphLoss, LightGcn, LightGcnSettings};
 use tastemaker_testkit::tiny;
 
-const LOSSES: [GraphLoss; 3] =
-    [GraphLoss::SampledSoftmax, GraphLoss::Bpr, GraphLoss::CrossEntropy];
+const LOSSES: [GraphLoss; 3] = [GraphLoss::SampledSoftmax, GraphLoss::Bpr, GraphLoss::CrossEntropy];
 
 /// Histories of these lengths, walking round a catalogue.
 fn walks(lengths: &[usize], n_items: usize) -> Histories {
@@ -31,7 +30,7 @@ fn fit(settings: LightGcnSettings, data: &TrainData<'_>) -> Result<LightGcn, Fit
 }
 
 fn small(loss: GraphLoss) -> LightGcnSettings {
-    LightGcnSettings { dim: 8, epochs: 3, negatives: 8, loss, ..Default::default() }
+    LightGcnSettings { dim: 8, epochs: 3, negatives: 8, loss: Some(loss), ..Default::default() }
 }
 
 /// Fits with every loss and asks for somebody with and without a history.
@@ -70,7 +69,12 @@ fn nothing_to_learn_from_is_an_error() {
 fn a_fit_that_needs_more_memory_than_it_may_take_is_refused() {
     let histories = walks(&[50; 40], 200);
     for loss in LOSSES {
-        let wide = LightGcnSettings { dim: 4096, max_memory_mb: 30, loss, ..Default::default() };
+        let wide = LightGcnSettings {
+            dim: 4096,
+            max_memory_mb: 30,
+            loss: Some(loss),
+            ..Default::default()
+        };
         let error = fit(wide, &TrainData::new(&histories, 200)).unwrap_err();
         assert!(matches!(error, FitError::TooLarge { model: "lightgcn", .. }), "{error}");
     }
@@ -112,8 +116,7 @@ impl Judge for Peak {
 #[test]
 fn the_best_epoch_and_recency_are_settled_and_a_fit_without_a_judge_ends_alike() {
     let world = tiny(1);
-    let settings =
-        LightGcnSettings { patience: 3, epochs: 50, ..small(GraphLoss::SampledSoftmax) };
+    let settings = LightGcnSettings { patience: 3, epochs: 50, ..small(GraphLoss::SampledSoftmax) };
     let judge = Peak(AtomicUsize::new(0));
     let data = TrainData { judge: Some(&judge), ..world.data() };
     let stopped = fit(settings.clone(), &data).unwrap();

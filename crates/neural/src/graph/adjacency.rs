@@ -144,11 +144,10 @@ impl Graph {
         self.items.degree(item)
     }
 
-    /// Computes `out = Σ_k shares[k] Â^k x`, by Horner's rule, where users take `own` of themselves in place of `shares[0]`;
-    /// `x` and `out` are `[users + items, dim]`.
+    /// Computes `out = Σ_k shares[k] Â^k x`, by Horner's rule; `x` and `out` are `[users + items, dim]`.
     pub(super) fn propagate(
         &self,
-        (shares, own): (&[f32], f32),
+        shares: &[f32],
         (x, dim): (&[f32], usize),
         (out, spare): (&mut Vec<f32>, &mut Vec<f32>),
     ) {
@@ -158,11 +157,10 @@ impl Graph {
         spare.resize(x.len(), 0.0);
         let split = self.n_users() * dim;
         let (x_users, x_items) = x.split_at(split);
-        for (layer, &share) in rest.iter().enumerate().rev() {
-            let own = if layer == 0 { own } else { share };
+        for &share in rest.iter().rev() {
             let (users, items) = out.split_at(split);
             let (next_users, next_items) = spare.split_at_mut(split);
-            self.users.gather((own, x_users), items, dim, next_users);
+            self.users.gather((share, x_users), items, dim, next_users);
             self.items.gather((share, x_items), users, dim, next_items);
             std::mem::swap(out, spare);
         }
@@ -189,20 +187,16 @@ mod tests {
         assert_eq!(graph.known, [1, 3]);
         assert_eq!(graph.degrees().collect::<Vec<_>>(), [2, 1, 1, 2]);
         let (mut out, mut spare) = (Vec::new(), Vec::new());
-        graph.propagate((&[0.5, 1.0], 0.5), (&[1.0, 2.0, 4.0, 8.0], 1), (&mut out, &mut spare));
+        graph.propagate(&[0.5, 1.0], (&[1.0, 2.0, 4.0, 8.0], 1), (&mut out, &mut spare));
         let root = 1.0 / 2f32.sqrt();
         let users = [0.5 + 4.0 * root + 8.0 * 0.5, 1.0 + 8.0 * root];
         let items = [2.0 + root, 4.0 + 0.5 + 2.0 * root];
         assert_all_close(&out, &[users[0], users[1], items[0], items[1]], 1e-6);
         // Two layers are one layer passed on once more.
         let (mut one, mut two) = (Vec::new(), Vec::new());
-        graph.propagate((&[0.0, 1.0], 0.0), (&[1.0, 2.0, 4.0, 8.0], 1), (&mut one, &mut spare));
-        graph.propagate((&[0.0, 1.0], 0.0), (&one, 1), (&mut two, &mut spare));
-        graph.propagate(
-            (&[0.0, 0.0, 1.0], 0.0),
-            (&[1.0, 2.0, 4.0, 8.0], 1),
-            (&mut out, &mut spare),
-        );
+        graph.propagate(&[0.0, 1.0], (&[1.0, 2.0, 4.0, 8.0], 1), (&mut one, &mut spare));
+        graph.propagate(&[0.0, 1.0], (&one, 1), (&mut two, &mut spare));
+        graph.propagate(&[0.0, 0.0, 1.0], (&[1.0, 2.0, 4.0, 8.0], 1), (&mut out, &mut spare));
         assert_all_close(&out, &two, 1e-6);
     }
 }

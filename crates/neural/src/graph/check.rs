@@ -1,6 +1,6 @@
 //! The gradient of the whole objective, through propagation, against central differences of a plain version in `f64`.
 
-use tastemaker_core::{HistoriesBuilder, ItemId, TrainData};
+use tastemaker_core::{Histories, HistoriesBuilder, ItemId, Recommender, Request, TrainData};
 
 use super::adjacency::Graph;
 use super::learner::GraphLearner;
@@ -9,7 +9,7 @@ use super::settings::{GraphLoss, LightGcnSettings};
 const DIM: usize = 3;
 
 /// Seven users, nine items, two of which nobody took.
-fn learner_of<T>(settings: LightGcnSettings, use_it: impl FnOnce(GraphLearner<'_>) -> T) -> T {
+fn learner_of(settings: LightGcnSettings, use_it: impl FnOnce(GraphLearner<'_>, &Histories)) {
     let mut builder = HistoriesBuilder::default();
     for user in 0..7u32 {
         for step in 0..(1 + user * 5 % 4) {
@@ -18,7 +18,7 @@ fn learner_of<T>(settings: LightGcnSettings, use_it: impl FnOnce(GraphLearner<'_
         builder.end_user();
     }
     let histories = builder.build();
-    use_it(GraphLearner::new(&TrainData::new(&histories, 9), &settings))
+    use_it(GraphLearner::new(&TrainData::new(&histories, 9), &settings), &histories);
 }
 
 /// Computes `Σ_k α_k Â^k e` with a dense matrix.
@@ -97,12 +97,12 @@ fn the_gradient_of_every_loss_goes_all_the_way_through_the_layers() {
                 dim: DIM,
                 layers,
                 layer_weights: weights,
-                loss,
+                loss: Some(loss),
                 negatives: 4,
                 regularization: 0.3,
                 ..LightGcnSettings::default()
             };
-            learner_of(settings, |mut learner| {
+            learner_of(settings, |mut learner, _| {
                 learner.own.iter_mut().for_each(|x| *x *= 8.0);
                 let users: &[u32] = &[5, 0, 3, 6, 1];
                 let events = users.iter().map(|&u| learner.graph.items_of(u as usize).len()).sum();
@@ -129,4 +129,35 @@ fn the_gradient_of_every_loss_goes_all_the_way_through_the_layers() {
             });
         }
     }
+}
+
+#[test]
+fn a_history_gives_the_layers_that_were_passed_on_to_the_user() {
+    let settings = LightGcnSettings {
+        dim: DIM,
+        layer_weights: Some(vec![3.0, 1.0, 2.0, 4.0]),
+        recency: Some(0.0),
+        ..LightGcnSettings::default()
+    };
+    learner_of(settings, |learner, histories| {
+        let (graph, shares) = (&learner.graph, &learner.shares);
+        let own: Vec<f64> = learner.own.iter().map(|x| f64::from(*x)).collect();
+        let z = passed_on(graph, shares, &own);
+        let model = learner.model();
+        for (user, history) in histories.iter().enumerate() {
+            let mut scores = vec![0.0; 9];
+            model.score(&Request::new(None, history), &mut scores);
+            for (at, &item) in graph.known.iter().enumerate() {
+                let item_at = (graph.n_users() + at) * DIM;
+                let want: f64 = (0..DIM)
+                    .map(|d| {
+                        let u = user * DIM + d;
+                        (z[u] - f64::from(shares[0]) * own[u]) * z[item_at + d]
+                    })
+                    .sum();
+                let got = f64::from(scores[item as usize]);
+                assert!((got - want).abs() < 1e-6, "user {user}, item {item}: {got}, not {want}");
+            }
+        }
+    });
 }

@@ -5,13 +5,13 @@ use tastemaker_core::{FitError, Judge, TrainData, seed};
 use tastemaker_train::{Plan, run};
 
 use super::learner::GraphLearner;
-use super::model::LightGcn;
+use super::model::{LightGcn, RECENCY};
 use super::settings::LightGcnSettings;
 
 /// Name in messages and checkpoints.
 pub(super) const NAME: &str = "lightgcn";
-/// What `recency` may be where it is left to validation events, its value without them first.
-const RECENCIES: [f32; 6] = [0.7, 0.0, 0.3, 0.5, 1.0, 1.5];
+/// What `recency` may be where it is left to validation events.
+const RECENCIES: [f32; 8] = [RECENCY, 0.0, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0];
 
 /// Trains by epochs until validation is no longer better, then finds how fast a history ages.
 pub(super) fn fit(settings: &LightGcnSettings, data: &TrainData<'_>) -> Result<LightGcn, FitError> {
@@ -44,7 +44,7 @@ pub(super) fn fit(settings: &LightGcnSettings, data: &TrainData<'_>) -> Result<L
         return Err(diverged("its numbers ran away: lower `learning_rate`".into()));
     }
     model.settle_epochs(outcome.curve.best().max(1));
-    let mut recency = settings.recency.unwrap_or(RECENCIES[0]);
+    let mut recency = settings.recency.unwrap_or(RECENCY);
     if let Some(judge) = data.judge.filter(|_| settings.recency.is_none()) {
         let mut best = f64::NEG_INFINITY;
         for other in RECENCIES {

@@ -11,7 +11,7 @@ use super::adjacency::Graph;
 use super::fit::NAME;
 use super::model::{LightGcn, Vectors};
 use super::objective::{Lanes, Objective};
-use super::settings::{GraphLoss, LightGcnSettings};
+use super::settings::{GraphLoss, LightGcnSettings, Resolved};
 use crate::draws::Draws;
 use crate::params::normal;
 
@@ -22,7 +22,7 @@ const SPREAD: f32 = 0.1;
 pub(super) struct GraphLearner<'a> {
     data: &'a TrainData<'a>,
     settings: LightGcnSettings,
-    batch: usize,
+    resolved: Resolved,
     pub(super) graph: Graph,
     pub(super) shares: Vec<f32>,
     draws: Draws,
@@ -42,15 +42,14 @@ impl<'a> GraphLearner<'a> {
         let graph = Graph::new(data.histories, data.n_items);
         let dim = settings.dim;
         let mut own = vec![0.0; (graph.n_users() + graph.n_items()) * dim];
-        let (users, items) = own.split_at_mut(graph.n_users() * dim);
-        normal(users, SPREAD, data.seed, "lightgcn/users");
-        normal(items, SPREAD, data.seed, "lightgcn/items");
+        normal(&mut own, SPREAD, data.seed, "lightgcn");
         let takers: Vec<u32> = (0..graph.n_items()).map(|item| graph.takers(item) as u32).collect();
+        let resolved = settings.resolve(&graph);
         let strength = settings.regularization / graph.n_pairs() as f32;
         Self {
-            batch: settings.batch.unwrap_or_else(|| (graph.n_pairs() / 32).clamp(1024, 1 << 17)),
+            resolved,
             shares: settings.shares(),
-            draws: Draws::new(&takers, settings.loss == GraphLoss::Bpr),
+            draws: Draws::new(&takers, resolved.loss == GraphLoss::Bpr),
             pulls: graph.degrees().map(|n| strength * n as f32).collect(),
             adam: Adam::new(own.len(), AdamSettings::default()),
             settings: settings.clone(),
@@ -76,9 +75,9 @@ impl<'a> GraphLearner<'a> {
 
     /// Returns about how many bytes the training takes.
     fn memory(&self) -> usize {
-        let LightGcnSettings { dim, negatives, loss, .. } = self.settings;
+        let LightGcnSettings { dim, negatives, .. } = self.settings;
         let (n_users, n_items) = (self.graph.n_users(), self.graph.n_items());
-        let lanes = Lanes::floats((n_users, n_items, dim), negatives, loss);
+        let lanes = Lanes::floats((n_users, n_items, dim), negatives, self.resolved.loss);
         // What is learnt, two momenta, vectors, gradient and spare, the best and a copy to save; pairs with weights, both ways.
         4 * (8 * (n_users + n_items) * dim + 4 * self.graph.n_pairs() + lanes)
     }
@@ -88,10 +87,10 @@ impl<'a> GraphLearner<'a> {
         let (mut vectors, mut spare) = (Vec::new(), Vec::new());
         let dim = self.settings.dim;
         let own = (&self.own[..], dim);
-        self.graph.propagate((&self.shares, 0.0), own, (&mut vectors, &mut spare));
+        self.graph.propagate(&self.shares, own, (&mut vectors, &mut spare));
         let items = vectors.split_off(users_len(&self.graph, dim));
         // What a user gathers from an item: the layers but the last, each with the share of the one it is passed on to.
-        self.graph.propagate((&self.shares[1..], 0.0), own, (&mut vectors, &mut spare));
+        self.graph.propagate(&self.shares[1..], own, (&mut vectors, &mut spare));
         let mut sources = vectors.split_off(users_len(&self.graph, dim));
         for (item, row) in sources.chunks_exact_mut(dim).enumerate() {
             let scale = 1.0 / (self.graph.takers(item) as f32).sqrt();
@@ -106,7 +105,8 @@ impl<'a> GraphLearner<'a> {
             all
         };
         let mut settings = self.settings.clone();
-        settings.batch = Some(self.batch);
+        settings.batch = Some(self.resolved.batch);
+        settings.loss = Some(self.resolved.loss);
         let vectors = Vectors { items: spread(&items), sources: spread(&sources) };
         LightGcn::new(settings, vectors, counts.iter().map(|&n| (n as f32).ln_1p()).collect())
     }
@@ -115,7 +115,7 @@ impl<'a> GraphLearner<'a> {
     pub(super) fn objective(&self, events: usize, key: u64) -> Objective<'_> {
         Objective {
             graph: &self.graph,
-            loss: self.settings.loss,
+            loss: self.resolved.loss,
             draws: &self.draws,
             negatives: self.settings.negatives,
             vectors: &self.vectors,
@@ -128,13 +128,12 @@ impl<'a> GraphLearner<'a> {
     /// Returns the mean loss of the events of `users`; leaves the gradient by what is learnt where the vectors were.
     pub(super) fn backward(&mut self, users: &[u32], events: usize, key: u64) -> f64 {
         let dim = self.settings.dim;
-        let of_itself = if self.settings.user_vectors { self.shares[0] } else { 0.0 };
         let buffers = (&mut self.vectors, &mut self.spare);
-        self.graph.propagate((&self.shares, of_itself), (&self.own, dim), buffers);
+        self.graph.propagate(&self.shares, (&self.own, dim), buffers);
         let (mut gradient, mut lanes) = (take(&mut self.gradient), take(&mut self.lanes));
         let loss = self.objective(events, key).step(users, &mut gradient, &mut lanes);
         let buffers = (&mut self.vectors, &mut self.spare);
-        self.graph.propagate((&self.shares, of_itself), (&gradient, dim), buffers);
+        self.graph.propagate(&self.shares, (&gradient, dim), buffers);
         (self.gradient, self.lanes) = (gradient, lanes);
         let rows = self.vectors.chunks_exact_mut(dim).zip(self.own.chunks_exact(dim));
         for ((d, own), &pull) in rows.zip(&self.pulls) {
@@ -167,7 +166,7 @@ impl Learner for GraphLearner<'_> {
                 break;
             }
             events += self.graph.items_of(users[at] as usize).len();
-            if events < self.batch && at + 1 < users.len() {
+            if events < self.resolved.batch && at + 1 < users.len() {
                 continue;
             }
             let key = seed ^ ((epoch as u64) << 44 | number << 22);

@@ -15,6 +15,9 @@ use tastemaker_kernels::{View, axpy, dot, product};
 
 use super::settings::LightGcnSettings;
 
+/// What `recency` is without validation events to choose it on.
+pub(super) const RECENCY: f32 = 0.7;
+
 /// What items give and what they are compared by.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Vectors {
@@ -36,7 +39,7 @@ pub struct LightGcn {
 
 impl LightGcn {
     pub(super) fn new(settings: LightGcnSettings, vectors: Vectors, prior: Vec<f32>) -> Self {
-        let recency = settings.recency.unwrap_or(0.7);
+        let recency = settings.recency.unwrap_or(RECENCY);
         Self { settings, recency, vectors, prior }
     }
 
