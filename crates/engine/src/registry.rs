@@ -177,6 +177,8 @@ registry! {
     "sasrec" sasrec neural Sasrec SasrecSettings [similar];
     /// The same with gated blocks (eSASRec).
     "esasrec" esasrec neural Esasrec EsasrecSettings [similar];
+    /// What a transformer that sees both ways expects behind a mask (BERT4Rec).
+    "bert4rec" bert4rec neural Bert4rec Bert4recSettings [similar];
     /// What a gated recurrent network expects next (GRU4Rec).
     "gru4rec" gru4rec neural Gru4rec Gru4recSettings [similar];
     /// What a long short-term memory expects next.

@@ -17,11 +17,13 @@ pub(crate) const SMALL: [&str; 4] =
 pub(crate) const NO_SEARCH: [&str; 2] = ["--set", "search.enabled=false"];
 
 /// Keeps models that learn by epochs short.
-pub(crate) const FEW_EPOCHS: [&str; 8] = [
+pub(crate) const FEW_EPOCHS: [&str; 10] = [
     "--set",
     "models.sasrec.epochs=2",
     "--set",
     "models.esasrec.epochs=2",
+    "--set",
+    "models.bert4rec.epochs=2",
     "--set",
     "models.gru4rec.epochs=2",
     "--set",

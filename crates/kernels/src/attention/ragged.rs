@@ -279,11 +279,8 @@ mod tests {
                     let seen = if self.causal { i + 1 } else { self.len };
                     let score = |j: usize| {
                         let dot: f64 = (0..self.dim).map(|c| at(0, i, c) * at(1, j, c)).sum();
-                        let bias = if biases > 0 {
-                            self.bias[head * biases + own + j - i]
-                        } else {
-                            0.0
-                        };
+                        let bias =
+                            if biases > 0 { self.bias[head * biases + own + j - i] } else { 0.0 };
                         (dot / (self.dim as f64).sqrt() + bias).exp()
                     };
                     let sum: f64 = (0..seen).map(score).sum();

@@ -150,15 +150,17 @@ impl<S: Architecture> Sequence<S> {
         let (mut state, mut x, mut offsets) = (NetworkState::default(), Vec::new(), Vec::new());
         for (items, out) in histories.iter().zip(out.chunks_exact_mut(dim)) {
             x.clear();
-            offsets.clear();
-            offsets.extend([0, items.len()]);
             for item in items {
                 x.extend(self.vector(item.index()).iter().map(|x| scale * x));
             }
+            // What comes next is asked behind a mask of those that read masks.
+            x.extend(self.network.mask(&self.parameters).iter().map(|x| scale * x));
+            offsets.clear();
+            offsets.extend([0, x.len() / dim]);
             let parameters = &self.parameters[..];
             let work = Work { parameters, offsets: &offsets, dropout: NOTHING_DROPPED };
             self.network.forward(&work, &mut x, &mut state);
-            out.copy_from_slice(&state.hidden[(items.len() - 1) * dim..]);
+            out.copy_from_slice(&state.hidden[state.hidden.len() - dim..]);
         }
     }
 }

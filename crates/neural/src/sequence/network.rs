@@ -20,6 +20,8 @@ pub struct Network {
     places: Span,
     layers: Layers,
     norm: NormLayer,
+    /// `[dim]`, read in the place of a masked event; empty without.
+    mask: Span,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +46,8 @@ pub(super) struct NetworkState {
 }
 
 impl Network {
-    /// Lays out transformer blocks, with a learnt vector for every place if wanted.
+    /// Lays out transformer blocks, with a learnt vector for every place if wanted. Blocks that see both ways read up to `max_length`
+    /// events and a mask.
     pub(super) fn of_blocks(
         layout: &mut Layout,
         max_length: usize,
@@ -52,11 +55,14 @@ impl Network {
         (n, shape): (usize, BlockShape),
     ) -> Self {
         let dim = shape.dim;
-        let len = if has_places { max_length * dim } else { 0 };
+        let read = if shape.causal { max_length } else { max_length + 1 };
+        let len = if has_places { read * dim } else { 0 };
         let places = layout.add("places".into(), len, Init::Normal(EMBEDDING));
         let blocks = (0..n).map(|index| Block::new(layout, index, shape)).collect();
         let norm = NormLayer::new(layout, "norm", dim);
-        Self { dim, max_length, places, layers: Layers::Blocks(blocks), norm }
+        let len = if shape.causal { 0 } else { dim };
+        let mask = layout.add("mask".into(), len, Init::Normal(EMBEDDING));
+        Self { dim, max_length, places, layers: Layers::Blocks(blocks), norm, mask }
     }
 
     /// Lays out recurrent layers and a dense one.
@@ -74,7 +80,18 @@ impl Network {
         let cells = (0..n).map(layer).collect();
         let dense = Linear::new(layout, "dense", hidden, dim);
         let norm = NormLayer::new(layout, "norm", dim);
-        Self { dim, max_length, places, layers: Layers::Cells(cells, dense), norm }
+        let layers = Layers::Cells(cells, dense);
+        Self { dim, max_length, places, layers, norm, mask: Span::default() }
+    }
+
+    /// Returns what is read in the place of a masked event; empty for networks that read none.
+    pub(super) fn mask<'a>(&self, parameters: &'a [f32]) -> &'a [f32] {
+        self.mask.of(parameters)
+    }
+
+    /// Returns the gradient of [`mask`](Self::mask).
+    pub(super) fn mask_mut<'a>(&self, gradients: &'a mut [f32]) -> &'a mut [f32] {
+        self.mask.of_mut(gradients)
     }
 
     pub(super) const fn max_length(&self) -> usize {

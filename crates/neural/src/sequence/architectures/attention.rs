@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
 use tastemaker_kernels::Activation;
 
-use super::model::{self, Sequence};
-use super::network::Network;
-use super::settings::{Architecture, Loss, Settled, TextUse, Training, count, trained};
 use crate::layers::{BlockShape, FeedForward};
 use crate::params::Layout;
+use crate::sequence::model::{self, Sequence};
+use crate::sequence::network::Network;
+use crate::sequence::settings::{
+    Architecture, Loss, Settled, TextUse, Training, block_problems, trained,
+};
 
 /// How the model knows the order of a history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -142,16 +144,7 @@ impl<V: Blocks> Architecture for AttentionSettings<V> {
     const CHUNK: usize = 256;
 
     fn own_problems(&self) -> Vec<Fault> {
-        let Self { dim, heads, .. } = *self;
-        let divides = heads > 0 && dim.is_multiple_of(heads);
-        [
-            count("layers", self.layers, 64),
-            Fault::unless(divides, "heads", || format!("must divide `dim` = {dim}, is {heads}")),
-            count("inner", self.inner, 16),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        block_problems(self.dim, self.layers, self.heads, self.inner)
     }
 
     fn network(&self, layout: &mut Layout, max_length: usize) -> Network {
