@@ -183,6 +183,10 @@ registry! {
     "gru4rec" gru4rec neural Gru4rec Gru4recSettings [similar];
     /// What a long short-term memory expects next.
     "lstm" lstm neural LstmRec LstmSettings [similar];
+    /// What convolutions over the last few items expect next (Caser).
+    "caser" caser neural Caser CaserSettings [similar];
+    /// What hidden layers over the last few items expect next.
+    "next-mlp" next_mlp neural NextMlp NextMlpSettings [similar];
 }
 
 /// The name of the fused model, which is made of the others.

@@ -17,7 +17,7 @@ pub(crate) const SMALL: [&str; 4] =
 pub(crate) const NO_SEARCH: [&str; 2] = ["--set", "search.enabled=false"];
 
 /// Keeps models that learn by epochs short.
-pub(crate) const FEW_EPOCHS: [&str; 10] = [
+pub(crate) const FEW_EPOCHS: [&str; 14] = [
     "--set",
     "models.sasrec.epochs=2",
     "--set",
@@ -28,6 +28,10 @@ pub(crate) const FEW_EPOCHS: [&str; 10] = [
     "models.gru4rec.epochs=2",
     "--set",
     "models.lstm.epochs=2",
+    "--set",
+    "models.caser.epochs=2",
+    "--set",
+    "models.next-mlp.epochs=2",
 ];
 
 /// A temporary folder; every test has its own.

@@ -12,9 +12,9 @@ mod tower;
 mod windows;
 
 pub use architectures::{
-    AttentionSettings, Bert4rec, Bert4recSettings, Blocks, Cells, Esasrec, EsasrecSettings, Gated,
-    Gru4rec, Gru4recSettings, GruCells, LstmCells, LstmRec, LstmSettings, Plain, Positions,
-    RecurrentSettings, Sasrec, SasrecSettings,
+    AttentionSettings, Bert4rec, Bert4recSettings, Blocks, Caser, CaserSettings, Cells, Esasrec,
+    EsasrecSettings, Gated, Gru4rec, Gru4recSettings, GruCells, LstmCells, LstmRec, LstmSettings,
+    NextMlp, NextMlpSettings, Plain, Positions, RecurrentSettings, Sasrec, SasrecSettings,
 };
 pub use model::Sequence;
 pub use network::Network;

@@ -2,6 +2,8 @@
 
 mod attention;
 mod bert4rec;
+mod caser;
+mod next_mlp;
 mod recurrent;
 
 pub use attention::{
@@ -9,6 +11,8 @@ pub use attention::{
     SasrecSettings,
 };
 pub use bert4rec::{Bert4rec, Bert4recSettings};
+pub use caser::{Caser, CaserSettings};
+pub use next_mlp::{NextMlp, NextMlpSettings};
 pub use recurrent::{
     Cells, Gru4rec, Gru4recSettings, GruCells, LstmCells, LstmRec, LstmSettings, RecurrentSettings,
 };
