@@ -11,5 +11,5 @@ pub use sequence::{
     Architecture, AttentionSettings, Bert4rec, Bert4recSettings, Blocks, Caser, CaserSettings,
     Cells, Esasrec, EsasrecSettings, Gated, Gru4rec, Gru4recSettings, GruCells, Loss, LstmCells,
     LstmRec, LstmSettings, Network, NextMlp, NextMlpSettings, Plain, Positions, RecurrentSettings,
-    Sasrec, SasrecSettings, Sequence, Settled, Task, TextUse, Trained, Training,
+    Sasrec, SasrecSettings, Sequence, Settled, Task, TextUse, Trained, Training, Views,
 };

@@ -45,6 +45,9 @@ fn all_are_sane(histories: &Histories, n_items: usize) {
     ask(&fit(Bert4recSettings { dim, epochs, ..Default::default() }, &data).unwrap());
     ask(&fit(CaserSettings { dim, epochs, ..Default::default() }, &data).unwrap());
     ask(&fit(NextMlpSettings { dim, epochs, hidden: 8, ..Default::default() }, &data).unwrap());
+    let (augment, contrast) = (0.5, 0.5);
+    let settings = SasrecSettings { dim, epochs, augment, contrast, ..Default::default() };
+    ask(&fit(settings, &data).unwrap());
     let loss = Loss::SampledSoftmax;
     ask(&fit(Bert4recSettings { dim, epochs, loss, ..Default::default() }, &data).unwrap());
     ask(&fit(SasrecSettings { dim, epochs, loss, ..Default::default() }, &data).unwrap());
@@ -228,6 +231,8 @@ where
 fn a_fit_that_was_cancelled_goes_on_and_ends_with_the_same_bits() {
     let (dim, epochs) = (32, 6);
     goes_on(&EsasrecSettings { dim, epochs, ..Default::default() });
+    let contrast = 0.5;
+    goes_on(&SasrecSettings { dim, epochs, contrast, ..Default::default() });
     goes_on(&Bert4recSettings { dim, epochs, ..Default::default() });
     goes_on(&CaserSettings { dim, epochs, ..Default::default() });
     goes_on(&NextMlpSettings { dim, epochs, ..Default::default() });
@@ -255,6 +260,9 @@ fn one_thread_and_two_give_the_same_bits() {
         let settings = Bert4recSettings { dim, epochs, loss, text, ..Default::default() };
         threads_do_not_matter(&settings);
     }
+    let (augment, contrast) = (0.5, 0.5);
+    let settings = SasrecSettings { dim, epochs, augment, contrast, ..Default::default() };
+    threads_do_not_matter(&settings);
     threads_do_not_matter(&CaserSettings { dim, epochs, ..Default::default() });
     threads_do_not_matter(&NextMlpSettings { dim, epochs, ..Default::default() });
 }

@@ -9,10 +9,10 @@ use tastemaker_kernels::{ItemTable, LossScratch};
 use tastemaker_train::{Adam, AdamSettings, Learner, Schedule, Step};
 
 use super::draws::{Draws, chance};
-use super::lane::{Lane, Shared};
 use super::model::Sequence;
 use super::network::Network;
 use super::settings::{Architecture, Loss, Resolved, Settled, TextUse, Training};
+use super::step::{Contrast, Lane, Shared};
 use super::tower::{Tower, features, first_own};
 use super::windows::{Window, batches, lanes, windows};
 use crate::layers::Dropout;
@@ -47,6 +47,7 @@ pub(super) struct SequenceLearner<'a, S: Architecture> {
     vectors: Vec<f32>,
     table: ItemTable,
     lanes: Vec<Lane>,
+    contrast: Contrast,
 }
 
 impl<'a, S: Architecture> SequenceLearner<'a, S> {
@@ -81,6 +82,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             adam_own: Adam::new(own.len(), adam),
             lanes: (0..LANES).map(|_| Lane::default()).collect(),
             table: ItemTable::default(),
+            contrast: Contrast::default(),
             vectors: Vec::new(),
             draws: Draws::new(&counts, training.loss == Loss::Gbce),
             known: active.clone(),
@@ -109,9 +111,14 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
                 (positions * negatives, drawn.min(self.known.len()))
             }
         };
-        let lane = self.network.floats(positions) + logits + active * dim + self.parameters.len();
+        // Two views of all windows of a lane, and what is set against one another.
+        let apart = self.settings.views().contrast > 0.0;
+        let viewed = if apart { batch.div_ceil(LANES).max(max_length) } else { 0 };
+        let pairs = if apart { 2 * batch * batch } else { 0 };
+        let network = self.network.floats(positions) + 2 * self.network.floats(viewed);
+        let lane = network + logits + active * dim + self.parameters.len();
         // Own vectors, what goes into a step, two momenta, the best and a copy to save.
-        let shared = 6 * (self.own.len() + self.parameters.len()) + 3 * active * dim;
+        let shared = 6 * (self.own.len() + self.parameters.len()) + 3 * active * dim + pairs;
         4 * (LANES * lane + shared)
     }
 
@@ -186,6 +193,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             dim,
             task: (task, key),
             weight: 1.0 / asked as f32,
+            views: self.settings.views(),
         };
         let rate = self.resolved.dropout;
         let sizes = (self.parameters.len(), self.vectors.len());
@@ -208,6 +216,8 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
                     .sum()
             })
             .collect();
+        let contrast = (&mut self.contrast, rate, key);
+        let apart = contrast_views(&mut self.lanes, &shared, &work, contrast);
         let Some((first, rest)) = self.lanes.split_first_mut() else { return 0.0 };
         for lane in rest {
             gather(&mut first.gradients, &mut lane.gradients);
@@ -222,8 +232,43 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         }
         first.gradients.fill(0.0);
         first.d_vectors.fill(0.0);
-        losses.iter().sum()
+        losses.iter().sum::<f64>() + apart
     }
+}
+
+/// Adds the gradients of the contrast between two views of every window to those of the lanes, and returns its loss.
+fn contrast_views(
+    lanes: &mut [Lane],
+    shared: &Shared<'_>,
+    work: &[Vec<Vec<Window>>],
+    (contrast, rate, key): (&mut Contrast, f32, u64),
+) -> f64 {
+    let weight = shared.views.contrast;
+    if weight <= 0.0 {
+        return 0.0;
+    }
+    let dropout = |number: usize| Dropout { rate, key: key.wrapping_add((number as u64) << 16) };
+    lanes.par_iter_mut().zip(work).enumerate().for_each(|(number, (lane, chunks))| {
+        lane.read_views(shared, chunks.iter().flatten(), dropout(number));
+    });
+    contrast.views.iter_mut().for_each(Vec::clear);
+    lanes.iter().for_each(|lane| lane.put_views(shared.dim, contrast));
+    let loss = contrast.step(shared.dim, weight);
+    let contrast = &*contrast;
+    let mut n = 0;
+    let firsts: Vec<usize> = work
+        .iter()
+        .map(|chunks| {
+            let first = n;
+            n += chunks.iter().map(Vec::len).sum::<usize>();
+            first
+        })
+        .collect();
+    let lanes = lanes.par_iter_mut().zip(firsts).enumerate();
+    lanes.for_each(|(number, (lane, first))| {
+        lane.contrast(shared, (contrast, first), dropout(number));
+    });
+    loss
 }
 
 /// Adds `other` to `sum` and leaves it at 0.

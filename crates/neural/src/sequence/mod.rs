@@ -2,12 +2,11 @@
 
 mod architectures;
 mod draws;
-mod lane;
 mod learner;
 mod model;
 mod network;
 mod settings;
-mod task;
+mod step;
 mod tower;
 mod windows;
 
@@ -19,4 +18,4 @@ pub use architectures::{
 pub use model::Sequence;
 pub use network::Network;
 pub use settings::{Architecture, Loss, Settled, TextUse, Trained, Training};
-pub use task::Task;
+pub use step::{Task, Views};

@@ -13,6 +13,7 @@ use tastemaker_train::{Plan, run};
 use super::learner::SequenceLearner;
 use super::network::{NOTHING_DROPPED, Network, NetworkState};
 use super::settings::{Architecture, Resolved, Settled, Training};
+use super::step::Task;
 use super::tower::{ADAPTER, FEATURES};
 use super::windows::windows;
 use crate::layers::{Linear, Work};
@@ -153,8 +154,9 @@ impl<S: Architecture> Sequence<S> {
             for item in items {
                 x.extend(self.vector(item.index()).iter().map(|x| scale * x));
             }
-            // What comes next is asked behind a mask of those that read masks.
-            x.extend(self.network.mask(&self.parameters).iter().map(|x| scale * x));
+            if matches!(self.settings.task(), Task::Masked { .. }) {
+                x.extend(self.network.mask(&self.parameters).iter().map(|x| scale * x));
+            }
             offsets.clear();
             offsets.extend([0, x.len() / dim]);
             let parameters = &self.parameters[..];

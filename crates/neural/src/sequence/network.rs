@@ -50,12 +50,12 @@ pub(super) struct NetworkState {
 }
 
 impl Network {
-    /// Lays out transformer blocks, with a learnt vector for every place if wanted. Blocks that see both ways read up to `max_length`
+    /// Lays out transformer blocks, with a learnt vector for every place and for a mask if wanted. Blocks that see both ways read up to `max_length`
     /// events and a mask.
     pub(super) fn of_blocks(
         layout: &mut Layout,
         max_length: usize,
-        has_places: bool,
+        (has_places, has_mask): (bool, bool),
         (n, shape): (usize, BlockShape),
     ) -> Self {
         let dim = shape.dim;
@@ -64,7 +64,7 @@ impl Network {
         let places = layout.add("places".into(), len, Init::Normal(EMBEDDING));
         let blocks = (0..n).map(|index| Block::new(layout, index, shape)).collect();
         let norm = NormLayer::new(layout, "norm", dim);
-        let len = if shape.causal { 0 } else { dim };
+        let len = if has_mask { dim } else { 0 };
         let mask = layout.add("mask".into(), len, Init::Normal(EMBEDDING));
         Self { dim, max_length, places, layers: Layers::Blocks(blocks), norm, mask }
     }
@@ -319,8 +319,8 @@ mod tests {
         let mlp = MlpShape { dim: 4, reach: 3, layers: 2, hidden: 5 };
         let caser = CaserShape { dim: 4, reach: 3, horizontal: 3, vertical: 2 };
         let kinds: [&dyn Fn(&mut Layout) -> Network; 7] = [
-            &|layout| Network::of_blocks(layout, 9, true, (2, shape)),
-            &|layout| Network::of_blocks(layout, 8, true, (2, both_ways)),
+            &|layout| Network::of_blocks(layout, 9, (true, false), (2, shape)),
+            &|layout| Network::of_blocks(layout, 8, (true, true), (2, both_ways)),
             &|layout| Network::of_cells(layout, 9, (Cell::Gru, 2), (3, 4)),
             &|layout| Network::of_cells(layout, 9, (Cell::Lstm, 1), (3, 4)),
             &|layout| Network::of_caser(layout, caser),

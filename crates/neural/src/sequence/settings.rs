@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tastemaker_core::{Fault, TrainData};
 
 use super::network::Network;
-use super::task::Task;
+use super::step::{Task, Views};
 use crate::params::Layout;
 
 /// What is minimised.
@@ -130,6 +130,12 @@ pub trait Architecture:
     /// Says what is asked of a window in training.
     fn task(&self) -> Task {
         Task::Next
+    }
+
+    /// Says how much of altered views takes part in training.
+    #[doc(hidden)]
+    fn views(&self) -> Views {
+        Views::default()
     }
 }
 

@@ -31,8 +31,8 @@ impl Window {
     }
 
     /// Returns a number that stands for the window in what is drawn for it.
-    pub(super) fn key(self) -> u64 {
-        u64::from(self.user) << 32 | u64::from(self.start)
+    pub(super) const fn key(self) -> u64 {
+        (self.user as u64) << 32 | self.start as u64
     }
 }
 

@@ -17,7 +17,7 @@ use crate::sequence::network::Network;
 use crate::sequence::settings::{
     Architecture, Loss, Settled, TextUse, Training, block_problems, trained,
 };
-use crate::sequence::task::Task;
+use crate::sequence::step::Task;
 
 /// BERT4Rec.
 pub type Bert4rec = Sequence<Bert4recSettings>;
@@ -119,7 +119,8 @@ impl Architecture for Bert4recSettings {
             causal: false,
             reach: if positions == Positions::Learned { 0 } else { max_length + 1 },
         };
-        Network::of_blocks(layout, max_length, positions != Positions::Distance, (layers, shape))
+        let has_places = positions != Positions::Distance;
+        Network::of_blocks(layout, max_length, (has_places, true), (layers, shape))
     }
 
     fn task(&self) -> Task {

@@ -1,7 +1,7 @@
 //! What is asked of a window in training: every next item, or the items behind masks.
 
-use super::draws::chance;
-use super::windows::Window;
+use crate::sequence::draws::chance;
+use crate::sequence::windows::Window;
 
 /// What a model learns to tell of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub enum Task {
 
 impl Task {
     /// Lists, rising, the events of a window that are masked, at least one; none when the next one is asked.
-    pub(super) fn masked(self, window: Window, key: u64) -> Vec<usize> {
+    pub(in crate::sequence) fn masked(self, window: Window, key: u64) -> Vec<usize> {
         let Self::Masked { share, last } = self else { return Vec::new() };
         let newest = window.len();
         let key = key ^ window.key().wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -31,7 +31,7 @@ impl Task {
     }
 
     /// Counts the predictions asked of a batch.
-    pub(super) fn asked(self, batch: &[Window], key: u64) -> usize {
+    pub(in crate::sequence) fn asked(self, batch: &[Window], key: u64) -> usize {
         let of = |window: &Window| match self {
             Self::Next => window.len(),
             Self::Masked { .. } => self.masked(*window, key).len(),
@@ -44,8 +44,8 @@ impl Task {
 mod tests {
     use tastemaker_core::{HistoriesBuilder, ItemId};
 
-    use super::super::windows::windows;
     use super::*;
+    use crate::sequence::windows::windows;
 
     #[test]
     fn as_many_events_are_masked_as_told_and_at_least_one() {
