@@ -216,7 +216,7 @@ Examples:
   tastemaker evaluate --data data --models fused --split cold-items --format json > result.json
   tastemaker evaluate --data data --models ials --set models.ials.factors=64 --set models.ials.iterations=15
 
-Models: popularity markov item-knn user-knn ease ials bpr mf text-knn sasrec esasrec gru4rec lstm lightgcn fused.
+Models: popularity markov item-knn user-knn ease ials bpr mf text-knn sasrec esasrec bert4rec gru4rec lstm caser next-mlp lightgcn fused.
 Settings that are not given are chosen on validation events; nothing is ever chosen on the test.")]
 pub(crate) struct Evaluate {
     /// Data-set folder

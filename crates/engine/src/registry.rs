@@ -177,10 +177,16 @@ registry! {
     "sasrec" sasrec neural Sasrec SasrecSettings [similar];
     /// The same with gated blocks (eSASRec).
     "esasrec" esasrec neural Esasrec EsasrecSettings [similar];
+    /// What a transformer that sees both ways expects behind a mask (BERT4Rec).
+    "bert4rec" bert4rec neural Bert4rec Bert4recSettings [similar];
     /// What a gated recurrent network expects next (GRU4Rec).
     "gru4rec" gru4rec neural Gru4rec Gru4recSettings [similar];
     /// What a long short-term memory expects next.
     "lstm" lstm neural LstmRec LstmSettings [similar];
+    /// What convolutions over the last few items expect next (Caser).
+    "caser" caser neural Caser CaserSettings [similar];
+    /// What hidden layers over the last few items expect next.
+    "next-mlp" next_mlp neural NextMlp NextMlpSettings [similar];
     /// Vectors of users and items passed on along the graph of who took what (LightGCN).
     "lightgcn" lightgcn neural LightGcn LightGcnSettings [similar evidence];
 }

@@ -31,5 +31,6 @@ pub use solve::{
     spd_inverse, symmetric_eigen,
 };
 pub use stretch::{
-    CausalConv, ConvGradients, ConvShape, ConvWeights, MaxPool, mean_pool, mean_pool_backward,
+    CausalConv, ConvGradients, ConvShape, ConvWeights, MaxPool, SlidingMax, VerticalConv,
+    mean_pool, mean_pool_backward,
 };

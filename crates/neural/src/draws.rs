@@ -42,6 +42,14 @@ impl Draws {
     }
 }
 
+/// Returns a number in `0..1` that follows from a key and an item.
+pub(crate) fn chance(key: u64, item: u32) -> f32 {
+    let mut x = key ^ (u64::from(item) << 32 | u64::from(item));
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((x ^ (x >> 31)) >> 40) as f32 / (1u64 << 24) as f32
+}
+
 #[cfg(test)]
 mod tests {
     use tastemaker_core::seed;

@@ -11,7 +11,8 @@ pub use graph::{GraphLoss, LightGcn, LightGcnSettings};
 pub use layers::Cell;
 pub use params::Layout;
 pub use sequence::{
-    Architecture, AttentionSettings, Blocks, Cells, Esasrec, EsasrecSettings, Gated, Gru4rec,
-    Gru4recSettings, GruCells, Loss, LstmCells, LstmRec, LstmSettings, Network, Plain, Positions,
-    RecurrentSettings, Sasrec, SasrecSettings, Sequence, Settled, TextUse, Trained, Training,
+    Architecture, AttentionSettings, Bert4rec, Bert4recSettings, Blocks, Caser, CaserSettings,
+    Cells, Esasrec, EsasrecSettings, Gated, Gru4rec, Gru4recSettings, GruCells, Loss, LstmCells,
+    LstmRec, LstmSettings, Network, NextMlp, NextMlpSettings, Plain, Positions, RecurrentSettings,
+    Sasrec, SasrecSettings, Sequence, Settled, Task, TextUse, Trained, Training, Views,
 };

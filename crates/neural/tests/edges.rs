@@ -6,7 +6,8 @@ use tastemaker_core::{
     Progress, Recommender, Request, Saved, TrainData,
 };
 use tastemaker_neural::{
-    EsasrecSettings, Gru4recSettings, Loss, LstmSettings, SasrecSettings, TextUse,
+    Bert4recSettings, CaserSettings, EsasrecSettings, Gru4recSettings, Loss, LstmSettings,
+    NextMlpSettings, SasrecSettings, TextUse,
 };
 use tastemaker_testkit::tiny;
 
@@ -41,7 +42,14 @@ fn all_are_sane(histories: &Histories, n_items: usize) {
     ask(&fit(EsasrecSettings { dim, epochs, ..Default::default() }, &data).unwrap());
     ask(&fit(Gru4recSettings { dim, epochs, hidden: 8, ..Default::default() }, &data).unwrap());
     ask(&fit(LstmSettings { dim, epochs, hidden: 8, ..Default::default() }, &data).unwrap());
+    ask(&fit(Bert4recSettings { dim, epochs, ..Default::default() }, &data).unwrap());
+    ask(&fit(CaserSettings { dim, epochs, ..Default::default() }, &data).unwrap());
+    ask(&fit(NextMlpSettings { dim, epochs, hidden: 8, ..Default::default() }, &data).unwrap());
+    let (augment, contrast) = (0.5, 0.5);
+    let settings = SasrecSettings { dim, epochs, augment, contrast, ..Default::default() };
+    ask(&fit(settings, &data).unwrap());
     let loss = Loss::SampledSoftmax;
+    ask(&fit(Bert4recSettings { dim, epochs, loss, ..Default::default() }, &data).unwrap());
     ask(&fit(SasrecSettings { dim, epochs, loss, ..Default::default() }, &data).unwrap());
 }
 
@@ -196,10 +204,13 @@ impl Progress for Keeper {
     }
 }
 
-#[test]
-fn a_fit_that_was_cancelled_goes_on_and_ends_with_the_same_bits() {
+/// Stops a fit of six epochs after two and goes on.
+fn goes_on<S: Fit + Clone>(settings: &S)
+where
+    S::Model: PartialEq + std::fmt::Debug,
+{
     let world = tiny(1);
-    let settings = || EsasrecSettings { dim: 32, epochs: 6, ..Default::default() };
+    let settings = || settings.clone();
     let whole = fit(settings(), &world.data()).unwrap();
     let mut keeper = Keeper { stop_after: 2, ..Default::default() };
     let data = TrainData { checkpoints: Some(&keeper), progress: &keeper, ..world.data() };
@@ -217,15 +228,41 @@ fn a_fit_that_was_cancelled_goes_on_and_ends_with_the_same_bits() {
 }
 
 #[test]
-fn one_thread_and_two_give_the_same_bits() {
+fn a_fit_that_was_cancelled_goes_on_and_ends_with_the_same_bits() {
+    let (dim, epochs) = (32, 6);
+    goes_on(&EsasrecSettings { dim, epochs, ..Default::default() });
+    let contrast = 0.5;
+    goes_on(&SasrecSettings { dim, epochs, contrast, ..Default::default() });
+    goes_on(&Bert4recSettings { dim, epochs, ..Default::default() });
+    goes_on(&CaserSettings { dim, epochs, ..Default::default() });
+    goes_on(&NextMlpSettings { dim, epochs, ..Default::default() });
+}
+
+/// Fits with one thread and with two.
+fn threads_do_not_matter<S: Fit + Clone + Send + Sync>(settings: &S)
+where
+    S::Model: PartialEq + Send,
+{
     let world = tiny(1);
-    let with = |threads: usize, loss: Loss| {
+    let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let settings =
-            SasrecSettings { dim: 32, epochs: 3, loss, text: TextUse::Sum, ..Default::default() };
-        pool.install(|| fit(settings, &world.data()).unwrap())
+        pool.install(|| fit(settings.clone(), &world.data()).unwrap())
     };
+    assert!(with(1) == with(2));
+}
+
+#[test]
+fn one_thread_and_two_give_the_same_bits() {
+    let (dim, epochs, text) = (32, 3, TextUse::Sum);
     for loss in [Loss::CrossEntropy, Loss::SampledSoftmax, Loss::Gbce] {
-        assert!(with(1, loss) == with(2, loss), "{loss:?}");
+        let settings = SasrecSettings { dim, epochs, loss, text, ..Default::default() };
+        threads_do_not_matter(&settings);
+        let settings = Bert4recSettings { dim, epochs, loss, text, ..Default::default() };
+        threads_do_not_matter(&settings);
     }
+    let (augment, contrast) = (0.5, 0.5);
+    let settings = SasrecSettings { dim, epochs, augment, contrast, ..Default::default() };
+    threads_do_not_matter(&settings);
+    threads_do_not_matter(&CaserSettings { dim, epochs, ..Default::default() });
+    threads_do_not_matter(&NextMlpSettings { dim, epochs, ..Default::default() });
 }

@@ -17,15 +17,21 @@ pub(crate) const SMALL: [&str; 4] =
 pub(crate) const NO_SEARCH: [&str; 2] = ["--set", "search.enabled=false"];
 
 /// Keeps models that learn by epochs short.
-pub(crate) const FEW_EPOCHS: [&str; 10] = [
+pub(crate) const FEW_EPOCHS: [&str; 16] = [
     "--set",
     "models.sasrec.epochs=2",
     "--set",
     "models.esasrec.epochs=2",
     "--set",
+    "models.bert4rec.epochs=2",
+    "--set",
     "models.gru4rec.epochs=2",
     "--set",
     "models.lstm.epochs=2",
+    "--set",
+    "models.caser.epochs=2",
+    "--set",
+    "models.next-mlp.epochs=2",
     "--set",
     "models.lightgcn.epochs=2",
 ];

@@ -19,8 +19,9 @@ pub struct SelfAttention<'a> {
     pub heads: usize,
     /// A position sees itself and what came before it, and not the whole sequence.
     pub causal: bool,
-    /// Bias of a head for every distance `0..reach` between a position and one before it, `[heads, reach]`, the largest
-    /// distance first; empty for none. Only for causal attention, of sequences no longer than `reach`.
+    /// Bias of a head for every distance between a position and one it sees, for sequences no longer than `reach`; empty for
+    /// none. Causal: `[heads, reach]`, from the farthest position before it to itself. Otherwise `[heads, 2 reach - 1]`, on to
+    /// the farthest position after it.
     pub bias: &'a [f32],
 }
 
@@ -38,10 +39,13 @@ impl SelfAttention<'_> {
         if self.causal { end } else { len }
     }
 
-    fn reach(&self, len: usize) -> usize {
-        let reach = self.bias.len() / self.heads;
-        assert!(reach == 0 || (self.causal && len <= reach), "biases reach over the sequence");
-        reach
+    /// Returns how many biases a head has, and where that of distance 0 stands.
+    fn reach(&self, len: usize) -> (usize, usize) {
+        let width = self.bias.len() / self.heads;
+        let own = if self.causal { width.saturating_sub(1) } else { width / 2 };
+        assert!(width == 0 || len <= own + 1, "biases reach over the sequence");
+        assert!(self.causal || width == 0 || width % 2 == 1, "biases reach both ways alike");
+        (width, own)
     }
 
     /// Writes the attention of every position to `out: [len, hidden]`, and the weights to `probabilities: [heads, len, len]`;
@@ -59,7 +63,7 @@ impl SelfAttention<'_> {
         scratch: &mut SelfAttentionScratch,
     ) {
         let (len, hidden, dim) = self.shape(qkv, out.len(), probabilities.len());
-        let (reach, stride) = (self.reach(len), 3 * hidden);
+        let ((width, own), stride) = (self.reach(len), 3 * hidden);
         let SelfAttentionScratch { keys, values, .. } = scratch;
         for (head, scores) in probabilities.chunks_exact_mut(len * len).enumerate() {
             let part = |which: usize, from: usize, count: usize| Rows {
@@ -69,14 +73,14 @@ impl SelfAttention<'_> {
             };
             keys.refill_transposed(part(1, 0, len), dim);
             values.refill(part(2, 0, len), dim);
-            let bias = &self.bias[head * reach..(head + 1) * reach];
+            let bias = (&self.bias[head * width..(head + 1) * width], own);
             for from in (0..len).step_by(ROWS) {
                 let end = len.min(from + ROWS);
                 let seen = self.visible(end, len);
                 let block = &mut scores[from * len..end * len];
                 keys.write_part(part(0, from, end - from), (0..dim, 0..seen), block, len);
                 let scale = 1.0 / (dim as f32).sqrt();
-                softmax_rows(block, (len, seen), (scale, bias), self.causal.then_some(from));
+                softmax_rows(block, (len, seen), (scale, bias), (from, self.causal));
                 let weights = Rows { data: block, stride: len, count: end - from };
                 let out = &mut out[from * hidden + head * dim..];
                 values.write_part(weights, (0..seen, 0..dim), out, hidden);
@@ -97,7 +101,7 @@ impl SelfAttention<'_> {
     ) {
         let (len, hidden, dim) = self.shape(qkv, d_out.len(), probabilities.len());
         assert!(d_qkv.len() == qkv.len() && d_bias.len() == self.bias.len(), "shapes fit");
-        let (reach, stride) = (self.reach(len), 3 * hidden);
+        let ((width, own), stride) = (self.reach(len), 3 * hidden);
         let SelfAttentionScratch { keys, values, d_scores } = scratch;
         d_qkv.fill(0.0);
         d_scores.resize(ROWS * len, 0.0);
@@ -116,9 +120,9 @@ impl SelfAttention<'_> {
                 let d_rows = Rows { data: d_out, stride: hidden, count: n };
                 values.write_part(d_rows, (0..dim, 0..seen), d_block, len);
                 softmax_backward(d_block, weights, (len, seen));
-                if reach > 0 {
-                    let d_bias = &mut d_bias[head * reach..(head + 1) * reach];
-                    add_by_distance(d_block, (len, from), d_bias);
+                if width > 0 {
+                    let d_bias = &mut d_bias[head * width..(head + 1) * width];
+                    add_by_distance(d_block, (len, seen), (d_bias, own), (from, self.causal));
                 }
                 let transposed = |block| View::rows(block, len).transposed();
                 product(
@@ -156,22 +160,22 @@ impl SelfAttention<'_> {
     }
 }
 
-/// Turns rows of scores into weights; with `first`, row `i` of the block sees columns `0..=first + i` and the rest is 0.
+/// Turns rows of scores into weights; causally, row `i` of the block sees columns `0..=first + i` and the rest is 0.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn softmax_rows(
     block: &mut [f32],
     (len, seen): (usize, usize),
-    (scale, bias): (f32, &[f32]),
-    first: Option<usize>,
+    (scale, (bias, own)): (f32, (&[f32], usize)),
+    (first, causal): (usize, bool),
 ) {
     let fused = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
     for (i, row) in block.chunks_exact_mut(len).enumerate() {
-        let width = first.map_or(seen, |first| first + i + 1);
+        let width = if causal { first + i + 1 } else { seen };
         let (row, rest) = row[..seen].split_at_mut(width);
         rest.fill(0.0);
         let mut scale = scale;
         if !bias.is_empty() {
-            for (x, b) in row.iter_mut().zip(&bias[bias.len() - width..]) {
+            for (x, b) in row.iter_mut().zip(&bias[own - (first + i)..]) {
                 *x = scale * *x + b;
             }
             scale = 1.0;
@@ -213,12 +217,17 @@ fn softmax_backward(d_block: &mut [f32], weights: &[f32], (len, seen): (usize, u
     }
 }
 
-/// Adds up gradients of scores by the distance they bridge, the largest first.
-fn add_by_distance(d_block: &[f32], (len, first): (usize, usize), d_bias: &mut [f32]) {
-    let reach = d_bias.len();
+/// Adds up gradients of scores by the distance they bridge.
+fn add_by_distance(
+    d_block: &[f32],
+    (len, seen): (usize, usize),
+    (d_bias, own): (&mut [f32], usize),
+    (first, causal): (usize, bool),
+) {
     for (i, d) in d_block.chunks_exact(len).enumerate() {
-        let width = first + i + 1;
-        for (b, d) in d_bias[reach - width..].iter_mut().zip(&d[..width]) {
+        let row = first + i;
+        let width = if causal { row + 1 } else { seen };
+        for (b, d) in d_bias[own - row..].iter_mut().zip(&d[..width]) {
             *b += d;
         }
     }
@@ -252,13 +261,15 @@ mod tests {
                 (0..n).map(|i| ((i + 1) as f64 * (step + seed)).sin()).collect()
             };
             let hidden = heads * dim;
-            let (qkv, bias) = (at(len * 3 * hidden, 0.7), at(heads * reach, 1.9));
+            let biases = if causal { reach } else { (2 * reach).saturating_sub(1) };
+            let (qkv, bias) = (at(len * 3 * hidden, 0.7), at(heads * biases, 1.9));
             Self { heads, dim, len, causal, qkv, bias, w: at(len * hidden, 1.3) }
         }
 
         fn loss(&self) -> f64 {
             let (hidden, stride) = (self.heads * self.dim, 3 * self.heads * self.dim);
-            let reach = self.bias.len() / self.heads;
+            let biases = self.bias.len() / self.heads;
+            let own = if self.causal { biases.max(1) - 1 } else { biases / 2 };
             let mut loss = 0.0;
             for head in 0..self.heads {
                 let at = |which: usize, row: usize, c: usize| {
@@ -268,11 +279,8 @@ mod tests {
                     let seen = if self.causal { i + 1 } else { self.len };
                     let score = |j: usize| {
                         let dot: f64 = (0..self.dim).map(|c| at(0, i, c) * at(1, j, c)).sum();
-                        let bias = if reach > 0 {
-                            self.bias[head * reach + reach - 1 - (i - j)]
-                        } else {
-                            0.0
-                        };
+                        let bias =
+                            if biases > 0 { self.bias[head * biases + own + j - i] } else { 0.0 };
                         (dot / (self.dim as f64).sqrt() + bias).exp()
                     };
                     let sum: f64 = (0..seen).map(score).sum();
@@ -345,16 +353,17 @@ mod tests {
     fn sequences_longer_than_a_block_have_the_right_gradients() {
         Case::new((2, 3, ROWS + 5), true, ROWS + 9, 0.1).check();
         Case::new((1, 4, ROWS + 2), false, 0, 0.2).check();
+        Case::new((2, 3, ROWS + 5), false, ROWS + 9, 0.3).check();
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn any_shape_has_the_right_values_and_gradients(
-            heads in 1usize..4, dim in 1usize..6, len in 1usize..12, kind in 0usize..3, seed in 0u32..100,
+            heads in 1usize..4, dim in 1usize..6, len in 1usize..12, kind in 0usize..4, seed in 0u32..100,
         ) {
-            let reach = if kind == 2 { len + 2 } else { 0 };
-            Case::new((heads, dim, len), kind > 0, reach, f64::from(seed) * 0.013).check();
+            let reach = if kind >= 2 { len + 2 } else { 0 };
+            Case::new((heads, dim, len), kind % 2 == 1, reach, f64::from(seed) * 0.013).check();
         }
     }
 }

@@ -105,7 +105,7 @@ impl MaxPool {
 
 /// Takes over what is greater in `row`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn raise(greatest: &mut [f32], places: &mut [u32], row: &[f32], place: u32) {
+pub(super) fn raise(greatest: &mut [f32], places: &mut [u32], row: &[f32], place: u32) {
     for ((y, at), x) in greatest.iter_mut().zip(places).zip(row) {
         let above = *x > *y;
         *y = if above { *x } else { *y };

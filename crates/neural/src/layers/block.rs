@@ -28,7 +28,7 @@ pub(crate) struct BlockShape {
     pub(crate) feed_forward: FeedForward,
     pub(crate) gated: bool,
     pub(crate) causal: bool,
-    /// Distances that have a learnt bias; 0 for none.
+    /// Distances that have a learnt bias, each way; 0 for none.
     pub(crate) reach: usize,
 }
 
@@ -112,6 +112,7 @@ impl Block {
         let name = |part: &str| format!("block{index}.{part}");
         let BlockShape { dim, heads, inner, feed_forward, gated, reach, .. } = shape;
         let wide = if feed_forward == FeedForward::SwiGlu { 2 * inner } else { inner };
+        let biases = if shape.causal { reach } else { (2 * reach).saturating_sub(1) };
         let mut gate = |part: &str| gated.then(|| Linear::new(layout, &name(part), dim, dim));
         let (gate1, gate2) = (gate("gate1"), gate("gate2"));
         Self {
@@ -120,7 +121,7 @@ impl Block {
             norm1: NormLayer::new(layout, &name("norm1"), dim),
             qkv: Linear::new(layout, &name("qkv"), dim, 3 * dim),
             out: Linear::new(layout, &name("out"), dim, dim),
-            reach_bias: layout.add(name("reach"), heads * reach, Init::Constant(0.0)),
+            reach_bias: layout.add(name("reach"), heads * biases, Init::Constant(0.0)),
             gate1,
             norm2: NormLayer::new(layout, &name("norm2"), dim),
             up: Linear::new(layout, &name("up"), dim, wide),
@@ -364,7 +365,8 @@ mod tests {
         };
         let ligr = BlockShape { feed_forward: FeedForward::SwiGlu, gated: true, reach: 9, ..plain };
         let both_ways = BlockShape { causal: false, heads: 3, ..plain };
-        for shape in [plain, ligr, both_ways] {
+        let with_distance = BlockShape { reach: 9, ..both_ways };
+        for shape in [plain, ligr, both_ways, with_distance] {
             check(shape, &[0, 1, 4, 9], Dropout::default());
             check(shape, &[0, 1], Dropout::default());
             check(shape, &[0, 3, 4], Dropout { rate: 0.3, key: 5 });

@@ -4,20 +4,18 @@
 //! not depend on the number of threads.
 
 use rayon::prelude::*;
-use tastemaker_core::{FitError, Histories, ItemId, PersistError, Saved, TrainData, seed};
-use tastemaker_kernels::{
-    CrossEntropy, ItemTable, LossScratch, Sampled, SampledGradients, SampledLoss, SampledScratch,
-    axpy,
-};
+use tastemaker_core::{FitError, PersistError, Saved, TrainData, seed};
+use tastemaker_kernels::{ItemTable, LossScratch};
 use tastemaker_train::{Adam, AdamSettings, Learner, Schedule, Step};
 
 use super::model::Sequence;
-use super::network::{Network, NetworkState};
+use super::network::Network;
 use super::settings::{Architecture, Loss, Resolved, Settled, TextUse, Training};
+use super::step::{Contrast, Lane, Shared};
 use super::tower::{Tower, features, first_own};
 use super::windows::{Window, batches, lanes, windows};
-use crate::draws::Draws;
-use crate::layers::{Dropout, Work};
+use crate::draws::{Draws, chance};
+use crate::layers::Dropout;
 use crate::params::Layout;
 
 /// Tasks of a batch.
@@ -49,37 +47,7 @@ pub(super) struct SequenceLearner<'a, S: Architecture> {
     vectors: Vec<f32>,
     table: ItemTable,
     lanes: Vec<Lane>,
-}
-
-/// The memory of one task.
-#[derive(Default)]
-struct Lane {
-    gradients: Vec<f32>,
-    d_vectors: Vec<f32>,
-    state: NetworkState,
-    x: Vec<f32>,
-    dx: Vec<f32>,
-    d_hidden: Vec<f32>,
-    loss: LossScratch,
-    sampled: SampledScratch,
-    read: Vec<u32>,
-    wanted: Vec<u32>,
-    offsets: Vec<usize>,
-}
-
-/// What the tasks of a step share.
-struct Shared<'a> {
-    histories: &'a Histories,
-    network: &'a Network,
-    parameters: &'a [f32],
-    vectors: &'a [f32],
-    table: &'a ItemTable,
-    place: &'a [u32],
-    draws: &'a Draws,
-    loss: Loss,
-    n_known: usize,
-    dim: usize,
-    weight: f32,
+    contrast: Contrast,
 }
 
 impl<'a, S: Architecture> SequenceLearner<'a, S> {
@@ -114,6 +82,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             adam_own: Adam::new(own.len(), adam),
             lanes: (0..LANES).map(|_| Lane::default()).collect(),
             table: ItemTable::default(),
+            contrast: Contrast::default(),
             vectors: Vec::new(),
             draws: Draws::new(&counts, training.loss == Loss::Gbce),
             known: active.clone(),
@@ -142,9 +111,14 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
                 (positions * negatives, drawn.min(self.known.len()))
             }
         };
-        let lane = self.network.floats(positions) + logits + active * dim + self.parameters.len();
+        // Two views of all windows of a lane, and what is set against one another.
+        let apart = self.settings.views().contrast > 0.0;
+        let viewed = if apart { batch.div_ceil(LANES).max(max_length) } else { 0 };
+        let pairs = if apart { 2 * batch * batch } else { 0 };
+        let network = self.network.floats(positions) + 2 * self.network.floats(viewed);
+        let lane = network + logits + active * dim + self.parameters.len();
         // Own vectors, what goes into a step, two momenta, the best and a copy to save.
-        let shared = 6 * (self.own.len() + self.parameters.len()) + 3 * active * dim;
+        let shared = 6 * (self.own.len() + self.parameters.len()) + 3 * active * dim + pairs;
         4 * (LANES * lane + shared)
     }
 
@@ -183,8 +157,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         self.active.iter().for_each(|&item| self.place[item as usize] = ABSENT);
         self.active.clear();
         for window in batch {
-            let (read, wanted) = window.pairs(self.data.histories);
-            self.active.extend(read.iter().chain(wanted).map(|item| item.0));
+            self.active.extend(window.items(self.data.histories).iter().map(|item| item.0));
         }
         self.active.extend(negatives.iter().flatten());
         self.active.sort_unstable();
@@ -205,7 +178,8 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         if self.training.loss == Loss::CrossEntropy {
             self.table.refill(&self.vectors, dim);
         }
-        let positions: usize = batch.iter().map(|window| window.len()).sum();
+        let task = self.settings.task();
+        let asked = task.asked(batch, key);
         let shared = Shared {
             histories: self.data.histories,
             network: &self.network,
@@ -217,7 +191,9 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             loss: self.training.loss,
             n_known: self.known.len(),
             dim,
-            weight: 1.0 / positions as f32,
+            task: (task, key),
+            weight: 1.0 / asked as f32,
+            views: self.settings.views(),
         };
         let rate = self.resolved.dropout;
         let sizes = (self.parameters.len(), self.vectors.len());
@@ -240,6 +216,8 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
                     .sum()
             })
             .collect();
+        let contrast = (&mut self.contrast, rate, key);
+        let apart = contrast_views(&mut self.lanes, &shared, &work, contrast);
         let Some((first, rest)) = self.lanes.split_first_mut() else { return 0.0 };
         for lane in rest {
             gather(&mut first.gradients, &mut lane.gradients);
@@ -254,16 +232,43 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         }
         first.gradients.fill(0.0);
         first.d_vectors.fill(0.0);
-        losses.iter().sum()
+        losses.iter().sum::<f64>() + apart
     }
 }
 
-/// Returns a number in `0..1` that follows from a key and an item.
-fn chance(key: u64, item: u32) -> f32 {
-    let mut x = key ^ (u64::from(item) << 32 | u64::from(item));
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((x ^ (x >> 31)) >> 40) as f32 / (1u64 << 24) as f32
+/// Adds the gradients of the contrast between two views of every window to those of the lanes, and returns its loss.
+fn contrast_views(
+    lanes: &mut [Lane],
+    shared: &Shared<'_>,
+    work: &[Vec<Vec<Window>>],
+    (contrast, rate, key): (&mut Contrast, f32, u64),
+) -> f64 {
+    let weight = shared.views.contrast;
+    if weight <= 0.0 {
+        return 0.0;
+    }
+    let dropout = |number: usize| Dropout { rate, key: key.wrapping_add((number as u64) << 16) };
+    lanes.par_iter_mut().zip(work).enumerate().for_each(|(number, (lane, chunks))| {
+        lane.read_views(shared, chunks.iter().flatten(), dropout(number));
+    });
+    contrast.views.iter_mut().for_each(Vec::clear);
+    lanes.iter().for_each(|lane| lane.put_views(shared.dim, contrast));
+    let loss = contrast.step(shared.dim, weight);
+    let contrast = &*contrast;
+    let mut n = 0;
+    let firsts: Vec<usize> = work
+        .iter()
+        .map(|chunks| {
+            let first = n;
+            n += chunks.iter().map(Vec::len).sum::<usize>();
+            first
+        })
+        .collect();
+    let lanes = lanes.par_iter_mut().zip(firsts).enumerate();
+    lanes.for_each(|(number, (lane, first))| {
+        lane.contrast(shared, (contrast, first), dropout(number));
+    });
+    loss
 }
 
 /// Adds `other` to `sum` and leaves it at 0.
@@ -272,101 +277,6 @@ fn gather(sum: &mut [f32], other: &mut [f32]) {
         sum.iter_mut().zip(other.iter()).for_each(|(a, b)| *a += b);
         other.fill(0.0);
     });
-}
-
-impl Lane {
-    fn chunk(
-        &mut self,
-        shared: &Shared<'_>,
-        (chunk, negatives): (&[Window], &[u32]),
-        dropout: Dropout,
-    ) -> f64 {
-        let dim = shared.dim;
-        let place = |item: &ItemId| shared.place[item.index()];
-        self.read.clear();
-        self.wanted.clear();
-        self.offsets.clear();
-        self.offsets.push(0);
-        for window in chunk {
-            let (read, wanted) = window.pairs(shared.histories);
-            self.read.extend(read.iter().map(place));
-            self.wanted.extend(wanted.iter().map(place));
-            self.offsets.push(self.read.len());
-        }
-        let scale = shared.network.scale();
-        self.x.clear();
-        for &at in &self.read {
-            let vector = &shared.vectors[at as usize * dim..][..dim];
-            self.x.extend(vector.iter().map(|x| scale * x));
-        }
-        let offsets = std::mem::take(&mut self.offsets);
-        let work = Work { parameters: shared.parameters, offsets: &offsets, dropout };
-        shared.network.forward(&work, &mut self.x, &mut self.state);
-        self.d_hidden.resize(self.x.len(), 0.0);
-        let loss = match shared.loss {
-            Loss::CrossEntropy => self.cross_entropy(shared),
-            Loss::SampledSoftmax | Loss::Gbce => self.sampled(shared, negatives),
-        };
-        let into = (&mut self.dx, &mut self.gradients[..]);
-        shared.network.backward(&work, &self.d_hidden, into, &mut self.state);
-        self.offsets = offsets;
-        for (&at, dx) in self.read.iter().zip(self.dx.chunks_exact(dim)) {
-            axpy(scale, dx, &mut self.d_vectors[at as usize * dim..][..dim]);
-        }
-        loss
-    }
-
-    fn cross_entropy(&mut self, shared: &Shared<'_>) -> f64 {
-        let loss = CrossEntropy {
-            table: shared.table,
-            vectors: shared.vectors,
-            targets: &self.wanted,
-            weight: shared.weight,
-        };
-        let (hidden, d_vectors) = (&self.state.hidden, &mut self.d_vectors);
-        loss.step(hidden, &mut self.d_hidden, d_vectors, &mut self.loss)
-    }
-
-    fn sampled(&mut self, shared: &Shared<'_>, negatives: &[u32]) -> f64 {
-        let dim = shared.dim;
-        let places: Vec<u32> = negatives.iter().map(|&item| shared.place[item as usize]).collect();
-        let rows = |places: &[u32]| -> Vec<f32> {
-            let row = |&at: &u32| &shared.vectors[at as usize * dim..][..dim];
-            places.iter().flat_map(row).copied().collect()
-        };
-        let n = negatives.len();
-        let (loss, shift) = if shared.loss == Loss::Gbce {
-            // β of gSASRec at full calibration: the sampling rate.
-            let beta = (n as f32 / (shared.n_known.max(2) - 1) as f32).min(1.0);
-            (SampledLoss::GBce { beta }, Vec::new())
-        } else {
-            let shift = negatives.iter().map(|&item| shared.draws.shift(item, n)).collect();
-            (SampledLoss::Softmax, shift)
-        };
-        let (targets, vectors) = (rows(&self.wanted), rows(&places));
-        let (mut d_targets, mut d_negatives) = (vec![0.0; targets.len()], vec![0.0; vectors.len()]);
-        let sampled = Sampled {
-            loss,
-            targets: &targets,
-            negatives: &vectors,
-            target_ids: &self.wanted,
-            negative_ids: &places,
-            target_shift: &[],
-            negative_shift: &shift,
-            weight: shared.weight,
-        };
-        let gradients = SampledGradients {
-            hidden: &mut self.d_hidden,
-            targets: &mut d_targets,
-            negatives: &mut d_negatives,
-        };
-        let loss = sampled.step(&self.state.hidden, gradients, &mut self.sampled);
-        let all = self.wanted.iter().zip(d_targets.chunks_exact(dim));
-        for (&at, d) in all.chain(places.iter().zip(d_negatives.chunks_exact(dim))) {
-            axpy(1.0, d, &mut self.d_vectors[at as usize * dim..][..dim]);
-        }
-        loss
-    }
 }
 
 impl<S: Architecture> Learner for SequenceLearner<'_, S> {

@@ -13,6 +13,7 @@ use tastemaker_train::{Plan, run};
 use super::learner::SequenceLearner;
 use super::network::{NOTHING_DROPPED, Network, NetworkState};
 use super::settings::{Architecture, Resolved, Settled, Training};
+use super::step::Task;
 use super::tower::{ADAPTER, FEATURES};
 use super::windows::windows;
 use crate::layers::{Linear, Work};
@@ -150,15 +151,18 @@ impl<S: Architecture> Sequence<S> {
         let (mut state, mut x, mut offsets) = (NetworkState::default(), Vec::new(), Vec::new());
         for (items, out) in histories.iter().zip(out.chunks_exact_mut(dim)) {
             x.clear();
-            offsets.clear();
-            offsets.extend([0, items.len()]);
             for item in items {
                 x.extend(self.vector(item.index()).iter().map(|x| scale * x));
             }
+            if matches!(self.settings.task(), Task::Masked { .. }) {
+                x.extend(self.network.mask(&self.parameters).iter().map(|x| scale * x));
+            }
+            offsets.clear();
+            offsets.extend([0, x.len() / dim]);
             let parameters = &self.parameters[..];
             let work = Work { parameters, offsets: &offsets, dropout: NOTHING_DROPPED };
             self.network.forward(&work, &mut x, &mut state);
-            out.copy_from_slice(&state.hidden[(items.len() - 1) * dim..]);
+            out.copy_from_slice(&state.hidden[state.hidden.len() - dim..]);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The network between items read and items predicted: places, layers, a last norm. Knows item vectors as they come.
 
 use crate::layers::{
-    Block, BlockShape, BlockState, Cell, Dropout, Linear, NormLayer, RecurrentLayer,
-    RecurrentState, Work,
+    Block, BlockShape, BlockState, CaserLayer, CaserShape, CaserState, Cell, Dropout, Linear, Mlp,
+    MlpShape, MlpState, NormLayer, RecurrentLayer, RecurrentState, Work,
 };
 use crate::params::{Init, Layout, Span};
 
@@ -20,6 +20,8 @@ pub struct Network {
     places: Span,
     layers: Layers,
     norm: NormLayer,
+    /// `[dim]`, read in the place of a masked event; empty without.
+    mask: Span,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +29,8 @@ enum Layers {
     Blocks(Vec<Block>),
     /// Recurrent layers, and the dense layer from what they remember to the width of item vectors.
     Cells(Vec<RecurrentLayer>, Linear),
+    Caser(CaserLayer),
+    Mlp(Mlp),
 }
 
 /// What a forward pass leaves for the backward pass. Reused from chunk to chunk.
@@ -36,6 +40,8 @@ pub(super) struct NetworkState {
     cells: Vec<RecurrentState>,
     /// What each recurrent layer gave, after dropout.
     remembered: Vec<Vec<f32>>,
+    caser: CaserState,
+    mlp: MlpState,
     last: Vec<f32>,
     stats: Vec<f32>,
     deltas: [Vec<f32>; 2],
@@ -44,19 +50,23 @@ pub(super) struct NetworkState {
 }
 
 impl Network {
-    /// Lays out transformer blocks, with a learnt vector for every place if wanted.
+    /// Lays out transformer blocks, with a learnt vector for every place and for a mask if wanted. Blocks that see both ways read up to `max_length`
+    /// events and a mask.
     pub(super) fn of_blocks(
         layout: &mut Layout,
         max_length: usize,
-        has_places: bool,
+        (has_places, has_mask): (bool, bool),
         (n, shape): (usize, BlockShape),
     ) -> Self {
         let dim = shape.dim;
-        let len = if has_places { max_length * dim } else { 0 };
+        let read = if shape.causal { max_length } else { max_length + 1 };
+        let len = if has_places { read * dim } else { 0 };
         let places = layout.add("places".into(), len, Init::Normal(EMBEDDING));
         let blocks = (0..n).map(|index| Block::new(layout, index, shape)).collect();
         let norm = NormLayer::new(layout, "norm", dim);
-        Self { dim, max_length, places, layers: Layers::Blocks(blocks), norm }
+        let len = if has_mask { dim } else { 0 };
+        let mask = layout.add("mask".into(), len, Init::Normal(EMBEDDING));
+        Self { dim, max_length, places, layers: Layers::Blocks(blocks), norm, mask }
     }
 
     /// Lays out recurrent layers and a dense one.
@@ -74,9 +84,39 @@ impl Network {
         let cells = (0..n).map(layer).collect();
         let dense = Linear::new(layout, "dense", hidden, dim);
         let norm = NormLayer::new(layout, "norm", dim);
-        Self { dim, max_length, places, layers: Layers::Cells(cells, dense), norm }
+        let layers = Layers::Cells(cells, dense);
+        Self { dim, max_length, places, layers, norm, mask: Span::default() }
     }
 
+    /// Lays out Caser's convolutions.
+    pub(super) fn of_caser(layout: &mut Layout, shape: CaserShape) -> Self {
+        let layers = Layers::Caser(CaserLayer::new(layout, shape));
+        Self::of_recent(layout, layers, (shape.dim, shape.reach))
+    }
+
+    /// Lays out hidden layers over the last few events.
+    pub(super) fn of_mlp(layout: &mut Layout, shape: MlpShape) -> Self {
+        let layers = Layers::Mlp(Mlp::new(layout, shape));
+        Self::of_recent(layout, layers, (shape.dim, shape.reach))
+    }
+
+    fn of_recent(layout: &mut Layout, layers: Layers, (dim, reach): (usize, usize)) -> Self {
+        let norm = NormLayer::new(layout, "norm", dim);
+        let none = Span::default();
+        Self { dim, max_length: reach, places: none, layers, norm, mask: none }
+    }
+
+    /// Returns what is read in the place of a masked event; empty for networks that read none.
+    pub(super) fn mask<'a>(&self, parameters: &'a [f32]) -> &'a [f32] {
+        self.mask.of(parameters)
+    }
+
+    /// Returns the gradient of [`mask`](Self::mask).
+    pub(super) fn mask_mut<'a>(&self, gradients: &'a mut [f32]) -> &'a mut [f32] {
+        self.mask.of_mut(gradients)
+    }
+
+    /// Returns how many events are read at most.
     pub(super) const fn max_length(&self) -> usize {
         self.max_length
     }
@@ -90,6 +130,8 @@ impl Network {
             Layers::Cells(cells, _) => {
                 cells.iter().map(|cell| 16 * positions * cell.hidden()).sum()
             }
+            Layers::Caser(caser) => caser.floats(positions),
+            Layers::Mlp(mlp) => mlp.floats(positions),
         }
     }
 
@@ -128,6 +170,8 @@ impl Network {
                 let remembered = state.remembered.last().map_or(&[][..], Vec::as_slice);
                 dense.forward(work.parameters, remembered, x);
             }
+            Layers::Caser(caser) => caser.forward(work, x, &mut state.caser),
+            Layers::Mlp(mlp) => mlp.forward(work, x, &mut state.mlp),
         }
         let NetworkState { last, stats, hidden, .. } = state;
         last.clear();
@@ -172,6 +216,8 @@ impl Network {
                     }
                 }
             }
+            Layers::Caser(caser) => caser.backward(work, dx, gradients, &mut state.caser),
+            Layers::Mlp(mlp) => mlp.backward(work, dx, gradients, &mut state.mlp),
         }
         work.dropout.apply(0, dx);
         self.each_position(work, |at, place| {
@@ -189,6 +235,104 @@ impl Network {
             for at in range.clone() {
                 visit(at * self.dim, (range.end - 1 - at) * self.dim);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tastemaker_kernels::Activation;
+
+    use super::*;
+    use crate::layers::FeedForward;
+
+    /// Compares the gradients of `Σ w · hidden` with numeric ones, those of the input and of every parameter, the mask's included.
+    fn check(network: &Network, layout: &Layout, offsets: &[usize], dropout: Dropout) {
+        let mut parameters = layout.start(3);
+        // What starts at 0 would hide mistakes.
+        parameters.iter_mut().enumerate().for_each(|(i, x)| *x += 0.2 * (i as f32 * 1.7).sin());
+        let n = offsets[offsets.len() - 1] * network.dim;
+        let mut x: Vec<f32> = (0..n).map(|i| (i as f32 * 0.7).sin()).collect();
+        let w: Vec<f32> = (0..n).map(|i| (i as f32 * 1.3).cos()).collect();
+        let mut state = NetworkState::default();
+        let loss = |parameters: &[f32], x: &[f32], state: &mut NetworkState| -> f64 {
+            let mut x = x.to_vec();
+            // The last position of every sequence is a mask where there is one.
+            let mask = network.mask(parameters);
+            offsets.windows(2).filter(|_| !mask.is_empty()).for_each(|ends| {
+                x[(ends[1] - 1) * network.dim..ends[1] * network.dim].copy_from_slice(mask);
+            });
+            network.forward(&Work { parameters, offsets, dropout }, &mut x, state);
+            state.hidden.iter().zip(&w).map(|(y, w)| f64::from(*y) * f64::from(*w)).sum()
+        };
+        loss(&parameters, &x, &mut state);
+        let (mut dx, mut gradients) = (Vec::new(), vec![0.0; parameters.len()]);
+        let work = Work { parameters: &parameters, offsets, dropout };
+        network.backward(&work, &w, (&mut dx, &mut gradients), &mut state);
+        if !network.mask(&parameters).is_empty() {
+            for ends in offsets.windows(2) {
+                let d = &mut dx[(ends[1] - 1) * network.dim..ends[1] * network.dim];
+                network.mask_mut(&mut gradients).iter_mut().zip(&*d).for_each(|(m, d)| *m += d);
+                d.fill(0.0);
+            }
+        }
+        let step = 2e-3;
+        let agree = |got: f32, above: f64, below: f64, what: &str| {
+            let want = (above - below) / f64::from(2.0 * step);
+            let allowed = 2e-2 * (1.0 + want.abs());
+            assert!((f64::from(got) - want).abs() < allowed, "{what}: {got} {want} {network:?}");
+        };
+        for i in 0..x.len() {
+            let mut at = |by: f32| {
+                let old = x[i];
+                x[i] += by;
+                let loss = loss(&parameters, &x, &mut state);
+                x[i] = old;
+                loss
+            };
+            agree(dx[i], at(step), at(-step), &format!("x {i}"));
+        }
+        for i in 0..parameters.len() {
+            let mut at = |by: f32| {
+                let old = parameters[i];
+                parameters[i] += by;
+                let loss = loss(&parameters, &x, &mut state);
+                parameters[i] = old;
+                loss
+            };
+            agree(gradients[i], at(step), at(-step), &format!("parameter {i}"));
+        }
+    }
+
+    #[test]
+    fn gradients_equal_numeric_ones_for_every_kind_of_network() {
+        let shape = BlockShape {
+            dim: 6,
+            heads: 2,
+            inner: 5,
+            feed_forward: FeedForward::Plain(Activation::Gelu),
+            gated: false,
+            causal: true,
+            reach: 9,
+        };
+        let both_ways = BlockShape { causal: false, ..shape };
+        let mlp = MlpShape { dim: 4, reach: 3, layers: 2, hidden: 5 };
+        let caser = CaserShape { dim: 4, reach: 3, horizontal: 3, vertical: 2 };
+        let kinds: [&dyn Fn(&mut Layout) -> Network; 7] = [
+            &|layout| Network::of_blocks(layout, 9, (true, false), (2, shape)),
+            &|layout| Network::of_blocks(layout, 8, (true, true), (2, both_ways)),
+            &|layout| Network::of_cells(layout, 9, (Cell::Gru, 2), (3, 4)),
+            &|layout| Network::of_cells(layout, 9, (Cell::Lstm, 1), (3, 4)),
+            &|layout| Network::of_caser(layout, caser),
+            &|layout| Network::of_mlp(layout, mlp),
+            &|layout| Network::of_mlp(layout, MlpShape { layers: 1, reach: 1, ..mlp }),
+        ];
+        for kind in kinds {
+            let mut layout = Layout::default();
+            let network = kind(&mut layout);
+            check(&network, &layout, &[0, 1, 4, 9], Dropout::default());
+            check(&network, &layout, &[0, 1], Dropout::default());
+            check(&network, &layout, &[0, 3, 4], Dropout { rate: 0.3, key: 5 });
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tastemaker_core::{Fault, TrainData};
 
 use super::network::Network;
+use super::step::{Task, Views};
 use crate::params::Layout;
 
 /// What is minimised.
@@ -49,7 +50,13 @@ pub trait Trained {
 /// Makes settings of an architecture, whose fields include those of [`Training`], keep [`Trained`] and `Fit`.
 macro_rules! trained {
     ($settings:ident<V: $kind:ident>) => {
-        impl<V: $kind> $crate::sequence::Trained for $settings<V> {
+        trained!([<V: $kind>] $settings<V>);
+    };
+    ($settings:ident) => {
+        trained!([] $settings);
+    };
+    ([$(<V: $kind:ident>)?] $settings:ty) => {
+        impl$(<V: $kind>)? $crate::sequence::Trained for $settings {
             fn training(&self) -> Training {
                 Training {
                     dim: self.dim,
@@ -76,7 +83,7 @@ macro_rules! trained {
             }
         }
 
-        impl<V: $kind> Fit for $settings<V> {
+        impl$(<V: $kind>)? Fit for $settings {
             type Model = Sequence<Self>;
 
             const SETTLES: bool = true;
@@ -119,6 +126,17 @@ pub trait Architecture:
     /// Lays the network out.
     #[doc(hidden)]
     fn network(&self, layout: &mut Layout, max_length: usize) -> Network;
+
+    /// Says what is asked of a window in training.
+    fn task(&self) -> Task {
+        Task::Next
+    }
+
+    /// Says how much of altered views takes part in training.
+    #[doc(hidden)]
+    fn views(&self) -> Views {
+        Views::default()
+    }
 }
 
 /// What a fit settles, so that one without a judge ends alike.
@@ -205,6 +223,19 @@ impl Training {
 /// Returns a fault unless a count is 1 to `most`.
 pub(super) fn count(field: &'static str, n: usize, most: usize) -> Option<Fault> {
     Fault::unless((1..=most).contains(&n), field, || format!("must be 1 to {most}, is {n}"))
+}
+
+/// Lists the impossible sizes of transformer blocks.
+pub(super) fn block_problems(dim: usize, layers: usize, heads: usize, inner: usize) -> Vec<Fault> {
+    let divides = heads > 0 && dim.is_multiple_of(heads);
+    [
+        count("layers", layers, 64),
+        Fault::unless(divides, "heads", || format!("must divide `dim` = {dim}, is {heads}")),
+        count("inner", inner, 16),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Returns the length that nine of ten histories do not exceed, as far as 20 to 200.

@@ -18,11 +18,21 @@ impl Window {
         self.len as usize
     }
 
+    /// Returns all items, one more than are to be predicted.
+    pub(super) fn items(self, histories: &Histories) -> &[ItemId] {
+        let (start, len) = (self.start as usize, self.len as usize);
+        &histories.row(self.user as usize).items[start..=start + len]
+    }
+
     /// Returns the items that are read and those to be predicted.
     pub(super) fn pairs(self, histories: &Histories) -> (&[ItemId], &[ItemId]) {
-        let (start, len) = (self.start as usize, self.len as usize);
-        let items = &histories.row(self.user as usize).items[start..=start + len];
-        (&items[..len], &items[1..])
+        let items = self.items(histories);
+        (&items[..items.len() - 1], &items[1..])
+    }
+
+    /// Returns a number that stands for the window in what is drawn for it.
+    pub(super) const fn key(self) -> u64 {
+        (self.user as u64) << 32 | self.start as u64
     }
 }
 

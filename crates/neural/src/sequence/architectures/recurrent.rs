@@ -9,11 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
 
-use super::model::{self, Sequence};
-use super::network::Network;
-use super::settings::{Architecture, Loss, Settled, TextUse, Training, count, trained};
 use crate::layers::Cell;
 use crate::params::Layout;
+use crate::sequence::model::{self, Sequence};
+use crate::sequence::network::Network;
+use crate::sequence::settings::{Architecture, Loss, Settled, TextUse, Training, count, trained};
 
 /// Which recurrent network it is.
 pub trait Cells: Clone + Copy + std::fmt::Debug + PartialEq + Send + Sync + 'static {

@@ -11,11 +11,14 @@ use serde::{Deserialize, Serialize};
 use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
 use tastemaker_kernels::Activation;
 
-use super::model::{self, Sequence};
-use super::network::Network;
-use super::settings::{Architecture, Loss, Settled, TextUse, Training, count, trained};
 use crate::layers::{BlockShape, FeedForward};
 use crate::params::Layout;
+use crate::sequence::model::{self, Sequence};
+use crate::sequence::network::Network;
+use crate::sequence::settings::{
+    Architecture, Loss, Settled, TextUse, Training, block_problems, trained,
+};
+use crate::sequence::step::Views;
 
 /// How the model knows the order of a history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -102,6 +105,10 @@ pub struct AttentionSettings<V: Blocks> {
     pub text: TextUse,
     /// Share of items known by their text alone in a step, so that the text learns to stand alone; for `text = "sum"`.
     pub text_alone: f32,
+    /// Share of windows that are masked or reordered before they are read in a step (Xie et al. 2022); 0 to 1.
+    pub augment: f32,
+    /// Weight of the contrast between two altered views of each window (CL4SRec: Xie et al. 2022); 0 to 10.
+    pub contrast: f32,
     /// Memory for training; a fit that would need more is refused.
     pub max_memory_mb: usize,
     /// Says which model it is, at compile time alone.
@@ -129,6 +136,8 @@ impl<V: Blocks> Default for AttentionSettings<V> {
             patience: 8,
             text: TextUse::None,
             text_alone: 0.1,
+            augment: 0.0,
+            contrast: 0.0,
             max_memory_mb: 16_384,
             variant: PhantomData,
         }
@@ -142,16 +151,15 @@ impl<V: Blocks> Architecture for AttentionSettings<V> {
     const CHUNK: usize = 256;
 
     fn own_problems(&self) -> Vec<Fault> {
-        let Self { dim, heads, .. } = *self;
-        let divides = heads > 0 && dim.is_multiple_of(heads);
-        [
-            count("layers", self.layers, 64),
-            Fault::unless(divides, "heads", || format!("must divide `dim` = {dim}, is {heads}")),
-            count("inner", self.inner, 16),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let mut all = block_problems(self.dim, self.layers, self.heads, self.inner);
+        let within = |field, x: f32, most: f32| {
+            Fault::unless((0.0..=most).contains(&x), field, || {
+                format!("must be 0 to {most}, is {x}")
+            })
+        };
+        all.extend(within("augment", self.augment, 1.0));
+        all.extend(within("contrast", self.contrast, 10.0));
+        all
     }
 
     fn network(&self, layout: &mut Layout, max_length: usize) -> Network {
@@ -170,7 +178,12 @@ impl<V: Blocks> Architecture for AttentionSettings<V> {
             reach: if positions == Positions::Learned { 0 } else { max_length },
         };
         let has_places = positions != Positions::Distance;
-        Network::of_blocks(layout, max_length, has_places, (layers, shape))
+        let has_mask = self.views().has_masks();
+        Network::of_blocks(layout, max_length, (has_places, has_mask), (layers, shape))
+    }
+
+    fn views(&self) -> Views {
+        Views { augment: self.augment, contrast: self.contrast }
     }
 }
 
@@ -228,6 +241,20 @@ mod tests {
     }
 
     #[test]
+    fn augmented_and_contrasted_fits_keep_the_contracts() {
+        contract::recommender(|| AttentionSettings { augment: 0.5, ..small::<Plain>() });
+        contract::recommender(|| AttentionSettings { contrast: 0.5, ..small::<Gated>() });
+        let (augment, contrast, epochs, loss) = (0.3, 0.1, 150, Loss::SampledSoftmax);
+        contract::learns_the_checkerboard(|| AttentionSettings {
+            augment,
+            contrast,
+            epochs,
+            loss,
+            ..small::<Plain>()
+        });
+    }
+
+    #[test]
     fn impossible_settings_are_all_named() {
         let bad = SasrecSettings {
             dim: 10,
@@ -237,9 +264,23 @@ mod tests {
             dropout: Some(1.0),
             learning_rate: f32::NAN,
             epochs: 0,
+            augment: 1.5,
+            contrast: f32::NAN,
             ..SasrecSettings::default()
         };
         let fields: Vec<_> = bad.faults().iter().map(|fault| fault.field).collect();
-        assert_eq!(fields, ["dropout", "learning_rate", "epochs", "layers", "heads", "inner"]);
+        assert_eq!(
+            fields,
+            [
+                "dropout",
+                "learning_rate",
+                "epochs",
+                "layers",
+                "heads",
+                "inner",
+                "augment",
+                "contrast"
+            ]
+        );
     }
 }
