@@ -12,3 +12,4 @@ pub use sequence::{
     Gru4recSettings, GruCells, Loss, LstmCells, LstmRec, LstmSettings, Network, Plain, Positions,
     RecurrentSettings, Sasrec, SasrecSettings, Sequence, Settled, TextUse, Trained, Training,
 };
+pub use tastemaker_train::{Decay as OptimizerDecay, Method as OptimizerMethod, OptimizerSettings};

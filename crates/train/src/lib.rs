@@ -4,11 +4,17 @@
 mod adam;
 mod curve;
 mod learner;
+mod optimizer;
 mod run;
 mod schedule;
+mod sgd;
+mod update;
 
 pub use adam::{Adam, AdamSettings};
 pub use curve::{Curve, Epoch};
 pub use learner::{Learner, Step};
+pub use optimizer::{Decay, Method, Optimizer, OptimizerSettings};
 pub use run::{Failed, Outcome, Plan, run};
 pub use schedule::Schedule;
+pub use sgd::{Sgd, SgdSettings};
+pub use update::{Gradients, Updates, norm};

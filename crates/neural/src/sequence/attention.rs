@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
 use tastemaker_kernels::Activation;
+use tastemaker_train::OptimizerSettings;
 
 use super::model::{self, Sequence};
 use super::network::Network;
@@ -104,6 +105,8 @@ pub struct AttentionSettings<V: Blocks> {
     pub text_alone: f32,
     /// Memory for training; a fit that would need more is refused.
     pub max_memory_mb: usize,
+    /// The optimiser.
+    pub optimizer: OptimizerSettings,
     /// Says which model it is, at compile time alone.
     #[serde(skip)]
     #[doc(hidden)]
@@ -130,6 +133,7 @@ impl<V: Blocks> Default for AttentionSettings<V> {
             text: TextUse::None,
             text_alone: 0.1,
             max_memory_mb: 16_384,
+            optimizer: OptimizerSettings::default(),
             variant: PhantomData,
         }
     }

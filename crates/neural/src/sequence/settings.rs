@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Fault, TrainData};
+use tastemaker_train::OptimizerSettings;
 
 use super::network::Network;
 use crate::params::Layout;
@@ -65,10 +66,12 @@ macro_rules! trained {
                     text: self.text,
                     text_alone: self.text_alone,
                     max_memory_mb: self.max_memory_mb,
+                    optimizer: self.optimizer,
                 }
             }
 
             fn settle(&mut self, settled: Settled) {
+                self.optimizer = self.optimizer.settled(self.epochs);
                 self.epochs = settled.epochs;
                 self.max_length = Some(settled.max_length);
                 self.dropout = Some(settled.dropout);
@@ -148,6 +151,7 @@ pub struct Training {
     pub text: TextUse,
     pub text_alone: f32,
     pub max_memory_mb: usize,
+    pub optimizer: OptimizerSettings,
 }
 
 /// What was left out, filled in.
@@ -198,6 +202,7 @@ impl Training {
         ]
         .into_iter()
         .flatten()
+        .chain(self.optimizer.faults())
         .collect()
     }
 }
