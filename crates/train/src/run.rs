@@ -116,6 +116,9 @@ fn from_bits(bits: &[i64]) -> Option<Curve> {
 pub fn run(learner: &mut dyn Learner, plan: &Plan<'_>) -> Result<Outcome, Failed> {
     let clock = SystemClock::default();
     let (mut curve, mut best) = resume(learner, plan).unwrap_or_default();
+    for (number, epoch) in curve.epochs.iter().enumerate() {
+        plan.progress.epoch(plan.name, number, epoch);
+    }
     let mut cancelled = false;
     while curve.epochs.len() < plan.epochs {
         if curve.since_best() >= plan.patience.max(1) && curve.best() > 0 {
@@ -171,9 +174,10 @@ fn tell(plan: &Plan<'_>, curve: &Curve) {
     let Some(last) = curve.epochs.last() else { return };
     let speed = curve.samples_per_second();
     let judged = last.validation.map_or(String::new(), |x| format!(", validation {x:.4}"));
-    let note = format!("loss {:.4}{judged}, {speed:.0}/s", last.loss);
+    let note = format!("loss {:.4}{judged}, {speed:.0} samples/s", last.loss);
     tracing::debug!(name = plan.name, epoch = curve.epochs.len(), seconds = last.seconds, "{note}");
     plan.progress.note(plan.name, &note);
+    plan.progress.epoch(plan.name, curve.epochs.len() - 1, last);
 }
 
 /// Names the parts of a checkpoint in one set of tensors.

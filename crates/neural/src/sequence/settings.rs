@@ -84,6 +84,13 @@ macro_rules! trained {
 
             const SETTLES: bool = true;
 
+            const SPACE: &'static [(&'static str, &'static str)] = &[
+                ("dim", "32,64,128"),
+                ("layers", "1,2,3"),
+                ("dropout", "uniform(0.1, 0.5)"),
+                ("learning_rate", "log(3e-4, 3e-3)"),
+            ];
+
             fn faults(&self) -> Vec<Fault> {
                 model::faults(self)
             }
