@@ -84,11 +84,7 @@ pub(crate) struct OnValidation<'a> {
 }
 
 impl<'a> OnValidation<'a> {
-    pub(crate) fn new(
-        valid: &'a tastemaker_data::Held,
-        n_items: usize,
-        rows: Vec<usize>,
-    ) -> Self {
+    pub(crate) fn new(valid: &'a tastemaker_data::Held, n_items: usize, rows: Vec<usize>) -> Self {
         let cases = eval::Cases {
             users: &valid.users,
             histories: &valid.histories,

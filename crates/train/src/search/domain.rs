@@ -86,7 +86,7 @@ impl Domain {
             .collect();
         let (low, high, points) = match numbers.as_deref() {
             Some(&[low, high]) => (low, high, POINTS),
-            Some(&[low, high, points]) if points >= 1.0 && points <= 1000.0 => {
+            Some(&[low, high, points]) if (1.0..=1000.0).contains(&points) => {
                 (low, high, points as usize)
             }
             _ => return Err(wrong()),

@@ -1,0 +1,121 @@
+//! What a search found, for people and programs.
+
+use serde::Serialize;
+use tastemaker_eval::{self as eval, Chart, Series};
+use tastemaker_train::search::{Assignment, Found, Trial};
+
+use super::trial::Resource;
+use crate::Error;
+
+/// What a search found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Searched {
+    /// The model.
+    pub model: String,
+    /// `grid`, `random` or `halving`.
+    pub method: &'static str,
+    /// Seed of draws and fits.
+    pub seed: u64,
+    /// Validation users that settings were judged on.
+    pub validation_users: usize,
+    /// Settings that were to be tried.
+    pub planned: usize,
+    /// Says that the limit of time came first.
+    pub cut: bool,
+    /// What a fit with a share of a whole one gets less of: `epochs`, `iterations` or `users`.
+    pub resource: &'static str,
+    /// Every trial, rung by rung.
+    pub trials: Vec<Tried>,
+    /// The best trial.
+    pub best: Tried,
+    /// Its settings, as a file for `--config`.
+    pub toml: String,
+}
+
+/// One trial.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tried {
+    /// Number of the settings, from 0.
+    pub trial: usize,
+    /// Share of a whole fit that they got.
+    pub share: f64,
+    /// Values of the keys that were searched.
+    pub settings: Assignment,
+    /// NDCG@10 on validation events.
+    #[serde(rename = "ndcg@10")]
+    pub ndcg: Option<f64>,
+    /// Why they could not be tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+impl From<&Trial> for Tried {
+    fn from(trial: &Trial) -> Self {
+        Self {
+            trial: trial.number,
+            share: trial.share,
+            settings: trial.settings.clone(),
+            ndcg: trial.value,
+            failure: trial.failure.clone(),
+            seconds: trial.seconds,
+        }
+    }
+}
+
+/// What is said about a search beside what it found.
+pub(super) struct About {
+    pub(super) model: &'static str,
+    pub(super) method: &'static str,
+    pub(super) seed: u64,
+    pub(super) validation_users: usize,
+    pub(super) resource: Resource,
+}
+
+impl Searched {
+    pub(super) fn new(
+        about: &About,
+        found: &Found,
+        toml: impl FnOnce(&Assignment) -> String,
+    ) -> Result<Self, Error> {
+        let trials: Vec<Tried> = found.journal.trials.iter().map(Tried::from).collect();
+        let Some(best) = found.journal.best() else {
+            let why = trials.first().and_then(|trial| trial.failure.clone());
+            return Err(Error::AllFailed { n: trials.len(), why: why.unwrap_or_default() });
+        };
+        Ok(Self {
+            model: about.model.into(),
+            method: about.method,
+            seed: about.seed,
+            validation_users: about.validation_users,
+            planned: found.planned,
+            cut: found.cut,
+            resource: about.resource.name(),
+            toml: toml(&best.settings),
+            best: best.into(),
+            trials,
+        })
+    }
+
+    /// Draws every trial and the best so far, in the order in which a search with one trial at a time would come to them.
+    pub fn to_svg(&self) -> Result<String, Error> {
+        let points: Vec<(f64, f64)> = (1..)
+            .zip(&self.trials)
+            .filter_map(|(number, trial)| Some((f64::from(number), trial.ndcg?)))
+            .collect();
+        let mut best = f64::NEG_INFINITY;
+        let so_far = points.iter().map(|&(x, y)| {
+            best = best.max(y);
+            (x, best)
+        });
+        let so_far = Series { name: "best so far".into(), points: so_far.collect(), is_line: true };
+        let each = Series { name: "a trial".into(), points, is_line: false };
+        let chart = Chart {
+            across: "trial".into(),
+            up: "ndcg@10 on validation".into(),
+            series: vec![so_far, each],
+        };
+        Ok(eval::to_svg(&format!("trials of a search over settings of {}", self.model), &[chart])?)
+    }
+}
