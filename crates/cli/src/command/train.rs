@@ -23,6 +23,11 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
     end_with_a_checkpoint(context)?;
     let trained = train(data, &loaded, &args.model, &places, context.progress.as_ref());
     let trained = trained.map_err(|error| match error {
+        // What led there is of no use to a fit with other settings.
+        Error::Fit { source: FitError::Diverged { .. }, .. } => {
+            artifact::forget_training(&state);
+            error.into()
+        }
         Error::Fit { source: FitError::Cancelled { .. }, .. } if state.exists() => {
             anyhow::Error::from(error)
                 .context(format!("the same command goes on from {}", state.display()))

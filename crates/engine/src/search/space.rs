@@ -183,3 +183,76 @@ pub(super) fn to_toml(kind: Kind, loaded: &Loaded, trial: &Assignment) -> String
     }
     toml::to_string(&tree).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{Sources, load};
+
+    const SHAPE: Shape = Shape { n_users: 1_000, n_items: 2_000, n_events: 100_000 };
+
+    fn loaded(flags: &[&str]) -> Loaded {
+        let flags = flags.iter().map(ToString::to_string).collect();
+        load(&Sources { flags, ..Sources::default() }).unwrap()
+    }
+
+    #[test]
+    fn what_every_model_would_try_can_be_tried() {
+        let loaded = loaded(&[]);
+        for &kind in Kind::ALL {
+            match ground(kind, &loaded, &[], &SHAPE) {
+                Ok(ground) => {
+                    let domains = ground.space.domains();
+                    assert_eq!(check(kind, &loaded, domains), [], "{}", kind.name());
+                    let now = settings(kind, &loaded, &ground.start);
+                    assert_eq!(now, loaded.config.models.of(kind), "begins with what is there");
+                }
+                Err(Error::NothingToSearch { .. }) => {
+                    assert!(kind.space().is_empty(), "{}", kind.name());
+                }
+                Err(other) => panic!("{}: {other}", kind.name()),
+            }
+        }
+    }
+
+    #[test]
+    fn keys_set_by_hand_are_left_out_and_stand_in_the_file() {
+        let loaded = loaded(&["models.sasrec.dim=32", "models.sasrec.optimizer.clip=1.0"]);
+        let ground = ground(Kind::Sasrec, &loaded, &[], &SHAPE).unwrap();
+        let keys: Vec<&str> = ground.space.domains().iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(
+            keys,
+            ["layers", "dropout", "learning_rate"].map(|k| format!("models.sasrec.{k}"))
+        );
+        let trial = json!({
+            "models.sasrec.layers": 3,
+            "models.sasrec.dropout": null,
+            "models.sasrec.optimizer.schedule": "cosine"
+        });
+        let Value::Object(trial) = trial else { panic!() };
+        let tried = settings(Kind::Sasrec, &loaded, &trial);
+        assert_eq!(tried["optimizer"]["clip"], json!(1.0));
+        assert_eq!((&tried["layers"], &tried["dim"]), (&json!(3), &json!(32)));
+        let file = to_toml(Kind::Sasrec, &loaded, &trial);
+        let back: toml::Table = file.parse().unwrap();
+        let sasrec = &back["models"]["sasrec"];
+        assert_eq!(sasrec["optimizer"]["clip"].as_float(), Some(1.0), "{file}");
+        assert_eq!(sasrec["optimizer"]["schedule"].as_str(), Some("cosine"), "{file}");
+        assert!(!file.contains("dropout"), "what follows from the data is left out: {file}");
+    }
+
+    #[test]
+    fn a_nested_key_is_both_searched_and_set_only_if_it_is_that_key() {
+        let loaded = loaded(&["models.sasrec.optimizer.clip=1.0"]);
+        let of = |key: &str| {
+            let flag = format!("models.sasrec.optimizer.{key}");
+            ground(Kind::Sasrec, &loaded, &[flag], &SHAPE).err().map(|e| e.to_string())
+        };
+        assert_eq!(of("momentum=0.8,0.9"), None);
+        assert!(of("clip=1,2").unwrap().contains("both set by hand and searched"));
+        assert!(of("clip=0,2").unwrap().contains("both set by hand"));
+        assert!(of("accumulate=0,2").unwrap().contains("must be 1 to 1024"));
+    }
+}

@@ -33,7 +33,7 @@ pub enum Method {
 pub struct Limits {
     /// Settings that are tried at most.
     pub trials: usize,
-    /// Seconds after which no trial begins; those of an interrupted search count.
+    /// Seconds after which no trial but the first begins; those of an interrupted search count.
     pub seconds: Option<f64>,
 }
 
@@ -231,7 +231,8 @@ impl Desk<'_> {
             return None;
         }
         let gone = self.clock.seconds() - self.start + self.spent;
-        if !work.queue.is_empty() && self.plan.limits.seconds.is_some_and(|most| gone >= most) {
+        let is_late = self.plan.limits.seconds.is_some_and(|most| gone >= most);
+        if is_late && !work.queue.is_empty() && !work.journal.trials.is_empty() {
             work.cut = true;
             return None;
         }
