@@ -1,6 +1,5 @@
 //! How trainings went, epoch by epoch: listened to while they run, written beside the model when it is saved.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,6 +7,7 @@ use serde::Serialize;
 use tastemaker_core::{Epoch, Progress};
 use tastemaker_eval::{Course, courses_svg};
 
+use super::whole::write_whole;
 use crate::Error;
 
 /// One training.
@@ -90,7 +90,11 @@ pub fn save_curves(trainings: &[Training], out: &Path) -> Result<Vec<PathBuf>, E
     let courses: Vec<Course> = trainings.iter().map(Training::course).collect();
     let svg = courses_svg(&courses)?;
     let files = [("curves.json", json), ("curves.svg", svg)];
-    files.into_iter().map(|(end, content)| write(&beside(out, end), &content)).collect()
+    let put = |(end, content): (&str, String)| {
+        let path = beside(out, end);
+        write_whole(&path, &content).map(|()| path)
+    };
+    files.into_iter().map(put).collect()
 }
 
 fn beside(out: &Path, end: &str) -> PathBuf {
@@ -98,19 +102,6 @@ fn beside(out: &Path, end: &str) -> PathBuf {
     name.push(".");
     name.push(end);
     out.with_file_name(name)
-}
-
-/// Writes a file all or nothing.
-fn write(path: &Path, content: &str) -> Result<PathBuf, Error> {
-    let parent = path.parent().filter(|parent| *parent != Path::new(""));
-    let put = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(parent.unwrap_or(Path::new(".")))?;
-        file.write_all(content.as_bytes())?;
-        file.persist(path)?;
-        Ok(())
-    };
-    put().map_err(Error::io(path))?;
-    Ok(path.to_owned())
 }
 
 #[cfg(test)]

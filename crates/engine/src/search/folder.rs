@@ -1,19 +1,17 @@
 //! The folder of a search: its journal, the best settings and a drawing. Every file is written to the side and renamed.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tastemaker_train::search::Journal;
 
 use crate::Error;
+use crate::artifact::{PARTIAL, write_whole};
 
 const JOURNAL: &str = "journal.json";
 /// Names of files that a search writes.
 const OURS: [&str; 3] = [JOURNAL, "best.toml", "trials.svg"];
-/// Begins the name of a file that is being written.
-const PARTIAL: &str = ".search-";
 
 /// Where a search keeps what it finds.
 #[derive(Clone, Debug)]
@@ -68,15 +66,8 @@ impl Folder {
     pub(super) fn put(&self, name: &str, content: &str) -> Result<PathBuf, Error> {
         debug_assert!(OURS.contains(&name));
         let path = self.dir.join(name);
-        let write = || -> std::io::Result<()> {
-            fs::create_dir_all(&self.dir)?;
-            let mut file = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(&self.dir)?;
-            file.write_all(content.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(Error::io(path.clone()))?;
+        fs::create_dir_all(&self.dir).map_err(Error::io(self.dir.clone()))?;
+        write_whole(&path, content)?;
         Ok(path)
     }
 
@@ -112,7 +103,7 @@ mod tests {
         fs::write(home.path().join("notes.txt"), "mine").unwrap();
         assert!(matches!(Folder::open(home.path()), Err(Error::NotSearch { .. })));
         fs::remove_file(home.path().join("notes.txt")).unwrap();
-        fs::write(home.path().join(".search-abc"), "half").unwrap();
+        fs::write(home.path().join(".partial-abc"), "half").unwrap();
         assert!(Folder::open(home.path()).is_ok());
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "leftovers are cleared away");
     }

@@ -99,23 +99,75 @@ impl Searched {
     }
 
     /// Draws every trial and the best so far, in the order in which a search with one trial at a time would come to them.
+    /// What got more of a fit counts before what got less.
     pub fn to_svg(&self) -> Result<String, Error> {
-        let points: Vec<(f64, f64)> = (1..)
-            .zip(&self.trials)
-            .filter_map(|(number, trial)| Some((f64::from(number), trial.ndcg?)))
-            .collect();
-        let mut best = f64::NEG_INFINITY;
-        let so_far = points.iter().map(|&(x, y)| {
-            best = best.max(y);
-            (x, best)
+        let valued = || {
+            let valued = (1..).zip(&self.trials).filter_map(|(at, t)| Some((at, t, t.ndcg?)));
+            valued.map(|(at, tried, ndcg)| (f64::from(at), tried.share, ndcg))
+        };
+        let mut best: Option<(f64, f64)> = None;
+        let so_far = valued().map(|(at, share, ndcg)| {
+            let (most, highest) = *best.get_or_insert((share, ndcg));
+            let is_better = share > most || (share >= most && ndcg > highest);
+            best = if is_better { Some((share, ndcg)) } else { best };
+            (at, if is_better { ndcg } else { highest })
         });
         let so_far = Series { name: "best so far".into(), points: so_far.collect(), is_line: true };
-        let each = Series { name: "a trial".into(), points, is_line: false };
+        let mut shares: Vec<f64> = self.trials.iter().map(|tried| tried.share).collect();
+        shares.dedup();
+        let series = shares.into_iter().map(|share| {
+            let points = valued().filter(|(_, other, _)| other.total_cmp(&share).is_eq());
+            let points = points.map(|(at, _, ndcg)| (at, ndcg)).collect();
+            let name =
+                if share < 1.0 { format!("1/{:.0}", 1.0 / share) } else { "whole fit".into() };
+            Series { name, points, is_line: false }
+        });
         let chart = Chart {
             across: "trial".into(),
             up: "ndcg@10 on validation".into(),
-            series: vec![so_far, each],
+            series: std::iter::once(so_far).chain(series).collect(),
         };
         Ok(eval::to_svg(&format!("trials of a search over settings of {}", self.model), &[chart])?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_are_drawn_by_how_much_of_a_fit_they_got() {
+        let tried = |share, ndcg| Tried {
+            trial: 0,
+            share,
+            settings: Assignment::new(),
+            ndcg,
+            failure: None,
+            seconds: 1.0,
+        };
+        let third = 1.0 / 3.0;
+        let searched = Searched {
+            model: "ials".into(),
+            method: "halving",
+            seed: 1,
+            validation_users: 9,
+            planned: 3,
+            cut: false,
+            resource: "iterations",
+            trials: vec![
+                tried(third, Some(0.2)),
+                tried(third, None),
+                tried(third, Some(0.4)),
+                tried(1.0, Some(0.3)),
+            ],
+            best: tried(1.0, Some(0.3)),
+            toml: String::new(),
+        };
+        let svg = searched.to_svg().unwrap();
+        for name in ["best so far", "1/3", "whole fit"] {
+            assert!(svg.contains(&format!("{name}\n")), "{name}: {svg}");
+        }
+        // Rings, each a disc of paper and a circle: two of a third, one of a whole fit.
+        assert_eq!((svg.matches("<circle").count(), svg.matches("<polyline").count()), (6, 1));
     }
 }
