@@ -28,3 +28,21 @@ pub(crate) fn write_whole(path: &Path, content: &str) -> Result<(), Error> {
     };
     put().map_err(Error::io(path))
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_may_be_read_by_whoever_may_read_another_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, plain) = (dir.path().join("ours"), dir.path().join("plain"));
+        write_whole(&ours, "x").unwrap();
+        std::fs::write(&plain, "x").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing lies beside it");
+    }
+}
