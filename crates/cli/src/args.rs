@@ -91,6 +91,8 @@ pub(crate) enum Command {
     Train(Train),
     /// Measure one or many models, side by side
     Evaluate(Evaluate),
+    /// Find good settings of a model on validation events
+    Search(Search),
     /// List items for a user
     Recommend(Recommend),
     /// List items like an item
@@ -255,6 +257,66 @@ pub(crate) struct Evaluate {
     pub(crate) trec: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tastemaker search --data data --model ials --out search
+  tastemaker search --data data --model sasrec --method halving --trials 27 --out search \\
+      --space models.sasrec.dim=32,64,128 --space 'models.sasrec.learning_rate=log(1e-4, 1e-2)'
+  tastemaker train --data data --model sasrec --config search/best.toml --out model
+
+Values: 32,64,128 | uniform(0, 0.5) | log(1e-4, 1e-2) | int(1, 4) | log-int(16, 256).
+Judged on validation events alone. A search that was ended goes on with the same command.")]
+pub(crate) struct Search {
+    /// Data-set folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The model; not fused, whose weights are always found on validation events
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: String,
+    /// Folder for the journal, the best settings and a drawing
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// What to try of one setting; may be repeated [default: search.space of the settings, or what the model would try]
+    #[arg(long, value_name = "KEY=VALUES")]
+    pub(crate) space: Vec<String>,
+    /// How settings are found
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) method: SearchMethod,
+    /// Settings tried at most [default: 20; for grid: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) trials: Option<u32>,
+    /// Seconds after which no trial begins
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) budget_s: Option<f64>,
+    /// For halving: one in how many goes on, with as many times the epochs
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=100))]
+    pub(crate) eta: u32,
+    /// Trials at once; 0 = as many as cores and memory allow
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) jobs: usize,
+    #[command(flatten)]
+    pub(crate) settings: ConfigArgs,
+}
+
+/// How settings are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SearchMethod {
+    /// All combinations.
+    Grid,
+    /// The settings as they stand, then drawn ones.
+    #[default]
+    Random,
+    /// Many settings with few epochs, the best of them with more (successive halving).
+    Halving,
+}
+
+/// Reads a number of seconds.
+fn seconds(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "seconds are a number above 0, as in 3600".into())
 }
 
 /// Reads an id; an empty one is a slip, such as a variable that is not set.

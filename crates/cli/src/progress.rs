@@ -77,7 +77,11 @@ impl Progress for Bars {
         }
         let (since, bar) = bars.entry(task.to_owned()).or_insert((now, None));
         if bar.is_none() && now - *since >= QUIET_SECONDS {
-            *bar = Some(self.open(task, total));
+            let opened = self.open(task, total);
+            // What was done before, by a run that was interrupted, says nothing of the speed.
+            opened.set_position(done as u64);
+            opened.reset_eta();
+            *bar = Some(opened);
         }
         if let Some(bar) = bar {
             bar.set_length(total as u64);

@@ -71,6 +71,10 @@ pub trait Fit: Sized {
     /// Says that the fit itself settles some settings, such as the number of epochs; see [`settled`](Self::settled).
     const SETTLES: bool = false;
 
+    /// What a search for settings tries of each key unless it is told otherwise, in the words of the search: `32,64`,
+    /// `uniform(0, 0.5)`, `log(1e-4, 1e-2)`, `int(1, 4)`. Without an entry: the values that the grid goes through.
+    const SPACE: &'static [(&'static str, &'static str)] = &[];
+
     /// Returns these settings with what the fit of `model` settled, so that a fit without a judge ends alike.
     #[must_use]
     fn settled(&self, _model: &Self::Model) -> Self

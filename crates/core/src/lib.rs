@@ -19,7 +19,7 @@ pub use fit::{Checked, Checkpoints, Fault, Fit, FitError, Judge, Shape, TrainDat
 pub use history::{Histories, HistoriesBuilder, History};
 pub use id::{ItemId, UserId};
 pub use persist::{Persist, PersistError, Saved, Tensor, TensorData};
-pub use progress::{Progress, Silent};
+pub use progress::{Epoch, Progress, Silent};
 pub use recommend::{Contribution, Evidence, Rate, Recommender, Similar};
 pub use request::Request;
 pub use scored::{Scored, top_k};

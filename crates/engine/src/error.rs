@@ -137,6 +137,38 @@ pub enum Error {
         /// What is in it.
         stranger: PathBuf,
     },
+    /// A folder for a search that holds another search, or something else.
+    #[error("{} holds {what}: choose another --out, or remove it first", path.display())]
+    NotSearch {
+        /// The folder.
+        path: PathBuf,
+        /// What is in it.
+        what: String,
+    },
+    /// A search that was ended before it was done.
+    #[error("the search was stopped after {done} trials: the same command goes on from {}", path.display())]
+    SearchStopped {
+        /// Trials that came to an end.
+        done: usize,
+        /// The journal.
+        path: PathBuf,
+    },
+    /// A model whose settings are not searched.
+    #[error("there is nothing to search for {model}: {instead}")]
+    NothingToSearch {
+        /// The model.
+        model: String,
+        /// What to do instead.
+        instead: String,
+    },
+    /// No settings could be tried.
+    #[error("none of the {n} settings could be tried; the first: {why}")]
+    AllFailed {
+        /// How many.
+        n: usize,
+        /// Why the first failed.
+        why: String,
+    },
     /// A file could not be read or written.
     #[error("{}: {}", path.display(), io_words(source))]
     Io {

@@ -8,6 +8,7 @@ use tastemaker_core::{Clock, Histories, Progress, Recommender, Vectors};
 use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
 use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
 
+use crate::artifact::{Recorder, Training};
 use crate::config::Loaded;
 use crate::memory;
 use crate::registry::{FUSED, Kind, Model, plain};
@@ -79,6 +80,7 @@ impl Evaluation<'_> {
     pub fn run(&self) -> Result<Evaluated, Error> {
         let names = check_models(self.models)?;
         let parts = split(&self.data.histories, self.data.n_items(), &self.loaded.config.split)?;
+        let recorder = Recorder::new(self.progress);
         let job = Job {
             loaded: self.loaded,
             split: &parts,
@@ -86,7 +88,7 @@ impl Evaluation<'_> {
             vectors: self.vectors.map(|(vectors, _)| vectors),
             refit: self.refit,
             clock: self.clock,
-            progress: self.progress,
+            progress: &recorder,
             checkpoints: None,
         };
         let mut bench = Workbench::new(job);
@@ -136,6 +138,7 @@ impl Evaluation<'_> {
             report.models.push(row);
             runs.push((name.clone(), run));
         }
+        report.courses = recorder.trainings().iter().map(Training::course).collect();
         report.tests = self.tests(&runs)?;
         Ok(Evaluated { report, runs, split: parts })
     }

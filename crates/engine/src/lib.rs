@@ -12,6 +12,7 @@ mod memory;
 mod places;
 mod reasons;
 pub mod registry;
+pub mod search;
 pub mod texts;
 mod train;
 mod workbench;

@@ -8,8 +8,22 @@ pub(crate) fn reset_peak() {
 
 /// Returns the peak resident memory in bytes; 0 where the system does not tell.
 pub(crate) fn peak_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    read("/proc/self/status", "VmHWM:")
+}
+
+/// Returns the resident memory in bytes; 0 where the system does not tell.
+pub(crate) fn resident_bytes() -> u64 {
+    read("/proc/self/status", "VmRSS:")
+}
+
+/// Returns the bytes that can be taken without swapping; 0 where the system does not tell.
+pub(crate) fn available_bytes() -> u64 {
+    read("/proc/meminfo", "MemAvailable:")
+}
+
+fn read(path: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes =
         line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     kilobytes.unwrap_or(0) * 1024

@@ -43,6 +43,11 @@ macro_rules! registry {
                 match self { $(Self::$kind => <$home::$settings as Fit>::SETTLES),+ }
             }
 
+            /// Returns what a search tries of each key; see [`Fit::SPACE`].
+            pub const fn space(self) -> &'static [(&'static str, &'static str)] {
+                match self { $(Self::$kind => <$home::$settings as Fit>::SPACE),+ }
+            }
+
             /// Says in one line what the model does.
             pub fn about(self) -> &'static str {
                 match self { $(Self::$kind => concat!($($about),+).trim()),+ }

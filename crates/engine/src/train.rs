@@ -4,7 +4,7 @@ use tastemaker_core::{Checkpoints, Clock, Progress, SystemClock};
 use tastemaker_data::{Dataset, Split, SplitKind, SplitSettings, split};
 use tastemaker_pipeline::{FusionSettings, Learned};
 
-use crate::artifact::{Folder, PartRecord};
+use crate::artifact::{Folder, PartRecord, Recorder, Training};
 use crate::config::Loaded;
 use crate::registry::{FUSED, Kind};
 use crate::texts::Reader;
@@ -27,6 +27,8 @@ pub struct Trained {
     pub notes: Vec<String>,
     /// Seconds of searching and fitting.
     pub seconds: f64,
+    /// How models that learn by epochs went about it.
+    pub trainings: Vec<Training>,
 }
 
 /// Trains `name` (a model of the registry, or `fused`) on all events of `data`.
@@ -51,6 +53,7 @@ pub fn train(
     };
     let encoded = reader.as_ref().map(|reader| reader.encode(&data, progress)).transpose()?;
     let vectors = encoded.map(|encoded| encoded.vectors);
+    let recorder = Recorder::new(progress);
     let parts = everything(&data)?;
     let n_items = data.n_items();
     let job = Job {
@@ -60,7 +63,7 @@ pub fn train(
         vectors: vectors.as_deref(),
         refit: true,
         clock: &clock,
-        progress,
+        progress: &recorder,
         checkpoints: checkpoints.as_ref().map(|folder| folder as &dyn Checkpoints),
     };
     let mut bench = Workbench::new(job);
@@ -87,7 +90,8 @@ pub fn train(
     };
     let engine = engine.with_wording(config.reasons.wording());
     let (fusion, seed) = (config.fusion.clone(), config.run.seed);
-    Ok(Trained { engine, parts, fusion, learned, seed, notes, seconds: clock.seconds() })
+    let (seconds, trainings) = (clock.seconds(), recorder.trainings());
+    Ok(Trained { engine, parts, fusion, learned, seed, notes, seconds, trainings })
 }
 
 /// Splits so that each user's last event chooses settings and everything is learnt from in the end.

@@ -77,14 +77,14 @@ pub struct Job<'a> {
 }
 
 /// Judges models by NDCG@10 on validation events.
-struct OnValidation<'a> {
+pub(crate) struct OnValidation<'a> {
     cases: eval::Cases<'a>,
     n_items: usize,
     rows: Vec<usize>,
 }
 
 impl<'a> OnValidation<'a> {
-    fn new(valid: &'a tastemaker_data::Held, n_items: usize, rows: Vec<usize>) -> Self {
+    pub(crate) fn new(valid: &'a tastemaker_data::Held, n_items: usize, rows: Vec<usize>) -> Self {
         let cases = eval::Cases {
             users: &valid.users,
             histories: &valid.histories,
@@ -171,7 +171,11 @@ impl<'a> Workbench<'a> {
     fn search(&self, kind: Kind) -> Result<Chosen, Error> {
         let start = self.job.clock.seconds();
         let candidates = self.candidates(kind)?;
-        let judge = OnValidation::new(&self.job.split.valid, self.job.n_items, self.search_rows());
+        let judge = OnValidation::new(
+            &self.job.split.valid,
+            self.job.n_items,
+            search_rows(self.job.loaded, self.job.split),
+        );
         let settles = kind.settles() && self.job.loaded.config.search.enabled;
         if judge.rows.is_empty() || (candidates.len() == 1 && !settles) {
             let settings = candidates.into_iter().next().unwrap_or_default();
@@ -225,16 +229,6 @@ impl<'a> Workbench<'a> {
             }
         }
         Ok(candidates)
-    }
-
-    /// Chooses the validation users that settings are judged on.
-    fn search_rows(&self) -> Vec<usize> {
-        let config = &self.job.loaded.config;
-        let mut rows: Vec<usize> = (0..self.job.split.valid.len()).collect();
-        rows.shuffle(&mut seed::stream(config.run.seed, "search/users"));
-        rows.truncate(config.search.users);
-        rows.sort_unstable();
-        rows
     }
 
     /// Returns a model fitted on the training part alone.
@@ -316,6 +310,16 @@ impl<'a> Workbench<'a> {
         };
         Fused::new(parts, n_items, normalise, gate, cold).ok_or(Error::NoParts)
     }
+}
+
+/// Chooses the validation users that settings are judged on.
+pub(crate) fn search_rows(loaded: &Loaded, split: &Split) -> Vec<usize> {
+    let config = &loaded.config;
+    let mut rows: Vec<usize> = (0..split.valid.len()).collect();
+    rows.shuffle(&mut seed::stream(config.run.seed, "search/users"));
+    rows.truncate(config.search.users);
+    rows.sort_unstable();
+    rows
 }
 
 /// Finds from whom the items without events borrow; from nobody when there are no texts.

@@ -18,6 +18,9 @@ pub use interop::{Names, per_user_table, write_per_user, write_trec_qrels, write
 pub use metric::{Kind, Metric, Name, Ranked};
 pub use metrics::{Ratings, ratings};
 pub use protocol::{Candidates, Cases, Context, Settings};
-pub use report::{ColdRow, ColdTable, ModelRow, Report, to_html, to_json, to_table, write_html};
+pub use report::{
+    Chart, ColdRow, ColdTable, Course, ModelRow, Report, Series, courses_svg, to_html, to_json,
+    to_svg, to_table, write_html,
+};
 pub use run::{Run, quick_ndcg, run};
 pub use significance::{Comparison, Stat, bootstrap, compare, holm};

@@ -116,6 +116,7 @@ fn sample() -> Report {
             rows: [MODELS[0], MODELS[8], MODELS[9]].map(cold).into(),
             tests: Vec::new(),
         }),
+        courses: Vec::new(),
         notes: vec![
             "Memory is the most the process held up to the end of the model's evaluation.".into(),
         ],

@@ -16,3 +16,4 @@ pub use sequence::{
     LstmRec, LstmSettings, Network, NextMlp, NextMlpSettings, Plain, Positions, RecurrentSettings,
     Sasrec, SasrecSettings, Sequence, Settled, Task, TextUse, Trained, Training, Views,
 };
+pub use tastemaker_train::{Decay as OptimizerDecay, Method as OptimizerMethod, OptimizerSettings};

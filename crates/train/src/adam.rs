@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use tastemaker_core::{PersistError, Saved};
 
 /// Parameters updated by one task; fixed, so that nothing depends on the number of threads.
-const CHUNK: usize = 1 << 14;
+pub(crate) const CHUNK: usize = 1 << 14;
 
 /// Settings of [`Adam`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -124,7 +124,7 @@ impl Adam {
 }
 
 /// Borrows the rows `ids` (distinct, rising) of a table.
-fn pick<'a>(mut table: &'a mut [f32], ids: &[u32], width: usize) -> Vec<&'a mut [f32]> {
+pub(crate) fn pick<'a>(mut table: &'a mut [f32], ids: &[u32], width: usize) -> Vec<&'a mut [f32]> {
     let mut passed = 0;
     ids.iter()
         .map(|&id| {

@@ -1,19 +1,7 @@
 //! The course of a run: loss and validation of every epoch.
 
 use serde::{Deserialize, Serialize};
-
-/// One epoch of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// Mean loss of a sample.
-    pub loss: f64,
-    /// Result on validation events, where there is a judge.
-    pub validation: Option<f64>,
-    /// Samples gone through.
-    pub samples: usize,
-    /// Seconds of training, without validation.
-    pub seconds: f64,
-}
+use tastemaker_core::Epoch;
 
 /// All epochs of a run, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -22,6 +22,11 @@ pub trait Learner {
     /// Returns how good the learner is on events it does not learn from, higher being better; `None` without a judge.
     fn validate(&self) -> Option<f64>;
 
+    /// Returns the loss of a sample that guessing all alike costs, where that is known: a loss far above it has run away.
+    fn guessing(&self) -> Option<f64> {
+        None
+    }
+
     /// Returns the weights.
     fn weights(&self) -> Saved;
 

@@ -55,16 +55,25 @@ pub struct Failed {
     pub loss: f64,
     /// What the judge said, where the loss was a number and this was none.
     pub validation: Option<f64>,
+    /// What guessing costs, where the loss was far above it.
+    pub guessing: Option<f64>,
 }
+
+/// A loss that many times what guessing costs has run away.
+const RUN_AWAY: f64 = 4.0;
+/// What to do about it.
+const REMEDY: &str = "lower `learning_rate`, or cut long gradients with `optimizer.clip`";
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { epoch, loss, validation } = self;
-        match validation {
-            Some(value) => {
-                write!(f, "validation gave {value} in epoch {epoch}: lower `learning_rate`")
-            }
-            None => write!(f, "the loss was {loss} in epoch {epoch}: lower `learning_rate`"),
+        let Self { epoch, loss, validation, guessing } = self;
+        match (validation, guessing) {
+            (Some(value), _) => write!(f, "validation gave {value} in epoch {epoch}: {REMEDY}"),
+            (None, Some(guessing)) => write!(
+                f,
+                "the loss ran away to {loss:.1} in epoch {epoch}, where guessing costs {guessing:.1}: {REMEDY}"
+            ),
+            (None, None) => write!(f, "the loss was {loss} in epoch {epoch}: {REMEDY}"),
         }
     }
 }
@@ -107,6 +116,9 @@ fn from_bits(bits: &[i64]) -> Option<Curve> {
 pub fn run(learner: &mut dyn Learner, plan: &Plan<'_>) -> Result<Outcome, Failed> {
     let clock = SystemClock::default();
     let (mut curve, mut best) = resume(learner, plan).unwrap_or_default();
+    for (number, epoch) in curve.epochs.iter().enumerate() {
+        plan.progress.epoch(plan.name, number, epoch);
+    }
     let mut cancelled = false;
     while curve.epochs.len() < plan.epochs {
         if curve.since_best() >= plan.patience.max(1) && curve.best() > 0 {
@@ -122,12 +134,11 @@ pub fn run(learner: &mut dyn Learner, plan: &Plan<'_>) -> Result<Outcome, Failed
             cancelled = true;
             break;
         }
-        if !step.loss.is_finite() {
-            return Err(Failed { epoch: number + 1, loss: step.loss, validation: None });
-        }
+        check_loss(learner, number + 1, step.loss)?;
         let validation = learner.validate();
         if validation.is_some_and(f64::is_nan) {
-            return Err(Failed { epoch: number + 1, loss: step.loss, validation });
+            let (epoch, loss) = (number + 1, step.loss);
+            return Err(Failed { epoch, loss, validation, guessing: None });
         }
         curve.epochs.push(Epoch { loss: step.loss, validation, samples: step.samples, seconds });
         if validation.is_some() && curve.best() == curve.epochs.len() {
@@ -147,13 +158,26 @@ pub fn run(learner: &mut dyn Learner, plan: &Plan<'_>) -> Result<Outcome, Failed
     Ok(Outcome { curve, cancelled })
 }
 
+/// Refuses a loss that is no number, or far above that of guessing.
+fn check_loss(learner: &dyn Learner, epoch: usize, loss: f64) -> Result<(), Failed> {
+    let failed = |guessing| Err(Failed { epoch, loss, validation: None, guessing });
+    if !loss.is_finite() {
+        return failed(None);
+    }
+    match learner.guessing() {
+        Some(guessing) if loss > RUN_AWAY * guessing.max(1.0) => failed(Some(guessing)),
+        _ => Ok(()),
+    }
+}
+
 fn tell(plan: &Plan<'_>, curve: &Curve) {
     let Some(last) = curve.epochs.last() else { return };
     let speed = curve.samples_per_second();
     let judged = last.validation.map_or(String::new(), |x| format!(", validation {x:.4}"));
-    let note = format!("loss {:.4}{judged}, {speed:.0}/s", last.loss);
+    let note = format!("loss {:.4}{judged}, {speed:.0} samples/s", last.loss);
     tracing::debug!(name = plan.name, epoch = curve.epochs.len(), seconds = last.seconds, "{note}");
     plan.progress.note(plan.name, &note);
+    plan.progress.epoch(plan.name, curve.epochs.len() - 1, last);
 }
 
 /// Names the parts of a checkpoint in one set of tensors.
@@ -216,6 +240,7 @@ mod tests {
         sum: f32,
         speed: f32,
         blows_up_at: Option<usize>,
+        rises_by: f64,
     }
 
     fn one(name: &str, x: f32) -> Saved {
@@ -229,12 +254,19 @@ mod tests {
             self.speed += 1.0 + epoch as f32;
             self.sum += self.speed;
             let blown = self.blows_up_at == Some(epoch);
-            Step { loss: if blown { f64::NAN } else { 1.0 }, samples: 1 }
+            Step {
+                loss: if blown { f64::NAN } else { 1.0 + self.rises_by * epoch as f64 },
+                samples: 1,
+            }
         }
 
         fn validate(&self) -> Option<f64> {
             // Sums are 1, 4, 10, 20, 35, …
             Some(-f64::from((self.sum - 10.0).abs()))
+        }
+
+        fn guessing(&self) -> Option<f64> {
+            Some(2.0)
         }
 
         fn weights(&self) -> Saved {
@@ -316,5 +348,15 @@ mod tests {
         let failed = run(&mut adder, &plan(9)).unwrap_err();
         assert_eq!(failed.epoch, 2);
         assert!(failed.to_string().contains("lower `learning_rate`"));
+    }
+
+    #[test]
+    fn a_loss_far_above_that_of_guessing_has_run_away() {
+        // 1, 4, 7, 10: the last is above 4 times 2.
+        let mut adder = Adder { rises_by: 3.0, ..Adder::default() };
+        let failed = run(&mut adder, &Plan { patience: 9, ..plan(9) }).unwrap_err();
+        assert_eq!((failed.epoch, failed.guessing), (4, Some(2.0)));
+        let text = failed.to_string();
+        assert!(text.contains("ran away to 10.0") && text.contains("`optimizer.clip`"), "{text}");
     }
 }

@@ -9,6 +9,7 @@ mod import;
 mod inspect;
 mod recommend;
 mod run;
+mod search;
 mod train;
 
 pub(crate) use run::{Usage, run};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::CommandFactory as _;
 
-use super::{assets, config, demo, evaluate, explain, import, inspect, recommend, train};
+use super::{assets, config, demo, evaluate, explain, import, inspect, recommend, search, train};
 use crate::args::{Cli, Command};
 use crate::context::Context;
 
@@ -28,6 +28,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Inspect(args) => inspect::run(args, context),
         Command::Train(args) => train::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Search(args) => search::run(args, context),
         Command::Recommend(args) => recommend::run(args, context),
         Command::Similar(args) => recommend::similar(args, context),
         Command::Explain(args) => explain::run(args, context),

@@ -23,6 +23,11 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
     end_with_a_checkpoint(context)?;
     let trained = train(data, &loaded, &args.model, &places, context.progress.as_ref());
     let trained = trained.map_err(|error| match error {
+        // What led there is of no use to a fit with other settings.
+        Error::Fit { source: FitError::Diverged { .. }, .. } => {
+            artifact::forget_training(&state);
+            error.into()
+        }
         Error::Fit { source: FitError::Cancelled { .. }, .. } if state.exists() => {
             anyhow::Error::from(error)
                 .context(format!("the same command goes on from {}", state.display()))
@@ -31,6 +36,7 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
     })?;
     let manifest =
         artifact::save(&trained, &args.data, &args.out, SystemClock::default().unix_seconds())?;
+    let curves = artifact::save_curves(&trained.trainings, &args.out)?;
     artifact::forget_training(&state);
     trained.notes.iter().for_each(output::note);
     let value = json!({
@@ -39,6 +45,7 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
         "parts": manifest.parts,
         "weights": trained.learned,
         "seconds": trained.seconds,
+        "curves": curves,
     });
     output::result(context.format, &value, || {
         let hint = format!(
@@ -46,13 +53,20 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
             args.out.display()
         );
         format!(
-            "{}\nsaved {} in {} ({:.1} s)\n{hint}",
+            "{}\nsaved {} in {} ({:.1} s){}\n{hint}",
             weights(&trained),
             manifest.model,
             args.out.display(),
-            trained.seconds
+            trained.seconds,
+            also(&curves),
         )
     })
+}
+
+/// Says where the curves of a training are; empty without.
+fn also(curves: &[PathBuf]) -> String {
+    let names: Vec<String> = curves.iter().map(|path| path.display().to_string()).collect();
+    if names.is_empty() { String::new() } else { format!("\nits course: {}", names.join(", ")) }
 }
 
 /// Returns the folder beside `out` that holds the state of a fit under way.
@@ -64,7 +78,7 @@ fn state_folder(out: &Path) -> PathBuf {
 
 /// Lets the first Ctrl-C end the work where it can be gone on with, and the second end it at once. A model that does not
 /// learn by epochs has no such place, and runs to its end.
-fn end_with_a_checkpoint(context: &Context) -> anyhow::Result<()> {
+pub(crate) fn end_with_a_checkpoint(context: &Context) -> anyhow::Result<()> {
     let progress = context.progress.clone();
     ctrlc::set_handler(move || {
         if progress.cancel() {

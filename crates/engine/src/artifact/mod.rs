@@ -1,9 +1,14 @@
 //! Fitted models and fits under way as files.
 
 mod checkpoint;
+mod curves;
 mod model;
 mod tensors;
+mod whole;
 
 pub(crate) use checkpoint::Folder;
 pub use checkpoint::forget_training;
+pub(crate) use curves::Recorder;
+pub use curves::{Training, save_curves};
 pub use model::{FORMAT, Manifest, PartRecord, open, save};
+pub(crate) use whole::{PARTIAL, write_whole};

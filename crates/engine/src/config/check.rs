@@ -22,7 +22,7 @@ impl fmt::Display for Problem {
 }
 
 /// Lists the problems of the keys given by hand.
-pub(super) fn problems(given: &Value) -> Vec<Problem> {
+pub(crate) fn problems(given: &Value) -> Vec<Problem> {
     let schema = document::schema();
     let mut found = Vec::new();
     Walk { root: &schema, path: Vec::new(), found: &mut found }.section(given, &schema);

@@ -117,7 +117,7 @@ fn scalar(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-fn nested(path: &[String], value: Value) -> Value {
+pub(crate) fn nested(path: &[String], value: Value) -> Value {
     path.iter()
         .rev()
         .fold(value, |inner, key| Value::Object(Map::from_iter([(key.clone(), inner)])))
@@ -129,7 +129,8 @@ fn distinct(cutoffs: &[usize]) -> Vec<usize> {
     cutoffs.iter().enumerate().filter(is_first).map(|(_, k)| *k).collect()
 }
 
-fn merge(base: &mut Value, over: Value) {
+/// Lays one tree over another: what is deeper is merged, what is a value is replaced.
+pub(crate) fn merge(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (key, value) in over {

@@ -6,6 +6,8 @@ mod load;
 mod tree;
 
 pub use check::Problem;
+pub(crate) use check::problems;
 pub use document::{default_document, schema};
 pub use load::{Given, Loaded, Sources, load};
+pub(crate) use load::{merge, nested};
 pub use tree::{Config, ReasonSettings, RunSettings, SearchSettings, TextSettings};

@@ -1,7 +1,10 @@
 //! All settings, as plain structs.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tastemaker_core::Fault;
 use tastemaker_data::SplitSettings;
 use tastemaker_dialog::Wording;
@@ -85,11 +88,13 @@ pub struct SearchSettings {
     pub enabled: bool,
     /// Validation users a choice rests on.
     pub users: usize,
+    /// What `search` tries of each key, as in `models.ials.factors = [32, 64]`; `--space` comes before it.
+    pub space: BTreeMap<String, Value>,
 }
 
 impl Default for SearchSettings {
     fn default() -> Self {
-        Self { enabled: true, users: 4000 }
+        Self { enabled: true, users: 4000, space: BTreeMap::new() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     ModelRow, Report,
+    lines::{courses, drawn},
     plot::{Anchor, GRID, INK, MUTED, Mark, Scale, Sheet, colour, draw, spread, tick_texts, width},
     tables::{ranges, seconds},
 };
@@ -38,8 +39,18 @@ pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>, Error> {
         history(report)?,
         cold(report)?,
         time(report)?,
+        training(report)?,
     ];
     Ok(all.into_iter().flatten().collect())
+}
+
+fn training(report: &Report) -> Result<Option<Figure>, Error> {
+    if report.courses.is_empty() {
+        return Ok(None);
+    }
+    let svg = drawn("training by epoch", &courses(&report.courses))?;
+    let caption = "Mean loss of a sample and NDCG@10 on validation events after every epoch.";
+    Ok(Some(Figure { title: "How training went".into(), caption: caption.into(), svg }))
 }
 
 fn number_of(report: &Report, name: &str) -> usize {

@@ -2,11 +2,13 @@
 
 mod figures;
 mod html;
+mod lines;
 mod markdown;
 mod model;
 mod plot;
 mod tables;
 
 pub use html::{to_html, write_html};
+pub use lines::{Chart, Series, courses_svg, to_svg};
 pub use markdown::to_table;
-pub use model::{ColdRow, ColdTable, ModelRow, Report, to_json};
+pub use model::{ColdRow, ColdTable, Course, ModelRow, Report, to_json};

@@ -23,6 +23,9 @@ pub struct Report {
     /// Items that were withheld from training.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cold: Option<ColdTable>,
+    /// How models that learn by epochs went about it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub courses: Vec<Course>,
     /// Sentences to stand below the tables.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
@@ -62,6 +65,17 @@ impl ModelRow {
             ..Self::default()
         }
     }
+}
+
+/// The course of one training.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// The model.
+    pub model: String,
+    /// Mean loss of a sample, by epoch.
+    pub loss: Vec<f64>,
+    /// Validation by epoch, where there was a judge.
+    pub validation: Vec<Option<f64>>,
 }
 
 /// How models treat items that were withheld from training.

@@ -186,6 +186,18 @@ impl Scale {
         (Self { values: (0.0, n * step), pixels, is_log: false }, ticks)
     }
 
+    /// A straight scale between round numbers around these values, with its ticks.
+    pub(crate) fn around(lowest: f64, highest: f64, pixels: (f64, f64)) -> (Self, Vec<f64>) {
+        let span = highest - lowest;
+        let span = if span > 0.0 && span.is_finite() { span } else { lowest.abs().max(1.0) };
+        let (_, steps) = Self::from_zero(span, pixels);
+        let step = steps[1];
+        let from = (lowest / step + 1e-9).floor();
+        let to = (highest / step - 1e-9).ceil().max(from + 1.0);
+        let ticks = (0..=(to - from) as usize).map(|j| (from + j as f64) * step).collect();
+        (Self { values: (from * step, to * step), pixels, is_log: false }, ticks)
+    }
+
     /// A scale of powers of ten around these values, with a tick at each power.
     pub(crate) fn powers(lowest: f64, highest: f64, pixels: (f64, f64)) -> (Self, Vec<f64>) {
         let from = lowest.log10().floor();
@@ -254,6 +266,10 @@ mod tests {
         let (scale, ticks) = Scale::powers(0.02, 30.0, (0.0, 100.0));
         assert_eq!(tick_texts(&ticks), ["0.01", "0.10", "1.00", "10.00", "100.00"]);
         assert!((scale.px(1.0) - 50.0).abs() < 1e-9);
+        let (scale, ticks) = Scale::around(6.1, 7.4, (0.0, 100.0));
+        assert_eq!(tick_texts(&ticks), ["6.0", "6.5", "7.0", "7.5"]);
+        assert!((scale.px(6.75) - 50.0).abs() < 1e-9);
+        assert_eq!(Scale::around(2.0, 2.0, (0.0, 1.0)).1.len(), 2, "a flat line has a scale too");
         assert_eq!(Scale::from_zero(f64::NAN, (0.0, 1.0)).1.len(), 5);
     }
 

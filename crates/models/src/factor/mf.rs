@@ -43,6 +43,12 @@ impl Default for MfSettings {
 impl Fit for MfSettings {
     type Model = Mf;
 
+    const SPACE: &'static [(&'static str, &'static str)] = &[
+        ("factors", "16,32,64,128"),
+        ("learning_rate", "log(0.005, 0.05)"),
+        ("regularization", "log(0.02, 0.2)"),
+    ];
+
     fn faults(&self) -> Vec<Fault> {
         let count = |field, n: usize, most: usize| {
             Fault::unless((1..=most).contains(&n), field, || format!("must be 1 to {most}, is {n}"))

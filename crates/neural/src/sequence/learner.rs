@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 use tastemaker_core::{FitError, PersistError, Saved, TrainData, seed};
 use tastemaker_kernels::{ItemTable, LossScratch};
-use tastemaker_train::{Adam, AdamSettings, Learner, Schedule, Step};
+use tastemaker_train::{Gradients, Learner, Step, Updates};
 
 use super::model::Sequence;
 use super::network::Network;
@@ -20,8 +20,6 @@ use crate::params::Layout;
 
 /// Tasks of a batch.
 const LANES: usize = 4;
-/// Steps over which the learning rate rises.
-const WARM_UP: u64 = 100;
 /// Marks an item that takes no part in a step.
 const ABSENT: u32 = u32::MAX;
 
@@ -36,8 +34,7 @@ pub(super) struct SequenceLearner<'a, S: Architecture> {
     tower: Tower,
     parameters: Vec<f32>,
     own: Vec<f32>,
-    adam: Adam,
-    adam_own: Adam,
+    updates: Updates,
     /// Items that were ever taken, rising.
     known: Vec<u32>,
     /// Items that take part in a step, rising: all that are known, or those read, wanted and drawn.
@@ -72,14 +69,20 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         let text = text.unwrap_or_default();
         let tower = Tower::new(&mut layout, training.dim, training.text, text);
         let parameters = layout.start(data.seed);
-        let adam = AdamSettings { weight_decay: training.weight_decay, ..AdamSettings::default() };
         let active: Vec<u32> =
             (0..data.n_items as u32).filter(|&item| counts[item as usize] > 0).collect();
         let mut place = vec![ABSENT; data.n_items];
         (0..).zip(&active).for_each(|(at, &item)| place[item as usize] = at);
+        let Training { optimizer, learning_rate, weight_decay, .. } = training;
+        let rates = (learning_rate, weight_decay);
+        let table = (own.len(), training.dim);
+        let mut updates = Updates::new(&optimizer, rates, parameters.len(), table);
+        let all = windows(data.histories, resolved.max_length, data.seed, 0);
+        let batches = batches(&all, resolved.batch).len();
+        let steps = batches.div_ceil(optimizer.accumulate.max(1)) as u64;
+        updates.follow(optimizer.in_steps(steps, training.epochs));
         Ok(Self {
-            adam: Adam::new(parameters.len(), adam),
-            adam_own: Adam::new(own.len(), adam),
+            updates,
             lanes: (0..LANES).map(|_| Lane::default()).collect(),
             table: ItemTable::default(),
             contrast: Contrast::default(),
@@ -101,7 +104,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
 
     /// Returns about how many bytes the training takes.
     fn memory(&self) -> usize {
-        let Training { dim, loss, negatives, .. } = self.training;
+        let Training { dim, loss, negatives, optimizer, .. } = self.training;
         let Resolved { max_length, batch, .. } = self.resolved;
         let positions = S::CHUNK.min(batch.div_ceil(LANES)).max(max_length);
         let (logits, active) = match loss {
@@ -117,8 +120,9 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         let pairs = if apart { 2 * batch * batch } else { 0 };
         let network = self.network.floats(positions) + 2 * self.network.floats(viewed);
         let lane = network + logits + active * dim + self.parameters.len();
-        // Own vectors, what goes into a step, two momenta, the best and a copy to save.
-        let shared = 6 * (self.own.len() + self.parameters.len()) + 3 * active * dim + pairs;
+        // Own vectors, what goes into a step, two momenta, the best and a copy to save; gradients that wait for others.
+        let copies = 6 + usize::from(optimizer.accumulate > 1);
+        let shared = copies * (self.own.len() + self.parameters.len()) + 3 * active * dim + pairs;
         4 * (LANES * lane + shared)
     }
 
@@ -224,12 +228,13 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             gather(&mut first.d_vectors, &mut lane.d_vectors);
         }
         self.tower.backward(&self.active, alone, &mut first.d_vectors, &mut first.gradients);
-        let rate = self.training.learning_rate * Schedule::Constant.at(self.adam.steps(), WARM_UP);
-        self.adam.step(&mut self.parameters, &first.gradients, rate, 1.0);
-        if self.tower.has_own() {
-            let rows = (&self.active[..], dim);
-            self.adam_own.step_rows(&mut self.own, rows, &first.d_vectors, (rate, 1.0));
-        }
+        let gradients = Gradients {
+            dense: &first.gradients,
+            ids: &self.active,
+            rows: &first.d_vectors,
+            samples: asked,
+        };
+        self.updates.add(&mut self.parameters, &mut self.own, gradients);
         first.gradients.fill(0.0);
         first.d_vectors.fill(0.0);
         losses.iter().sum::<f64>() + apart
@@ -293,11 +298,20 @@ impl<S: Architecture> Learner for SequenceLearner<'_, S> {
             sum += self.step(batch, key) * positions as f64;
             samples += positions;
         }
+        self.updates.flush(&mut self.parameters, &mut self.own);
         Step { loss: sum / samples.max(1) as f64, samples }
     }
 
     fn validate(&self) -> Option<f64> {
         self.data.judge.map(|judge| judge.judge(&self.model()))
+    }
+
+    fn guessing(&self) -> Option<f64> {
+        Some(match self.training.loss {
+            Loss::CrossEntropy | Loss::SampledSoftmax => (self.known.len() as f64).ln(),
+            // The mean over a target and its negatives, each of which is a toss-up.
+            Loss::Gbce => std::f64::consts::LN_2,
+        })
     }
 
     fn weights(&self) -> Saved {
@@ -318,14 +332,10 @@ impl<S: Architecture> Learner for SequenceLearner<'_, S> {
     }
 
     fn momentum(&self) -> Saved {
-        let mut saved = Saved::default();
-        self.adam.put("parameters", &mut saved);
-        self.adam_own.put("own", &mut saved);
-        saved
+        self.updates.momentum()
     }
 
-    fn set_momentum(&mut self, mut momentum: Saved) -> Result<(), PersistError> {
-        self.adam.take("parameters", &mut momentum)?;
-        self.adam_own.take("own", &mut momentum)
+    fn set_momentum(&mut self, momentum: Saved) -> Result<(), PersistError> {
+        self.updates.set_momentum(momentum)
     }
 }

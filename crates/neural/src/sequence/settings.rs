@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Fault, TrainData};
+use tastemaker_train::OptimizerSettings;
 
 use super::network::Network;
 use super::step::{Task, Views};
@@ -72,10 +73,12 @@ macro_rules! trained {
                     text: self.text,
                     text_alone: self.text_alone,
                     max_memory_mb: self.max_memory_mb,
+                    optimizer: self.optimizer,
                 }
             }
 
             fn settle(&mut self, settled: Settled) {
+                self.optimizer = self.optimizer.settled(self.epochs);
                 self.epochs = settled.epochs;
                 self.max_length = Some(settled.max_length);
                 self.dropout = Some(settled.dropout);
@@ -87,6 +90,9 @@ macro_rules! trained {
             type Model = Sequence<Self>;
 
             const SETTLES: bool = true;
+
+            const SPACE: &'static [(&'static str, &'static str)] =
+                <Self as $crate::sequence::Architecture>::SPACE;
 
             fn faults(&self) -> Vec<Fault> {
                 model::faults(self)
@@ -119,6 +125,13 @@ pub trait Architecture:
     const NAME: &'static str;
     /// Positions worked on together at most: attention likes chunks that stay near the core, recurrence likes many sequences.
     const CHUNK: usize;
+    /// What a search tries of each key when it is not told.
+    const SPACE: &'static [(&'static str, &'static str)] = &[
+        ("dim", "32,64,128"),
+        ("layers", "1,2,3"),
+        ("dropout", "uniform(0.1, 0.5)"),
+        ("learning_rate", "log(3e-4, 3e-3)"),
+    ];
 
     /// Lists every impossible value beside those of [`Training`].
     fn own_problems(&self) -> Vec<Fault>;
@@ -166,6 +179,7 @@ pub struct Training {
     pub text: TextUse,
     pub text_alone: f32,
     pub max_memory_mb: usize,
+    pub optimizer: OptimizerSettings,
 }
 
 /// What was left out, filled in.
@@ -216,6 +230,7 @@ impl Training {
         ]
         .into_iter()
         .flatten()
+        .chain(self.optimizer.faults())
         .collect()
     }
 }

@@ -47,10 +47,6 @@ impl Tower {
         self.features.dim()
     }
 
-    pub(super) const fn has_own(&self) -> bool {
-        self.has_own
-    }
-
     /// Writes the vectors of the items `ids` to `out: [ids, dim]`. `alone` says which of them go without their own part.
     pub(super) fn vectors(
         &self,

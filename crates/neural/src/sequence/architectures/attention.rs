@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
 use tastemaker_kernels::Activation;
+use tastemaker_train::OptimizerSettings;
 
 use crate::layers::{BlockShape, FeedForward};
 use crate::params::Layout;
@@ -111,6 +112,8 @@ pub struct AttentionSettings<V: Blocks> {
     pub contrast: f32,
     /// Memory for training; a fit that would need more is refused.
     pub max_memory_mb: usize,
+    /// The optimiser.
+    pub optimizer: OptimizerSettings,
     /// Says which model it is, at compile time alone.
     #[serde(skip)]
     #[doc(hidden)]
@@ -139,6 +142,7 @@ impl<V: Blocks> Default for AttentionSettings<V> {
             augment: 0.0,
             contrast: 0.0,
             max_memory_mb: 16_384,
+            optimizer: OptimizerSettings::default(),
             variant: PhantomData,
         }
     }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
 use tastemaker_kernels::Activation;
+use tastemaker_train::OptimizerSettings;
 
 use super::attention::Positions;
 use crate::layers::{BlockShape, FeedForward};
@@ -64,6 +65,8 @@ pub struct Bert4recSettings {
     pub text_alone: f32,
     /// Memory for training; a fit that would need more is refused.
     pub max_memory_mb: usize,
+    /// The optimiser.
+    pub optimizer: OptimizerSettings,
 }
 
 impl Default for Bert4recSettings {
@@ -88,6 +91,7 @@ impl Default for Bert4recSettings {
             text: TextUse::None,
             text_alone: 0.1,
             max_memory_mb: 16_384,
+            optimizer: OptimizerSettings::default(),
         }
     }
 }

@@ -8,6 +8,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
+use tastemaker_train::OptimizerSettings;
 
 use crate::layers::CaserShape;
 use crate::params::Layout;
@@ -54,6 +55,8 @@ pub struct CaserSettings {
     pub text_alone: f32,
     /// Memory for training; a fit that would need more is refused.
     pub max_memory_mb: usize,
+    /// The optimiser.
+    pub optimizer: OptimizerSettings,
 }
 
 impl Default for CaserSettings {
@@ -75,6 +78,7 @@ impl Default for CaserSettings {
             text: TextUse::None,
             text_alone: 0.1,
             max_memory_mb: 16_384,
+            optimizer: OptimizerSettings::default(),
         }
     }
 }
@@ -84,6 +88,12 @@ trained!(CaserSettings);
 impl Architecture for CaserSettings {
     const NAME: &'static str = "caser";
     const CHUNK: usize = 256;
+    const SPACE: &'static [(&'static str, &'static str)] = &[
+        ("dim", "32,64,128"),
+        ("last", "3,5,10"),
+        ("dropout", "uniform(0.1, 0.5)"),
+        ("learning_rate", "log(3e-4, 3e-3)"),
+    ];
 
     fn own_problems(&self) -> Vec<Fault> {
         let all = [

@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
+use tastemaker_train::OptimizerSettings;
 
 use crate::layers::MlpShape;
 use crate::params::Layout;
@@ -52,6 +53,8 @@ pub struct NextMlpSettings {
     pub text_alone: f32,
     /// Memory for training; a fit that would need more is refused.
     pub max_memory_mb: usize,
+    /// The optimiser.
+    pub optimizer: OptimizerSettings,
 }
 
 impl Default for NextMlpSettings {
@@ -73,6 +76,7 @@ impl Default for NextMlpSettings {
             text: TextUse::None,
             text_alone: 0.1,
             max_memory_mb: 16_384,
+            optimizer: OptimizerSettings::default(),
         }
     }
 }

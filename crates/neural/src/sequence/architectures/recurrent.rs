@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Checked, Fault, Fit, FitError, TrainData};
+use tastemaker_train::OptimizerSettings;
 
 use crate::layers::Cell;
 use crate::params::Layout;
@@ -86,6 +87,8 @@ pub struct RecurrentSettings<V: Cells> {
     pub text_alone: f32,
     /// Memory for training; a fit that would need more is refused.
     pub max_memory_mb: usize,
+    /// The optimiser.
+    pub optimizer: OptimizerSettings,
     /// Says which model it is, at compile time alone.
     #[serde(skip)]
     #[doc(hidden)]
@@ -110,6 +113,7 @@ impl<V: Cells> Default for RecurrentSettings<V> {
             text: TextUse::None,
             text_alone: 0.1,
             max_memory_mb: 16_384,
+            optimizer: OptimizerSettings::default(),
             variant: PhantomData,
         }
     }

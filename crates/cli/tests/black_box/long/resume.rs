@@ -1,5 +1,6 @@
 //! A long fit that is ended from outside can be gone on with.
 
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -25,7 +26,10 @@ fn files(home: &Home, model: &str) -> String {
 fn under_way(home: &Home, child: &mut Child) {
     let state = home.path("model.training");
     for _ in 0..2000 {
-        if std::fs::read_dir(&state).is_ok_and(|mut files| files.next().is_some()) {
+        // One that is being written has another name.
+        let is_whole = |path: PathBuf| path.extension().is_some_and(|end| end == "safetensors");
+        let files = std::fs::read_dir(&state).into_iter().flatten();
+        if files.filter_map(Result::ok).any(|file| is_whole(file.path())) {
             return;
         }
         assert!(child.try_wait().unwrap().is_none(), "the fit is still under way");

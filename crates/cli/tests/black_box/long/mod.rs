@@ -1,0 +1,5 @@
+//! Work that takes long, and can be ended from outside and gone on with.
+
+mod curves;
+mod resume;
+mod search;

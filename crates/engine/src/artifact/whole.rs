@@ -1,0 +1,48 @@
+//! Files for people, written all or nothing: to the side, flushed to disk, then renamed.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::Error;
+
+/// Begins the name of a file that is being written.
+pub(crate) const PARTIAL: &str = ".partial-";
+
+/// Writes a file whose folder is there.
+pub(crate) fn write_whole(path: &Path, content: &str) -> Result<(), Error> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    let put = || -> std::io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PARTIAL);
+        #[cfg(unix)]
+        {
+            // What the user's mask leaves of it, as for any other new file.
+            use std::os::unix::fs::PermissionsExt as _;
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let mut file = builder.tempfile_in(parent.unwrap_or(Path::new(".")))?;
+        file.write_all(content.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    put().map_err(Error::io(path))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_may_be_read_by_whoever_may_read_another_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, plain) = (dir.path().join("ours"), dir.path().join("plain"));
+        write_whole(&ours, "x").unwrap();
+        std::fs::write(&plain, "x").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing lies beside it");
+    }
+}
