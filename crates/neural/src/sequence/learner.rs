@@ -10,6 +10,7 @@ use tastemaker_train::{Gradients, Learner, Step, Updates};
 
 use super::model::Sequence;
 use super::network::Network;
+use super::newcomers::Newcomers;
 use super::settings::{Architecture, Loss, Resolved, Settled, TextUse, Training};
 use super::step::{Contrast, Lane, Shared};
 use super::tower::{Tower, features, first_own};
@@ -32,6 +33,7 @@ pub(super) struct SequenceLearner<'a, S: Architecture> {
     draws: Draws,
     network: Network,
     tower: Tower,
+    newcomers: Newcomers,
     parameters: Vec<f32>,
     own: Vec<f32>,
     updates: Updates,
@@ -67,6 +69,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             _ => first_own(data.n_items, training.dim, first, data.seed),
         };
         let text = text.unwrap_or_default();
+        let newcomers = Newcomers::new(&text, |item| counts[item] > 0);
         let tower = Tower::new(&mut layout, training.dim, training.text, text);
         let parameters = layout.start(data.seed);
         let active: Vec<u32> =
@@ -95,6 +98,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             resolved,
             network,
             tower,
+            newcomers,
             parameters,
             own,
             active,
@@ -135,7 +139,12 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         Err(FitError::TooLarge { model: S::NAME, needed_mb, limit_mb, n_items: self.data.n_items })
     }
 
-    /// Returns the model as it stands.
+    /// Hands out the newcomers, and the items that were ever taken.
+    pub(super) fn newcomers(&mut self) -> (Newcomers, &[u32]) {
+        (std::mem::take(&mut self.newcomers), &self.known)
+    }
+
+    /// Returns the model as it stands, which says nothing of newcomers.
     pub(super) fn model(&self) -> Sequence<S> {
         let all: Vec<u32> = (0..self.data.n_items as u32).collect();
         let counts = self.data.histories.item_counts(self.data.n_items);
@@ -144,7 +153,13 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         self.tower.vectors((&self.parameters, &self.own), &all, unknown, &mut vectors);
         let Resolved { max_length, dropout, batch } = self.resolved;
         let mut settings = self.settings.clone();
-        settings.settle(Settled { epochs: self.training.epochs, max_length, dropout, batch });
+        settings.settle(Settled {
+            epochs: self.training.epochs,
+            max_length,
+            dropout,
+            batch,
+            newcomer_shift: self.training.newcomer_shift,
+        });
         Sequence::assemble(
             settings,
             (self.network.clone(), self.tower.n_features(), self.parameters.clone()),

@@ -4,6 +4,7 @@ mod architectures;
 mod learner;
 mod model;
 mod network;
+mod newcomers;
 mod settings;
 mod step;
 mod tower;

@@ -5,13 +5,14 @@
 use serde_json::json;
 use tastemaker_core::{
     Fault, FitError, History, ItemId, Judge, Persist, PersistError, Recommender, Request, Saved,
-    Scored, Similar, TrainData, seed,
+    Scored, Similar, TrainData, Vectors, seed,
 };
 use tastemaker_kernels::{View, product};
 use tastemaker_train::{Plan, run};
 
 use super::learner::SequenceLearner;
 use super::network::{NOTHING_DROPPED, Network, NetworkState};
+use super::newcomers::{Level, Newcomers, SHIFTS, gauge_users, newcomers};
 use super::settings::{Architecture, Resolved, Settled, Training};
 use super::step::Task;
 use super::tower::{ADAPTER, FEATURES};
@@ -32,13 +33,15 @@ pub struct Sequence<S: Architecture> {
     vectors: Vec<f32>,
     /// What is said to somebody without a history: logarithms of counts, `[items]`.
     prior: Vec<f32>,
+    /// Items that nobody took and whose text is known.
+    newcomers: Newcomers,
     /// Items that nobody took and no text speaks for: they come after all others.
     untaken: Vec<u32>,
 }
 
-fn untaken(prior: &[f32], features: usize) -> Vec<u32> {
-    let all = (0..).zip(prior).filter(|(_, prior)| features == 0 && **prior <= 0.0);
-    all.map(|(item, _)| item).collect()
+fn untaken(prior: &[f32], newcomers: &Newcomers) -> Vec<u32> {
+    let all = (0..).zip(prior).filter(|(_, prior)| **prior <= 0.0).map(|(item, _)| item);
+    all.filter(|item| newcomers.items.binary_search(item).is_err()).collect()
 }
 
 /// Lists every impossible value of settings.
@@ -91,8 +94,10 @@ pub(super) fn fit<S: Architecture>(
         return Err(diverged("its numbers ran away: lower `learning_rate`".into()));
     }
     let epochs = outcome.curve.best().max(1);
+    let (newcomers, taken) = learner.newcomers();
+    let newcomer_shift = model.welcome(newcomers, taken, data);
     let Resolved { max_length, dropout, batch } = resolved;
-    model.settings.settle(Settled { epochs, max_length, dropout, batch });
+    model.settings.settle(Settled { epochs, max_length, dropout, batch, newcomer_shift });
     Ok(model)
 }
 
@@ -104,6 +109,21 @@ fn fingerprint(data: &TrainData<'_>) -> u64 {
     seed::mix(ends.chain(items).chain(texts.iter().map(|x| u64::from(x.to_bits()))))
 }
 
+/// Puts the newcomers together from what was saved, if there were any.
+fn load_newcomers(saved: &mut Saved, prior: &[f32]) -> Result<Newcomers, PersistError> {
+    let misfit = || PersistError::Shape { name: "newcomers".into() };
+    let bits: Option<[u32; 4]> = serde_json::from_value(saved.meta["newcomers"].take())?;
+    let Some(bits) = bits else { return Ok(Newcomers::default()) };
+    let level = Level::of_bits(bits).ok_or_else(misfit)?;
+    let (dim, features) = saved.take_matrix("newcomers")?;
+    let features = Vectors::from_flat(dim, features).ok_or_else(misfit)?;
+    if features.rows() != prior.len() || !features.flat().iter().all(|x| x.is_finite()) {
+        return Err(misfit());
+    }
+    let items = newcomers(&features, |item| prior[item] > 0.0);
+    Ok(Newcomers::assemble(items, features, level))
+}
+
 impl<S: Architecture> Sequence<S> {
     pub(super) fn assemble(
         settings: S,
@@ -112,8 +132,66 @@ impl<S: Architecture> Sequence<S> {
         prior: Vec<f32>,
     ) -> Self {
         let dim = settings.training().dim;
-        let untaken = untaken(&prior, features);
-        Self { settings, dim, network, features, parameters, vectors, prior, untaken }
+        let newcomers = Newcomers::default();
+        let untaken = untaken(&prior, &newcomers);
+        Self { settings, dim, network, features, parameters, vectors, prior, newcomers, untaken }
+    }
+
+    /// Takes in items that nobody has taken, by their texts, and returns how much they are shifted.
+    fn welcome(
+        &mut self,
+        mut newcomers: Newcomers,
+        taken: &[u32],
+        data: &TrainData<'_>,
+    ) -> Option<f32> {
+        let given = self.settings.training().newcomer_shift;
+        if newcomers.is_empty() {
+            return given;
+        }
+        let shift = given.or_else(|| self.best_shift(&newcomers, taken, data)).unwrap_or(0.0);
+        self.take_in(&mut newcomers, taken, data);
+        newcomers.level.shift = shift;
+        self.untaken = untaken(&self.prior, &newcomers);
+        self.newcomers = newcomers;
+        Some(shift)
+    }
+
+    /// Finds the shift with which validation is best when some taken items are newcomers, as many as there are true ones.
+    fn best_shift(
+        &self,
+        newcomers: &Newcomers,
+        taken: &[u32],
+        data: &TrainData<'_>,
+    ) -> Option<f32> {
+        let judge = data.judge?;
+        let (mut trial, rest) = newcomers.made_of(taken, data.seed);
+        let mut model = self.clone();
+        model.take_in(&mut trial, &rest, data);
+        model.newcomers = trial;
+        let mut best = None;
+        for (done, shift) in SHIFTS.into_iter().enumerate() {
+            data.progress.report("placing new items", done, SHIFTS.len());
+            model.newcomers.level.shift = shift;
+            let value = judge.judge(&model);
+            if best.is_none_or(|(most, _)| value > most) {
+                best = Some((value, shift));
+            }
+        }
+        data.progress.report("placing new items", SHIFTS.len(), SHIFTS.len());
+        best.map(|(_, shift)| shift)
+    }
+
+    /// Gives newcomers their vectors and reads their level off some histories.
+    fn take_in(&mut self, newcomers: &mut Newcomers, taken: &[u32], data: &TrainData<'_>) {
+        let users = gauge_users(data.histories.n_users());
+        let histories: Vec<Vec<ItemId>> = users
+            .map(|user| self.known(data.histories.row(user)))
+            .filter(|history| !history.is_empty())
+            .collect();
+        let mut hidden = vec![0.0; histories.len() * self.dim];
+        self.encode(&histories, &mut hidden);
+        let vectors = (self.dim, &mut self.vectors[..]);
+        newcomers.take_in(taken, vectors, (&histories, &hidden), data.seed);
     }
 
     /// Returns the settings, with what the fit has settled.
@@ -200,6 +278,9 @@ impl<S: Architecture> Recommender for Sequence<S> {
                 0.0,
                 (&mut scores[at * n_items..], n_items),
             );
+            let asked: Vec<&[ItemId]> =
+                histories[at..at + rows].iter().map(Vec::as_slice).collect();
+            self.newcomers.speak(&asked, &mut scores[at * n_items..(at + rows) * n_items]);
             for row in scores[at * n_items..(at + rows) * n_items].chunks_exact_mut(n_items) {
                 self.put_untaken_last(row);
             }
@@ -221,10 +302,20 @@ impl<S: Architecture> Similar for Sequence<S> {
 
 impl<S: Architecture> Persist for Sequence<S> {
     fn save(&self) -> Saved {
+        let Newcomers { level, features, .. } = &self.newcomers;
         let mut saved = Saved {
-            meta: json!({ "settings": self.settings, "features": self.features }),
+            meta: json!({
+                "settings": self.settings,
+                "features": self.features,
+                // As bits: text would round them.
+                "newcomers": (!self.newcomers.is_empty()).then(|| level.bits()),
+            }),
             ..Saved::default()
         };
+        if !self.newcomers.is_empty() {
+            let shape = [features.rows(), features.dim()];
+            saved.put_f32("newcomers", &shape, features.flat().to_vec());
+        }
         saved.put_f32("parameters", &[self.parameters.len()], self.parameters.clone());
         let dim = self.dim;
         saved.put_f32("vectors", &[self.vectors.len() / dim, dim], self.vectors.clone());
@@ -259,7 +350,18 @@ impl<S: Architecture> Persist for Sequence<S> {
         if !parameters.iter().chain(&vectors).chain(&prior).all(|x| x.is_finite()) {
             return Err(misfit("a number that is not finite"));
         }
-        let untaken = untaken(&prior, features);
-        Ok(Self { settings, dim, network, features, parameters, vectors, prior, untaken })
+        let newcomers = load_newcomers(&mut saved, &prior)?;
+        let untaken = untaken(&prior, &newcomers);
+        Ok(Self {
+            settings,
+            dim,
+            network,
+            features,
+            parameters,
+            vectors,
+            prior,
+            newcomers,
+            untaken,
+        })
     }
 }

@@ -72,6 +72,7 @@ macro_rules! trained {
                     patience: self.patience,
                     text: self.text,
                     text_alone: self.text_alone,
+                    newcomer_shift: self.newcomer_shift,
                     max_memory_mb: self.max_memory_mb,
                     optimizer: self.optimizer,
                 }
@@ -83,6 +84,7 @@ macro_rules! trained {
                 self.max_length = Some(settled.max_length);
                 self.dropout = Some(settled.dropout);
                 self.batch = Some(settled.batch);
+                self.newcomer_shift = settled.newcomer_shift;
             }
         }
 
@@ -160,6 +162,7 @@ pub struct Settled {
     pub max_length: usize,
     pub dropout: f32,
     pub batch: usize,
+    pub newcomer_shift: Option<f32>,
 }
 
 /// What the training of every sequence model needs to know; the fields are those of the settings.
@@ -178,6 +181,7 @@ pub struct Training {
     pub patience: usize,
     pub text: TextUse,
     pub text_alone: f32,
+    pub newcomer_shift: Option<f32>,
     pub max_memory_mb: usize,
     pub optimizer: OptimizerSettings,
 }
@@ -227,6 +231,11 @@ impl Training {
             count("patience", self.patience, 100_000),
             count("max_memory_mb", self.max_memory_mb, 1 << 30),
             share("text_alone", self.text_alone),
+            self.newcomer_shift.and_then(|x| {
+                Fault::unless(x.abs() <= 100.0, "newcomer_shift", || {
+                    format!("must be -100 to 100, is {x}")
+                })
+            }),
         ]
         .into_iter()
         .flatten()

@@ -106,6 +106,9 @@ pub struct AttentionSettings<V: Blocks> {
     pub text: TextUse,
     /// Share of items known by their text alone in a step, so that the text learns to stand alone; for `text = "sum"`.
     pub text_alone: f32,
+    /// How much higher items that nobody has taken and whose text is known stand, in standard deviations of their scores; left out: chosen on
+    /// validation events, 0 without.
+    pub newcomer_shift: Option<f32>,
     /// Share of windows that are masked or reordered before they are read in a step (Xie et al. 2022); 0 to 1.
     pub augment: f32,
     /// Weight of the contrast between two altered views of each window (CL4SRec: Xie et al. 2022); 0 to 10.
@@ -139,6 +142,7 @@ impl<V: Blocks> Default for AttentionSettings<V> {
             patience: 8,
             text: TextUse::None,
             text_alone: 0.1,
+            newcomer_shift: None,
             augment: 0.0,
             contrast: 0.0,
             max_memory_mb: 16_384,

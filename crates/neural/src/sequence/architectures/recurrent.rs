@@ -85,6 +85,9 @@ pub struct RecurrentSettings<V: Cells> {
     pub text: TextUse,
     /// Share of items known by their text alone in a step, so that the text learns to stand alone; for `text = "sum"`.
     pub text_alone: f32,
+    /// How much higher items that nobody has taken and whose text is known stand, in standard deviations of their scores; left out: chosen on
+    /// validation events, 0 without.
+    pub newcomer_shift: Option<f32>,
     /// Memory for training; a fit that would need more is refused.
     pub max_memory_mb: usize,
     /// The optimiser.
@@ -112,6 +115,7 @@ impl<V: Cells> Default for RecurrentSettings<V> {
             patience: 8,
             text: TextUse::None,
             text_alone: 0.1,
+            newcomer_shift: None,
             max_memory_mb: 16_384,
             optimizer: OptimizerSettings::default(),
             variant: PhantomData,
