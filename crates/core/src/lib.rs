@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod clock;
+mod features;
 mod fit;
 mod history;
 mod id;
@@ -15,12 +16,13 @@ pub mod seed;
 mod vectors;
 
 pub use clock::{Clock, SystemClock};
-pub use fit::{Checked, Checkpoints, Fault, Fit, FitError, Judge, Shape, TrainData};
+pub use features::{BadFeature, Feature, FeatureValues, Features};
+pub use fit::{Checked, Checkpoints, Fault, Fit, FitError, Judge, Outcome, Shape, TrainData};
 pub use history::{Histories, HistoriesBuilder, History};
 pub use id::{ItemId, UserId};
 pub use persist::{Persist, PersistError, Saved, Tensor, TensorData};
 pub use progress::{Progress, Silent};
-pub use recommend::{Contribution, Evidence, Rate, Recommender, Similar};
+pub use recommend::{Contribution, Evidence, Predict, Prediction, Rate, Recommender, Similar};
 pub use request::Request;
 pub use scored::{Scored, top_k};
 pub use vectors::Vectors;

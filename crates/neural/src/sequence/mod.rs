@@ -20,3 +20,4 @@ pub use recurrent::{
     Cells, Gru4rec, Gru4recSettings, GruCells, LstmCells, LstmRec, LstmSettings, RecurrentSettings,
 };
 pub use settings::{Architecture, Loss, Settled, TextUse, Trained, Training};
+pub(crate) use tower::features as text_features;
