@@ -3,7 +3,6 @@
 #![warn(missing_docs)]
 
 mod clock;
-mod features;
 mod fit;
 mod history;
 mod id;
@@ -16,7 +15,6 @@ pub mod seed;
 mod vectors;
 
 pub use clock::{Clock, SystemClock};
-pub use features::{BadFeature, Feature, FeatureValues, Features};
 pub use fit::{Checked, Checkpoints, Fault, Fit, FitError, Judge, Outcome, Shape, TrainData};
 pub use history::{Histories, HistoriesBuilder, History};
 pub use id::{ItemId, UserId};
@@ -25,4 +23,4 @@ pub use progress::{Progress, Silent};
 pub use recommend::{Contribution, Evidence, Predict, Prediction, Rate, Recommender, Similar};
 pub use request::Request;
 pub use scored::{Scored, top_k};
-pub use vectors::Vectors;
+pub use vectors::{BadFeature, Feature, FeatureValues, Features, Vectors};

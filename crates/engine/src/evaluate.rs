@@ -9,9 +9,8 @@ use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
 use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
 
 use crate::config::Loaded;
-use crate::features::features;
-use crate::judge::Task;
 use crate::memory;
+use crate::predictions::{Task, features};
 use crate::registry::{FUSED, Kind, Model, plain};
 use crate::workbench::{Job, Workbench};
 use crate::{Error, FusedModel};

@@ -6,7 +6,7 @@ use tastemaker_pipeline::{FusionSettings, Learned};
 
 use crate::artifact::{Folder, PartRecord};
 use crate::config::Loaded;
-use crate::features::features;
+use crate::predictions::features;
 use crate::registry::{FUSED, Kind};
 use crate::texts::Reader;
 use crate::workbench::{Job, Workbench};

@@ -15,7 +15,7 @@ use tastemaker_pipeline::{
 };
 
 use crate::config::Loaded;
-use crate::judge::{OnValidation, Task};
+use crate::predictions::{OnValidation, Task};
 use crate::registry::{Kind, Model};
 use crate::{Error, FusedModel};
 

@@ -17,7 +17,7 @@ pub(crate) const SMALL: [&str; 4] =
 pub(crate) const NO_SEARCH: [&str; 2] = ["--set", "search.enabled=false"];
 
 /// Keeps models that learn by epochs short.
-pub(crate) const FEW_EPOCHS: [&str; 8] = [
+pub(crate) const FEW_EPOCHS: [&str; 18] = [
     "--set",
     "models.sasrec.epochs=2",
     "--set",
@@ -26,6 +26,16 @@ pub(crate) const FEW_EPOCHS: [&str; 8] = [
     "models.gru4rec.epochs=2",
     "--set",
     "models.lstm.epochs=2",
+    "--set",
+    "models.linear.epochs=2",
+    "--set",
+    "models.dnn.epochs=2",
+    "--set",
+    "models.fm.epochs=2",
+    "--set",
+    "models.deepfm.epochs=2",
+    "--set",
+    "models.dcn.epochs=2",
 ];
 
 /// A temporary folder; every test has its own.

@@ -157,12 +157,12 @@ impl Inputs {
         }
     }
 
-    /// Adds the fields of a user with what they took so far; `is_hidden` puts the unknown in place of their id.
+    /// Adds the fields of a user with what they took, but for the event `except`; `is_hidden` puts the unknown in place of their id.
     pub(super) fn user(
         &self,
         user: Option<UserId>,
         is_hidden: bool,
-        history: History<'_>,
+        (history, except): (History<'_>, Option<usize>),
         out: &mut Entries,
     ) {
         self.users.push(user.map(UserId::index), is_hidden, out);
@@ -171,8 +171,11 @@ impl Inputs {
         }
         let is_known =
             |at: &usize| self.taken.get(history.items[*at].index()).is_some_and(|&row| row > 0);
-        let newest: Vec<usize> =
-            (0..history.len()).rev().filter(is_known).take(self.history).collect();
+        let newest: Vec<usize> = (0..history.len())
+            .rev()
+            .filter(|at| Some(*at) != except && is_known(at))
+            .take(self.history)
+            .collect();
         let share = 1.0 / newest.len().max(1) as f32;
         let row = |at: usize| self.taken[history.items[at].index()];
         newest.iter().for_each(|&at| out.push(row(at), share));
@@ -289,11 +292,11 @@ fn value_scale(histories: &Histories) -> f32 {
     if scale.is_finite() && scale < 1e6 { scale as f32 } else { 0.0 }
 }
 
-/// Returns the leading principal components of the texts, of variance about 1.
+/// Returns the leading principal components of the texts, of length about 1, as an id counts.
 fn texts(vectors: &Vectors, counts: &[u32], most: usize) -> Result<(usize, Vec<f32>), FitError> {
     let all = text_features(vectors, counts)?;
     let width = most.min(all.dim());
-    let scale = (all.dim() as f32).sqrt();
+    let scale = (all.dim() as f32 / width.max(1) as f32).sqrt();
     let row = |row: usize| all.row(row)[..width].iter().map(move |x| scale * x);
     Ok((width, (0..all.rows()).flat_map(row).collect()))
 }

@@ -197,13 +197,9 @@ impl<'a, V: Interaction> RankerLearner<'a, V> {
         for group in groups {
             let row = group.rows.start as u64;
             let history = self.data.histories.row(group.user as usize);
-            let before = tastemaker_core::History {
-                items: &history.items[..group.at as usize],
-                values: &history.values[..group.at as usize],
-                times: &history.times[..group.at as usize],
-            };
+            let rest = (history, Some(group.at as usize));
             let is_hidden = chance(key ^ 0x5bd1_e995, row) < share;
-            self.inputs.user(Some(UserId(group.user)), is_hidden, before, &mut lane.users);
+            self.inputs.user(Some(UserId(group.user)), is_hidden, rest, &mut lane.users);
             for row in group.rows.clone() {
                 let is_hidden = chance(key, row as u64) < share;
                 self.inputs.item(batch.items[row] as usize, is_hidden, &mut lane.items);

@@ -153,7 +153,7 @@ impl<V: Interaction> Ranker<V> {
     fn user_half(&self, request: &Request<'_>) -> Half {
         let Self { inputs, body, .. } = self;
         let (fields, mut entries) = (inputs.user_fields(), Entries::default());
-        inputs.user(request.user, false, request.history, &mut entries);
+        inputs.user(request.user, false, (request.history, None), &mut entries);
         let mut x = vec![0.0; body.network.width()];
         let split = fields * body.dim;
         let w = body.gather(&entries, 0..fields, &mut x[..split]);

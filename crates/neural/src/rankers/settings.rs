@@ -34,19 +34,23 @@ pub enum Objective {
 pub trait Interaction: Clone + Copy + std::fmt::Debug + PartialEq + Send + Sync + 'static {
     /// Name in messages and checkpoints.
     const NAME: &'static str;
+    /// Length of a step, unless it is set: weights alone can go fast, layers cannot.
+    #[doc(hidden)]
+    const LEARNING_RATE: f32;
     /// What the score is the sum of.
     #[doc(hidden)]
     const PARTS: Parts;
 }
 
 macro_rules! ranker {
-    ($($(#[doc = $about:literal])+ $name:literal $kind:ident $parts:ident $settings:ident { $($part:ident),+ };)+) => { $(
+    ($($(#[doc = $about:literal])+ $name:literal $kind:ident $parts:ident $settings:ident $rate:literal { $($part:ident),+ };)+) => { $(
         $(#[doc = $about])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $parts;
 
         impl Interaction for $parts {
             const NAME: &'static str = $name;
+            const LEARNING_RATE: f32 = $rate;
             const PARTS: Parts = Parts { $($part: true,)+ ..Parts::NONE };
         }
 
@@ -59,15 +63,15 @@ macro_rules! ranker {
 
 ranker! {
     /// First-order weights.
-    "linear" LinearRanker LinearParts LinearSettings { linear };
+    "linear" LinearRanker LinearParts LinearSettings 1e-2 { linear };
     /// A multi-layer perceptron.
-    "dnn" DnnRanker DeepParts DnnSettings { deep };
+    "dnn" DnnRanker DeepParts DnnSettings 1e-3 { deep };
     /// First-order weights and products of pairs.
-    "fm" FmRanker FmParts FmSettings { linear, pairs };
+    "fm" FmRanker FmParts FmSettings 3e-3 { linear, pairs };
     /// A factorisation machine and a perceptron.
-    "deepfm" DeepFmRanker DeepFmParts DeepFmSettings { linear, pairs, deep };
+    "deepfm" DeepFmRanker DeepFmParts DeepFmSettings 1e-3 { linear, pairs, deep };
     /// Cross layers and a perceptron.
-    "dcn" DcnRanker CrossParts DcnSettings { cross, deep };
+    "dcn" DcnRanker CrossParts DcnSettings 1e-3 { cross, deep };
 }
 
 /// Settings of the ranking models.
@@ -87,7 +91,7 @@ pub struct RankerSettings<V: Interaction> {
     pub hidden: Vec<usize>,
     /// Cross layers of `dcn`.
     pub cross_layers: usize,
-    /// Newest events before the one in question that are read; 0 = none.
+    /// Newest events that are read, without the one in question; 0 = none.
     pub history: usize,
     /// Principal components of the item texts that are read; 0 = none.
     pub text_dim: usize,
@@ -134,8 +138,8 @@ impl<V: Interaction> Default for RankerSettings<V> {
             unknown: 0.05,
             dropout: 0.2,
             embedding_dropout: 0.0,
-            learning_rate: 1e-3,
-            weight_decay: 0.1,
+            learning_rate: V::LEARNING_RATE,
+            weight_decay: 1.0,
             batch: None,
             epochs: 50,
             patience: 3,

@@ -6,9 +6,9 @@ use tastemaker_core::{ItemId, Prediction, Request};
 use tastemaker_data::{Held, SplitKind, split};
 use tastemaker_eval::{self as eval, Examples};
 
+use super::judge::Task;
 use crate::Error;
 use crate::evaluate::{Candidate, Evaluation, cases, check_models};
-use crate::judge::Task;
 use crate::workbench::Workbench;
 
 /// What came out.
