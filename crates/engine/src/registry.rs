@@ -205,7 +205,7 @@ registry! {
     "dnn" dnn neural DnnRanker DnnSettings [predict];
     /// The same from products of pairs (factorisation machine).
     "fm" fm neural FmRanker FmSettings [predict];
-    /// The same from a factorisation machine and a perceptron (DeepFM).
+    /// The same from a factorisation machine and a perceptron together.
     "deepfm" deepfm neural DeepFmRanker DeepFmSettings [predict];
     /// The same from cross layers and a perceptron (DCN-v2).
     "dcn" dcn neural DcnRanker DcnSettings [predict];

@@ -191,11 +191,13 @@ mod tests {
         let wrong = Settings {
             cutoffs: vec![0],
             candidates: Candidates::Sampled { negatives: 0 },
+            negatives: 0,
+            positive_at: f32::NAN,
             bootstrap: 1,
             seed: 0,
         };
         let fields: Vec<&str> = wrong.faults().iter().map(|f| f.field).collect();
-        assert_eq!(fields, ["cutoffs", "candidates", "bootstrap"]);
+        assert_eq!(fields, ["cutoffs", "candidates", "negatives", "positive_at", "bootstrap"]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Ranking models from outside: the contracts, what columns and calibration change, and data at the edge.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what it did not expect")]
+#![expect(clippy::panic, reason = "a test may stop at what it did not expect")]
 
 use tastemaker_core::{
     Checked, Feature, FeatureValues, Features, Fit, FitError, Histories, HistoriesBuilder, History,
-    ItemId, Judge, Outcome, Persist, Predict, Recommender, Request, TrainData, UserId, Vectors,
+    ItemId, Judge, Outcome, Persist, Predict, Recommender, Request, TrainData, Vectors,
 };
 use tastemaker_neural::{
     CrossParts, DcnSettings, DeepFmParts, DeepFmSettings, DeepParts, FmParts, Interaction,
@@ -108,7 +108,7 @@ fn likes_of_ones_own_group_are_told_from_others() {
             assert_eq!(p.rating, None);
         }
     }
-    assert!(own.0 / own.1 > other.0 / other.1 + 0.2, "{own:?} {other:?}");
+    assert!(own.0 / own.1 > other.0 / other.1 + 0.1, "{own:?} {other:?}");
 }
 
 #[test]
@@ -119,9 +119,12 @@ fn ratings_are_predicted_within_the_scale() {
             RankerSettings { objective, epochs: 60, learning_rate: 1e-2, ..small::<DeepFmParts>() };
         let model = fit(settings, &world.data()).unwrap();
         let (mut error, mut n) = (0.0, 0.0);
+        let all = world.histories.events().values;
+        let mean = all.iter().sum::<f32>() / all.len() as f32;
+        let variance = all.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / all.len() as f32;
         for row in 2..world.histories.n_users() {
             let history = world.histories.row(row);
-            let request = Request::new(Some(UserId(row as u32)), History::default());
+            let request = world.request(row);
             for (p, value) in model.predict(&request, history.items).iter().zip(history.values) {
                 let rating = p.rating.unwrap();
                 assert!((1.0..=5.0).contains(&rating));
@@ -129,7 +132,7 @@ fn ratings_are_predicted_within_the_scale() {
                 (error, n) = (error + (rating - value).powi(2), n + 1.0);
             }
         }
-        assert!(error / n < 0.8, "{objective:?}: {}", error / n);
+        assert!(error / n < 0.7 * variance, "{objective:?}: {} of {variance}", error / n);
     }
 }
 
@@ -220,7 +223,7 @@ fn numbers_that_are_none_are_refused_with_their_place() {
     vectors.row_mut(2)[1] = f32::NAN;
     let data = TrainData { vectors: Some(&vectors), ..world.data() };
     let error = fit(small::<LinearParts>(), &data).unwrap_err().to_string();
-    assert!(error.contains("text vectors"), "{error}");
+    assert!(error.contains("text vector of item number 2 is NaN"), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! taken, the same weighed by how they were rated, the mean of their texts. Item fields: id, columns, text.
 
 use tastemaker_core::{
-    FitError, Histories, History, PersistError, Saved, TrainData, UserId, Vectors,
+    BadFeature, FitError, Histories, History, PersistError, Saved, TrainData, UserId, Vectors,
 };
 
 use super::settings::{Interaction, RankerSettings};
@@ -111,7 +111,7 @@ impl Inputs {
             inputs.taken = items.iter().enumerate().map(row).collect();
         }
         if let Some(vectors) = data.vectors.filter(|_| settings.text_dim > 0) {
-            data.require_vectors()?;
+            check_vectors(data.require_vectors()?)?;
             (inputs.text_dim, inputs.texts) = texts(vectors, &counts, settings.text_dim)?;
             inputs.text_rows = next as u32;
             next += 2 * inputs.text_dim;
@@ -279,6 +279,17 @@ impl Inputs {
             text_rows: sizes[6],
             n_rows,
         })
+    }
+}
+
+fn check_vectors(vectors: &Vectors) -> Result<(), FitError> {
+    let bad = |row: usize| vectors.row(row).iter().find(|x| !x.is_finite()).map(|x| (row, *x));
+    match (0..vectors.rows()).find_map(bad) {
+        None => Ok(()),
+        Some((row, x)) => Err(FitError::BadFeature(BadFeature {
+            place: format!("text vector of item number {row}"),
+            value: x.to_string(),
+        })),
     }
 }
 
