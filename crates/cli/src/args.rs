@@ -217,8 +217,10 @@ Examples:
   tastemaker evaluate --data data --models popularity,markov,ease,ials,text-knn,fused
   tastemaker evaluate --data data --models fused --split cold-items --format json > result.json
   tastemaker evaluate --data data --models ials --set models.ials.factors=64 --set models.ials.iterations=15
+  tastemaker evaluate --data data --task like --split random --share 0.1 --models linear,fm,deepfm,dcn
 
-Models: popularity markov item-knn user-knn ease ials bpr mf text-knn sasrec esasrec bert4rec gru4rec lstm caser next-mlp lightgcn fused.
+Models: popularity markov item-knn user-knn ease ials bpr mf text-knn sasrec esasrec bert4rec gru4rec lstm caser next-mlp lightgcn
+linear dnn fm deepfm dcn fused.
 Settings that are not given are chosen on validation events; nothing is ever chosen on the test.")]
 pub(crate) struct Evaluate {
     /// Data-set folder
@@ -240,6 +242,16 @@ pub(crate) struct Evaluate {
     /// Rank each target among this many sampled items instead of all; labelled in every output
     #[arg(long, value_name = "N")]
     pub(crate) sampled: Option<usize>,
+    /// Measure predictions instead of lists: click (held-out events against drawn items), like (ratings of at least
+    /// --positive-at against lower ones) or rating
+    #[arg(long, value_name = "TASK", conflicts_with_all = ["at", "sampled", "save_per_user", "html", "trec"])]
+    pub(crate) task: Option<String>,
+    /// Items drawn for each held-out event, for --task click [default: 4]
+    #[arg(long, value_name = "N", requires = "task")]
+    pub(crate) negatives: Option<usize>,
+    /// Rating that counts as liked, for --task like and rating [default: 4]
+    #[arg(long, value_name = "RATING", value_parser = rating, requires = "task")]
+    pub(crate) positive_at: Option<f32>,
     /// Let the tested models learn from validation events too (the default)
     #[arg(long, overrides_with = "no_refit")]
     pub(crate) refit: bool,

@@ -44,6 +44,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
                 Error::Config { .. }
                     | Error::ConfigSyntax { .. }
                     | Error::UnknownModel { .. }
+                    | Error::UnknownTask { .. }
                     | Error::Fetch(fetch::Error::Unknown { .. })
             )
         )

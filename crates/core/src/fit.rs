@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use thiserror::Error;
 
-use crate::{Histories, Progress, Recommender, Saved, Silent, Vectors};
+use crate::{BadFeature, Features, Histories, Progress, Recommender, Saved, Silent, Vectors};
 
 /// What a model learns from.
 #[derive(Clone, Copy)]
@@ -15,6 +15,8 @@ pub struct TrainData<'a> {
     pub n_items: usize,
     /// Text vectors `[n_items, dim]`, L2-normalised, a zero row where an item has no text.
     pub vectors: Option<&'a Vectors>,
+    /// Columns of users and items.
+    pub features: Option<&'a Features>,
     /// Root of every random stream of this fit.
     pub seed: u64,
     /// Is told how far the fit has come.
@@ -30,10 +32,31 @@ pub trait Judge: Send + Sync {
     /// Returns a number that is higher for a better model.
     fn judge(&self, model: &dyn Recommender) -> f64;
 
+    /// Returns slope and shift that turn the model's scores into log-odds of `outcome` on these events (Platt 2000), where it came and
+    /// failed to come.
+    fn calibrate(&self, _model: &dyn Recommender, _outcome: Outcome) -> Option<[f32; 2]> {
+        None
+    }
+
     /// Returns another number for other events to judge on, so that a fit under way goes on under the same judge alone.
     fn identity(&self) -> u64 {
         0
     }
+}
+
+/// A yes or a no that a model tells the probability of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outcome {
+    /// The item was taken, rather than drawn uniformly among those the user never took.
+    Taken {
+        /// Items drawn for each that was taken.
+        negatives: usize,
+    },
+    /// The rating reached a bound.
+    Rated {
+        /// The bound.
+        at_least: f32,
+    },
 }
 
 /// Keeps the state of a fit under way. What it holds must survive the end of the process.
@@ -161,6 +184,17 @@ pub enum FitError {
         /// Rows needed.
         n_items: usize,
     },
+    /// A value of a column cannot be learnt from.
+    #[error("{} is {}: correct it, or leave the column out", .0.place, .0.value)]
+    BadFeature(BadFeature),
+    /// The data lacks what the settings ask of it.
+    #[error("{model} has nothing to learn: {why}")]
+    Unsuited {
+        /// Name of the model.
+        model: &'static str,
+        /// What is missing and what to do.
+        why: String,
+    },
     /// The model would need more memory than allowed.
     #[error(
         "{model} needs {needed_mb} MB for {n_items} items, more than its limit of {limit_mb} MB: raise `max_memory_mb` or choose another model"
@@ -200,6 +234,7 @@ impl<'a> TrainData<'a> {
             histories,
             n_items,
             vectors: None,
+            features: None,
             seed: 0,
             progress: &Silent,
             judge: None,

@@ -15,12 +15,12 @@ pub mod seed;
 mod vectors;
 
 pub use clock::{Clock, SystemClock};
-pub use fit::{Checked, Checkpoints, Fault, Fit, FitError, Judge, Shape, TrainData};
+pub use fit::{Checked, Checkpoints, Fault, Fit, FitError, Judge, Outcome, Shape, TrainData};
 pub use history::{Histories, HistoriesBuilder, History};
 pub use id::{ItemId, UserId};
 pub use persist::{Persist, PersistError, Saved, Tensor, TensorData};
 pub use progress::{Epoch, Progress, Silent};
-pub use recommend::{Contribution, Evidence, Rate, Recommender, Similar};
+pub use recommend::{Contribution, Evidence, Predict, Prediction, Rate, Recommender, Similar};
 pub use request::Request;
 pub use scored::{Scored, top_k};
-pub use vectors::Vectors;
+pub use vectors::{BadFeature, Feature, FeatureValues, Features, Vectors};

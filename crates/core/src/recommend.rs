@@ -25,6 +25,15 @@ pub trait Recommender: Send + Sync {
         }
     }
 
+    /// Writes the scores of some items alone, each below [`n_items`](Self::n_items), with or without repetition.
+    ///
+    /// Equals what [`score`](Self::score) gives them up to rounding; models that need not score all override it.
+    fn score_items(&self, request: &Request<'_>, items: &[ItemId], scores: &mut [f32]) {
+        let mut all = vec![0.0; self.n_items()];
+        self.score(request, &mut all);
+        scores.iter_mut().zip(items).for_each(|(score, item)| *score = all[item.index()]);
+    }
+
     /// Returns up to `n` items, best first, without the seen and the excluded.
     fn recommend(&self, request: &Request<'_>, n: usize) -> Vec<Scored> {
         let mut scores = vec![0.0; self.n_items()];
@@ -45,6 +54,10 @@ impl<M: Recommender + ?Sized> Recommender for Arc<M> {
 
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
         (**self).score_batch(requests, scores);
+    }
+
+    fn score_items(&self, request: &Request<'_>, items: &[ItemId], scores: &mut [f32]) {
+        (**self).score_items(request, items, scores);
     }
 }
 
@@ -75,4 +88,22 @@ pub trait Evidence {
 pub trait Rate {
     /// Returns the expected rating on the scale of the training data; falls back to averages for the unknown.
     fn rate(&self, user: Option<UserId>, item: ItemId) -> f32;
+}
+
+/// What is expected to come of an item.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prediction {
+    /// Probability of what the model was trained to tell, where that is a yes or a no.
+    pub probability: Option<f32>,
+    /// Expected rating, where the model was trained to tell that.
+    pub rating: Option<f32>,
+}
+
+/// Predicts what comes of showing an item, on a scale that means something.
+pub trait Predict: Recommender {
+    /// Returns a prediction for each of `items`, each below [`n_items`](Recommender::n_items).
+    ///
+    /// A model that learnt from events and drawn items tells how likely each item is the next one among all that the user has
+    /// not taken; one that learnt from ratings, how likely the rating reaches what counts as liked.
+    fn predict(&self, request: &Request<'_>, items: &[ItemId]) -> Vec<Prediction>;
 }

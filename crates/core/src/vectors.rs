@@ -1,4 +1,5 @@
-//! Dense vectors in rows: one per item or per text.
+//! What is known beside events: dense vectors in rows, one per item or per text, and columns of users and items as numbers, whose
+//! names are kept for messages.
 
 /// A row-major matrix `[rows, dim]`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,5 +66,89 @@ impl Vectors {
                 row.iter_mut().for_each(|x| *x /= length);
             }
         }
+    }
+}
+
+/// Columns of users and of items. Either side may have none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Features {
+    /// Columns of the users; row = user number.
+    pub users: Vec<Feature>,
+    /// Columns of the items; row = item number.
+    pub items: Vec<Feature>,
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feature {
+    /// Its name in the source.
+    pub name: String,
+    /// One value per row; rows beyond the end have none.
+    pub values: FeatureValues,
+}
+
+/// The values of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FeatureValues {
+    /// Any number of labels per row, each a number below `n_labels`.
+    Labels {
+        /// Different labels of the column.
+        n_labels: usize,
+        /// The labels of each row.
+        rows: Vec<Vec<u32>>,
+    },
+    /// A finite number per row, or none where it is missing.
+    Numbers(Vec<Option<f32>>),
+}
+
+/// A value that cannot be learnt from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BadFeature {
+    /// Where it stands, as in "column `age` of user number 3".
+    pub place: String,
+    /// The value.
+    pub value: String,
+}
+
+impl Features {
+    /// Returns the first value that is not finite, or that is no label of its column.
+    pub fn check(&self) -> Result<(), BadFeature> {
+        let sides = [("user", &self.users), ("item", &self.items)];
+        for (side, column) in sides.iter().flat_map(|(s, all)| all.iter().map(move |c| (s, c))) {
+            let bad = match &column.values {
+                FeatureValues::Numbers(rows) => rows.iter().enumerate().find_map(|(row, x)| {
+                    x.filter(|x| !x.is_finite()).map(|x| (row, x.to_string()))
+                }),
+                FeatureValues::Labels { n_labels, rows } => {
+                    rows.iter().enumerate().find_map(|(row, labels)| {
+                        let beyond = labels.iter().find(|&&label| label as usize >= *n_labels);
+                        beyond.map(|label| (row, format!("label {label} of {n_labels}")))
+                    })
+                }
+            };
+            if let Some((row, value)) = bad {
+                let place = format!("column `{}` of {side} number {row}", column.name);
+                return Err(BadFeature { place, value });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_cannot_be_learnt_from_is_named_with_its_place() {
+        let column = |values| vec![Feature { name: "age".into(), values }];
+        let numbers = |x| column(FeatureValues::Numbers(vec![Some(1.0), None, x]));
+        let users = |users| Features { users, items: Vec::new() };
+        assert!(users(numbers(Some(2.0))).check().is_ok());
+        let bad = users(numbers(Some(f32::NAN))).check().unwrap_err();
+        assert_eq!(bad.place, "column `age` of user number 2");
+        let labels = FeatureValues::Labels { n_labels: 2, rows: vec![vec![0, 1], vec![2]] };
+        let items = Features { users: Vec::new(), items: column(labels) };
+        assert_eq!(items.check().unwrap_err().value, "label 2 of 2");
     }
 }

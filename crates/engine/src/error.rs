@@ -44,6 +44,12 @@ pub enum Error {
         /// What there is.
         known: String,
     },
+    /// A task nobody knows.
+    #[error("there is no task `{name}`: choose among click, like, rating")]
+    UnknownTask {
+        /// What was asked for.
+        name: String,
+    },
     /// A model could not be fitted.
     #[error("cannot fit {model}: {source}")]
     Fit {

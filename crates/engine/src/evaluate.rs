@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tastemaker_core::{Clock, Histories, Progress, Recommender, Vectors};
+use tastemaker_core::{Clock, Features, Histories, Progress, Recommender, Vectors};
 use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
 use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
 
 use crate::artifact::{Recorder, Training};
 use crate::config::Loaded;
 use crate::memory;
+use crate::predictions::{Task, features};
 use crate::registry::{FUSED, Kind, Model, plain};
 use crate::workbench::{Job, Workbench};
 use crate::{Error, FusedModel};
@@ -47,13 +48,13 @@ pub struct Evaluated {
 }
 
 /// A fitted model that is evaluated.
-enum Candidate {
+pub(crate) enum Candidate {
     Single(Arc<Model>),
     Fused(Box<FusedModel>),
 }
 
 impl Candidate {
-    fn recommender(&self) -> &dyn Recommender {
+    pub(crate) fn recommender(&self) -> &dyn Recommender {
         match self {
             Self::Single(model) => model,
             Self::Fused(model) => model.as_ref(),
@@ -80,17 +81,9 @@ impl Evaluation<'_> {
     pub fn run(&self) -> Result<Evaluated, Error> {
         let names = check_models(self.models)?;
         let parts = split(&self.data.histories, self.data.n_items(), &self.loaded.config.split)?;
+        let features = self.features(&names);
         let recorder = Recorder::new(self.progress);
-        let job = Job {
-            loaded: self.loaded,
-            split: &parts,
-            n_items: self.data.n_items(),
-            vectors: self.vectors.map(|(vectors, _)| vectors),
-            refit: self.refit,
-            clock: self.clock,
-            progress: &recorder,
-            checkpoints: None,
-        };
+        let job = Job { progress: &recorder, ..self.job(&parts, features.as_ref(), None) };
         let mut bench = Workbench::new(job);
         let mut report = Report {
             title: format!("{}: {}", self.data.manifest.name, self.loaded.config.split.kind),
@@ -143,7 +136,35 @@ impl Evaluation<'_> {
         Ok(Evaluated { report, runs, split: parts })
     }
 
-    fn fit(
+    /// Reads the columns of users and items where a model of `names` wants them.
+    pub(crate) fn features(&self, names: &[String]) -> Option<Features> {
+        let parts = &self.loaded.config.fusion.parts;
+        let parts = if names.iter().any(|name| name == FUSED) { &parts[..] } else { &[] };
+        let mut kinds = names.iter().chain(parts).filter_map(|name| Kind::named(name));
+        kinds.any(Kind::predicts).then(|| features(self.data))
+    }
+
+    pub(crate) fn job<'a>(
+        &'a self,
+        split: &'a Split,
+        features: Option<&'a Features>,
+        task: Option<Task>,
+    ) -> Job<'a> {
+        Job {
+            loaded: self.loaded,
+            split,
+            n_items: self.data.n_items(),
+            vectors: self.vectors.map(|(vectors, _)| vectors),
+            features,
+            task,
+            refit: self.refit,
+            clock: self.clock,
+            progress: self.progress,
+            checkpoints: None,
+        }
+    }
+
+    pub(crate) fn fit(
         &self,
         bench: &mut Workbench<'_>,
         name: &str,
@@ -222,7 +243,7 @@ impl Evaluation<'_> {
         Ok(eval::compare(&runs, &metric, Some(best))?)
     }
 
-    fn data_facts(&self) -> Value {
+    pub(crate) fn data_facts(&self) -> Value {
         let manifest = &self.data.manifest;
         let counts = &manifest.counts;
         let events = manifest.files.get("events.parquet").map(|file| file.sha256.clone());

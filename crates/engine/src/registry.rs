@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tastemaker_core::{
-    Checked, Evidence, Fault, Fit, Persist, Rate, Recommender, Request, Saved, Shape, Similar,
-    TrainData,
+    Checked, Evidence, Fault, Fit, ItemId, Persist, Predict, Rate, Recommender, Request, Saved,
+    Shape, Similar, TrainData,
 };
 use tastemaker_models as models;
 use tastemaker_neural as neural;
@@ -18,7 +18,15 @@ macro_rules! ability {
     ($model:ident, similar, [similar $($rest:ident)*]) => { Some($model as &dyn Similar) };
     ($model:ident, evidence, [evidence $($rest:ident)*]) => { Some($model as &dyn Evidence) };
     ($model:ident, rate, [rate $($rest:ident)*]) => { Some($model as &dyn Rate) };
+    ($model:ident, predict, [predict $($rest:ident)*]) => { Some($model as &dyn Predict) };
     ($model:ident, $wanted:ident, [$other:ident $($rest:ident)*]) => { ability!($model, $wanted, [$($rest)*]) };
+}
+
+/// Says at compile time whether abilities hold `predict`.
+macro_rules! predicts {
+    ([]) => { false };
+    ([predict $($rest:ident)*]) => { true };
+    ([$other:ident $($rest:ident)*]) => { predicts!([$($rest)*]) };
 }
 
 macro_rules! registry {
@@ -46,6 +54,11 @@ macro_rules! registry {
             /// Returns what a search tries of each key; see [`Fit::SPACE`].
             pub const fn space(self) -> &'static [(&'static str, &'static str)] {
                 match self { $(Self::$kind => <$home::$settings as Fit>::SPACE),+ }
+            }
+
+            /// Tells whether the model predicts clicks or ratings, and reads the columns of users and items.
+            pub const fn predicts(self) -> bool {
+                match self { $(Self::$kind => predicts!($abilities)),+ }
             }
 
             /// Says in one line what the model does.
@@ -152,6 +165,11 @@ macro_rules! registry {
                 match self { $(Self::$kind(model) => ability!(model, rate, $abilities)),+ }
             }
 
+            /// Returns the model as one that predicts clicks or ratings, if it can.
+            pub fn as_predict(&self) -> Option<&dyn Predict> {
+                match self { $(Self::$kind(model) => ability!(model, predict, $abilities)),+ }
+            }
+
             fn inner(&self) -> &dyn Recommender {
                 match self { $(Self::$kind(model) => model),+ }
             }
@@ -194,6 +212,16 @@ registry! {
     "next-mlp" next_mlp neural NextMlp NextMlpSettings [similar];
     /// Vectors of users and items passed on along the graph of who took what (LightGCN).
     "lightgcn" lightgcn neural LightGcn LightGcnSettings [similar evidence];
+    /// Probability of a click or a rating from first-order weights of ids, columns, texts and history (logistic regression).
+    "linear" linear neural LinearRanker LinearSettings [predict];
+    /// The same from a multi-layer perceptron (DNN).
+    "dnn" dnn neural DnnRanker DnnSettings [predict];
+    /// The same from products of pairs (factorisation machine).
+    "fm" fm neural FmRanker FmSettings [predict];
+    /// The same from a factorisation machine and a perceptron together.
+    "deepfm" deepfm neural DeepFmRanker DeepFmSettings [predict];
+    /// The same from cross layers and a perceptron (DCN-v2).
+    "dcn" dcn neural DcnRanker DcnSettings [predict];
 }
 
 /// The name of the fused model, which is made of the others.
@@ -229,6 +257,10 @@ impl Recommender for Model {
 
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
         self.inner().score_batch(requests, scores);
+    }
+
+    fn score_items(&self, request: &Request<'_>, items: &[ItemId], scores: &mut [f32]) {
+        self.inner().score_items(request, items, scores);
     }
 }
 

@@ -6,6 +6,7 @@ use tastemaker_pipeline::{FusionSettings, Learned};
 
 use crate::artifact::{Folder, PartRecord, Recorder, Training};
 use crate::config::Loaded;
+use crate::predictions::features;
 use crate::registry::{FUSED, Kind};
 use crate::texts::Reader;
 use crate::workbench::{Job, Workbench};
@@ -56,11 +57,19 @@ pub fn train(
     let recorder = Recorder::new(progress);
     let parts = everything(&data)?;
     let n_items = data.n_items();
+    let reads_columns = |kind: Kind| kind.predicts();
+    let columns = match single {
+        Some(kind) => reads_columns(kind),
+        None => config.fusion.parts.iter().filter_map(|part| Kind::named(part)).any(reads_columns),
+    };
+    let features = columns.then(|| features(&data));
     let job = Job {
         loaded,
         split: &parts,
         n_items,
         vectors: vectors.as_deref(),
+        features: features.as_ref(),
+        task: None,
         refit: true,
         clock: &clock,
         progress: &recorder,

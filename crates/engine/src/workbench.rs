@@ -6,16 +6,16 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use serde_json::Value;
 use tastemaker_core::{
-    Checkpoints, Clock, FitError, Histories, Judge, Progress, Recommender, Shape, TrainData,
-    Vectors, seed,
+    Checkpoints, Clock, Features, FitError, Histories, Judge, Progress, Shape, TrainData, Vectors,
+    seed,
 };
 use tastemaker_data::Split;
-use tastemaker_eval as eval;
 use tastemaker_pipeline::{
     Cases, Cold, Fused, FusionSettings, Gate, Learned, Normalise, Part, learn,
 };
 
 use crate::config::Loaded;
+use crate::predictions::{OnValidation, Task};
 use crate::registry::{Kind, Model};
 use crate::{Error, FusedModel};
 
@@ -66,6 +66,10 @@ pub struct Job<'a> {
     pub n_items: usize,
     /// Text vectors of the catalogue.
     pub vectors: Option<&'a Vectors>,
+    /// Columns of users and items.
+    pub features: Option<&'a Features>,
+    /// What is to be predicted, instead of lists to be made.
+    pub task: Option<Task>,
     /// Fits the final models on everything before the test, validation events included.
     pub refit: bool,
     /// Tells the time.
@@ -74,35 +78,6 @@ pub struct Job<'a> {
     pub progress: &'a dyn Progress,
     /// Keeps the state of long fits.
     pub checkpoints: Option<&'a dyn Checkpoints>,
-}
-
-/// Judges models by NDCG@10 on validation events.
-pub(crate) struct OnValidation<'a> {
-    cases: eval::Cases<'a>,
-    n_items: usize,
-    rows: Vec<usize>,
-}
-
-impl<'a> OnValidation<'a> {
-    pub(crate) fn new(valid: &'a tastemaker_data::Held, n_items: usize, rows: Vec<usize>) -> Self {
-        let cases = eval::Cases {
-            users: &valid.users,
-            histories: &valid.histories,
-            targets: &valid.targets,
-        };
-        Self { cases, n_items, rows }
-    }
-}
-
-impl Judge for OnValidation<'_> {
-    fn judge(&self, model: &dyn Recommender) -> f64 {
-        eval::quick_ndcg(model, &self.cases, self.n_items, 10, &self.rows)
-    }
-
-    fn identity(&self) -> u64 {
-        let targets = self.cases.targets.events().items.iter().map(|item| u64::from(item.0));
-        seed::mix(self.rows.iter().map(|&row| row as u64).chain(targets))
-    }
 }
 
 /// Fits models for one split of one data set; nothing is fitted twice.
@@ -119,9 +94,10 @@ impl<'a> Workbench<'a> {
     }
 
     fn train_data(&self, histories: &'a Histories) -> TrainData<'a> {
-        let Job { n_items, vectors, progress, loaded, checkpoints, .. } = self.job;
+        let Job { n_items, vectors, features, progress, loaded, checkpoints, .. } = self.job;
         TrainData {
             vectors,
+            features,
             seed: loaded.config.run.seed,
             progress,
             checkpoints,
@@ -171,13 +147,15 @@ impl<'a> Workbench<'a> {
     fn search(&self, kind: Kind) -> Result<Chosen, Error> {
         let start = self.job.clock.seconds();
         let candidates = self.candidates(kind)?;
+        let Job { split, n_items, task, loaded, .. } = self.job;
         let judge = OnValidation::new(
-            &self.job.split.valid,
-            self.job.n_items,
-            search_rows(self.job.loaded, self.job.split),
-        );
-        let settles = kind.settles() && self.job.loaded.config.search.enabled;
-        if judge.rows.is_empty() || (candidates.len() == 1 && !settles) {
+            split,
+            n_items,
+            search_rows(loaded, split),
+            (task, &loaded.config.eval),
+        )?;
+        let settles = kind.settles() && loaded.config.search.enabled;
+        if judge.is_empty() || (candidates.len() == 1 && !settles) {
             let settings = candidates.into_iter().next().unwrap_or_default();
             return Ok(Chosen { settings, tried: 1, seconds: 0.0, on_train: None });
         }
@@ -195,11 +173,11 @@ impl<'a> Workbench<'a> {
                 tried,
             );
             let model = Model::fit(kind, &settings, &data)?;
-            let ndcg = judge.judge(&model);
+            let value = judge.judge(&model);
             let settings = model.settled(&settings)?;
-            tracing::debug!(model = kind.name(), %settings, ndcg, "tried");
-            if best.as_ref().is_none_or(|(value, ..)| ndcg > *value) {
-                best = Some((ndcg, settings, model));
+            tracing::debug!(model = kind.name(), %settings, value, "tried");
+            if best.as_ref().is_none_or(|(so_far, ..)| value > *so_far) {
+                best = Some((value, settings, model));
             }
         }
         self.job.progress.report(&format!("searching settings of {}", kind.name()), tried, tried);
@@ -211,14 +189,20 @@ impl<'a> Workbench<'a> {
     /// Lists the settings to try: the model's grid, with every key that was given by hand put in its place.
     fn candidates(&self, kind: Kind) -> Result<Vec<Value>, Error> {
         let Job { loaded, split, n_items, .. } = self.job;
-        let settings = loaded.config.models.of(kind);
+        let given = loaded.given.model(kind.name());
+        let mut settings = loaded.config.models.of(kind);
+        if let (Some(task), Some(keys)) = (self.job.task, settings.as_object_mut()) {
+            // A model that can learn several things learns what is asked for, unless it was told otherwise.
+            let wanted = task.settings(&loaded.config.eval).into_iter();
+            let open = wanted.filter(|(key, _)| kind.predicts() && !given.contains_key(*key));
+            keys.extend(open.map(|(key, value)| (key.to_owned(), value)));
+        }
         if !loaded.config.search.enabled {
             return Ok(vec![settings]);
         }
         let histories = &split.train;
         let n_users = histories.iter().filter(|h| !h.is_empty()).count();
         let shape = Shape { n_users, n_items, n_events: histories.n_events() };
-        let given = loaded.given.model(kind.name());
         let mut candidates: Vec<Value> = Vec::new();
         for mut settings in Model::grid(kind, &settings, &shape)? {
             if let Some(keys) = settings.as_object_mut() {

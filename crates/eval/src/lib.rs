@@ -3,6 +3,7 @@
 
 mod buckets;
 mod error;
+mod examples;
 mod interop;
 mod metric;
 mod metrics;
@@ -14,9 +15,10 @@ mod significance;
 
 pub use buckets::Bucket;
 pub use error::Error;
+pub use examples::Examples;
 pub use interop::{Names, per_user_table, write_per_user, write_trec_qrels, write_trec_run};
 pub use metric::{Kind, Metric, Name, Ranked};
-pub use metrics::{Ratings, ratings};
+pub use metrics::{Ratings, auc, log_loss, platt, ratings};
 pub use protocol::{Candidates, Cases, Context, Settings};
 pub use report::{
     Chart, ColdRow, ColdTable, Course, ModelRow, Report, Series, courses_svg, to_html, to_json,

@@ -13,16 +13,21 @@ use crate::Error;
 
 const MAX_CUTOFF: usize = 1000;
 const MAX_CUTOFFS: usize = 16;
+const MAX_NEGATIVES: usize = 1000;
 const MAX_BOOTSTRAP: usize = 100_000;
 
 /// How models are measured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Lengths of the lists that are judged.
     pub cutoffs: Vec<usize>,
     /// Which items compete with the targets.
     pub candidates: Candidates,
+    /// Items drawn for each held-out event where clicks are predicted, uniformly among those the user never took.
+    pub negatives: usize,
+    /// Rating from which on a held-out event counts as liked, where ratings are predicted.
+    pub positive_at: f32,
     /// Resamples behind every interval.
     pub bootstrap: usize,
     /// Root of the random streams of resampling, tests and sampled negatives.
@@ -31,7 +36,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cutoffs: vec![10, 20], candidates: Candidates::Full, bootstrap: 1000, seed: 42 }
+        Self {
+            cutoffs: vec![10, 20],
+            candidates: Candidates::Full,
+            negatives: 4,
+            positive_at: 4.0,
+            bootstrap: 1000,
+            seed: 42,
+        }
     }
 }
 
@@ -53,6 +65,12 @@ impl Settings {
             }),
             Fault::unless(sampled > 0, "candidates", || {
                 "must sample at least 1 negative, or be \"full\"".to_owned()
+            }),
+            Fault::unless((1..=MAX_NEGATIVES).contains(&self.negatives), "negatives", || {
+                format!("must lie between 1 and {MAX_NEGATIVES}, is {}", self.negatives)
+            }),
+            Fault::unless(self.positive_at.is_finite(), "positive_at", || {
+                format!("must be a number, is {}", self.positive_at)
             }),
             Fault::unless((10..=MAX_BOOTSTRAP).contains(&self.bootstrap), "bootstrap", || {
                 format!("must lie between 10 and {MAX_BOOTSTRAP}, is {}", self.bootstrap)
@@ -173,11 +191,13 @@ mod tests {
         let wrong = Settings {
             cutoffs: vec![0],
             candidates: Candidates::Sampled { negatives: 0 },
+            negatives: 0,
+            positive_at: f32::NAN,
             bootstrap: 1,
             seed: 0,
         };
         let fields: Vec<&str> = wrong.faults().iter().map(|f| f.field).collect();
-        assert_eq!(fields, ["cutoffs", "candidates", "bootstrap"]);
+        assert_eq!(fields, ["cutoffs", "candidates", "negatives", "positive_at", "bootstrap"]);
     }
 
     #[test]

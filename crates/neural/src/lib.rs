@@ -1,15 +1,22 @@
-//! Models composed of kernels, trained by the loop of `train`: sequence models that read a history in order, and models of the graph of users and items.
+//! Models composed of kernels, trained by the loop of `train`: sequence models that read a user's history in order, models of the
+//! graph of users and items, and ranking models that read what is known of a user and an item.
 //! No tape: each layer knows its backward pass. Knows nothing of files, configuration or encoders (text vectors come ready-made).
 
 mod draws;
 mod graph;
 mod layers;
 mod params;
+mod rankers;
 mod sequence;
 
 pub use graph::{GraphLoss, LightGcn, LightGcnSettings};
 pub use layers::Cell;
 pub use params::Layout;
+pub use rankers::{
+    CrossParts, DcnRanker, DcnSettings, DeepFmParts, DeepFmRanker, DeepFmSettings, DeepParts,
+    DnnRanker, DnnSettings, FmParts, FmRanker, FmSettings, Interaction, LinearParts, LinearRanker,
+    LinearSettings, Objective, Ranker, RankerSettings,
+};
 pub use sequence::{
     Architecture, AttentionSettings, Bert4rec, Bert4recSettings, Blocks, Caser, CaserSettings,
     Cells, Esasrec, EsasrecSettings, Gated, Gru4rec, Gru4recSettings, GruCells, Loss, LstmCells,

@@ -5,7 +5,9 @@ use tastemaker_engine::core::SystemClock;
 use tastemaker_engine::data::Dataset;
 use tastemaker_engine::registry::{FUSED, Kind};
 use tastemaker_engine::texts::Reader;
-use tastemaker_engine::{Evaluated, Evaluation, check_models, eval};
+use tastemaker_engine::{
+    Error, Evaluated, Evaluation, Predicted, Task, check_models, eval, predictions,
+};
 
 use super::Usage;
 use crate::args::{Evaluate, Format};
@@ -15,7 +17,9 @@ use crate::side_files::SideFiles;
 
 pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
     let loaded = context.settings(&args.settings, &flags(args))?;
-    let models = check_models(&names(&args.models))?;
+    let task: Option<Task> = args.task.as_deref().map(str::parse).transpose()?;
+    let usual: &[&str] = if task.is_some() { &TASK_MODELS } else { &DEFAULT_MODELS };
+    let models = check_models(&names(&args.models, usual))?;
     if models.is_empty() {
         let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
         let known = known.join(", ");
@@ -25,6 +29,11 @@ pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
     let skip_unfit = args.models.is_empty();
     let data = Dataset::open(&args.data)?;
     let wanted = Wanted { models: &models, skip_unfit, refit: !args.no_refit };
+    if let Some(task) = task {
+        let predicted =
+            prepared(&data, &loaded, &wanted, context, |evaluation| predictions(evaluation, task))?;
+        return output::result(context.format, &predicted, || predicted_table(&predicted));
+    }
     let evaluated = evaluate(&data, &loaded, &wanted, context)?;
     // A file that cannot be written must not take the result with it.
     let written = files.write(&evaluated, &data);
@@ -45,13 +54,24 @@ pub(crate) struct Wanted<'a> {
     pub(crate) refit: bool,
 }
 
-/// Encodes the texts where a model or a metric wants them, and evaluates.
+/// Evaluates lists.
 pub(crate) fn evaluate(
     data: &Dataset,
     loaded: &Loaded,
     wanted: &Wanted<'_>,
     context: &Context,
 ) -> anyhow::Result<Evaluated> {
+    prepared(data, loaded, wanted, context, |evaluation| evaluation.run())
+}
+
+/// Encodes the texts where a model or a metric wants them, and hands the evaluation over.
+fn prepared<T>(
+    data: &Dataset,
+    loaded: &Loaded,
+    wanted: &Wanted<'_>,
+    context: &Context,
+    run: impl FnOnce(&Evaluation<'_>) -> Result<T, Error>,
+) -> anyhow::Result<T> {
     let config = &loaded.config;
     let progress = context.progress.as_ref();
     let reads_text = |name: &String| {
@@ -76,17 +96,42 @@ pub(crate) fn evaluate(
     let encoder = reader.as_ref().map(|reader| reader.choice.name()).unwrap_or_default();
     let vectors = encoded.as_ref().map(|encoded| (encoded.vectors.as_ref(), encoder.as_str()));
     let clock = SystemClock::default();
-    Ok(Evaluation { data, loaded, models, vectors, refit, skip_unfit, clock: &clock, progress }
-        .run()?)
+    let evaluation =
+        Evaluation { data, loaded, models, vectors, refit, skip_unfit, clock: &clock, progress };
+    Ok(run(&evaluation)?)
+}
+
+/// Shows what models predict: how it was measured, and a row a model.
+fn predicted_table(predicted: &Predicted) -> String {
+    let number = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.4}"));
+    let rows = predicted.models.iter().map(|row| {
+        let measures = [row.auc, row.auc_per_user, row.log_loss, row.rmse, row.mae].map(number);
+        let seconds = [row.search_seconds, row.fit_seconds].map(|s| format!("{s:.1}"));
+        [vec![row.name.clone()], measures.to_vec(), seconds.to_vec()].concat()
+    });
+    let header = ["model", "AUC", "AUC per user", "log-loss", "RMSE", "MAE", "search s", "fit s"];
+    let table = output::table(&header, rows, &[1, 2, 3, 4, 5, 6, 7]);
+    let facts = predicted.protocol.as_object().into_iter().flatten();
+    let fact = |(key, value): (&String, &serde_json::Value)| match value {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(format!("- {}: {text}", key.replace('_', " "))),
+        other => Some(format!("- {}: {other}", key.replace('_', " "))),
+    };
+    let facts: Vec<String> = facts.filter_map(fact).collect();
+    let notes: String = predicted.notes.iter().map(|note| format!("\n> {note}\n")).collect();
+    format!("# {}\n\n{}\n\n{table}\n{notes}", predicted.title, facts.join("\n"))
 }
 
 /// What is compared when nothing is named.
 pub(crate) const DEFAULT_MODELS: [&str; 7] =
     ["popularity", "markov", "item-knn", "ease", "ials", "text-knn", FUSED];
 
-fn names(given: &[String]) -> Vec<String> {
+/// What is compared when predictions are measured and nothing is named.
+const TASK_MODELS: [&str; 7] = ["popularity", "ials", "linear", "fm", "dnn", "deepfm", "dcn"];
+
+fn names(given: &[String], usual: &[&str]) -> Vec<String> {
     if given.is_empty() {
-        return DEFAULT_MODELS.map(String::from).to_vec();
+        return usual.iter().map(ToString::to_string).collect();
     }
     let every = || Kind::ALL.iter().map(|kind| kind.name().to_owned()).chain([FUSED.to_owned()]);
     let expand = |name: &String| {
@@ -104,5 +149,7 @@ fn flags(args: &Evaluate) -> Vec<String> {
     flags.extend(
         args.sampled.map(|n| format!("eval.candidates={{ sampled = {{ negatives = {n} }} }}")),
     );
+    flags.extend(args.negatives.map(|n| format!("eval.negatives={n}")));
+    flags.extend(args.positive_at.map(|rating| format!("eval.positive_at={rating:?}")));
     flags
 }

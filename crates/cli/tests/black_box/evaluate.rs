@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::home::{FEW_EPOCHS, Home, NO_SEARCH, SMALL};
 
-const ALL: &str = "popularity,markov,item-knn,user-knn,ease,ials,bpr,mf,text-knn,sasrec,esasrec,bert4rec,gru4rec,lstm,caser,next-mlp,lightgcn,fused";
+const ALL: &str = "popularity,markov,item-knn,user-knn,ease,ials,bpr,mf,text-knn,sasrec,esasrec,bert4rec,gru4rec,lstm,caser,next-mlp,lightgcn,linear,dnn,fm,deepfm,dcn,fused";
 const SPLITS: [&str; 6] = ["leave-one-out", "time", "ratio", "random", "cold-items", "cold-users"];
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -230,4 +230,63 @@ fn settings_given_by_hand_bind_and_the_others_are_searched() {
     assert_eq!(settings["factors"], 4);
     assert_eq!(settings["iterations"], 2);
     assert_eq!(report["protocol"]["seed"], 3);
+}
+
+#[test]
+fn predictions_come_as_one_table_with_the_protocol() {
+    let home = Home::with_data();
+    let call = |task: &str| {
+        home.run(["evaluate", "--data", "data", "--models", "popularity,mf,linear,deepfm,dcn"])
+            .args(["--task", task, "--split", "random", "--threads", "2"])
+            .args(FEW_EPOCHS)
+            .args(SMALL)
+    };
+    let report = call("click").args(["--negatives", "3"]).json();
+    assert_eq!(report["protocol"]["split"], "random");
+    let [positives, negatives] =
+        ["positives", "negatives"].map(|key| report["protocol"][key].as_u64().unwrap());
+    assert!(positives > 50 && negatives == 3 * positives, "{positives} {negatives}");
+    let models = report["models"].as_array().unwrap();
+    assert_eq!(models.len(), 5);
+    for model in models {
+        let auc = model["auc"].as_f64().unwrap();
+        assert!((0.3..=1.0).contains(&auc), "{model}");
+        let predicts = ["linear", "deepfm", "dcn"].contains(&model["name"].as_str().unwrap());
+        assert_eq!(model["log_loss"].is_number(), predicts, "{model}");
+        assert!(model["rmse"].is_null(), "{model}");
+    }
+    let table = call("rating").args(["--positive-at", "4"]).good();
+    for part in ["| model ", "log-loss", "- split: random", "at least 4", "| mf ", "| dcn "] {
+        assert!(table.contains(part), "{part} in {table}");
+    }
+    let like = call("like").json();
+    let settings = &like["models"][3]["settings"];
+    assert_eq!(settings["objective"], "like");
+    assert!(settings["calibration"].is_array(), "{settings}");
+}
+
+#[test]
+fn predictions_repeat_with_any_number_of_threads() {
+    let home = Home::with_data();
+    let call = |threads: &str| {
+        let call = home.run(["evaluate", "--data", "data", "--models", "fm,dnn,deepfm,dcn"]);
+        let call = call.args(["--task", "click", "--threads", threads]);
+        let report = call.args(FEW_EPOCHS).args(SMALL).json();
+        let measures =
+            |model: &serde_json::Value| [model["auc"].clone(), model["log_loss"].clone()];
+        report["models"].as_array().unwrap().iter().map(measures).collect::<Vec<_>>()
+    };
+    assert_eq!(call("1"), call("2"));
+}
+
+#[test]
+fn tasks_nobody_knows_and_flags_without_a_task_are_wrong_usage() {
+    let home = Home::with_data();
+    home.run(["evaluate", "--data", "data", "--task", "clicks"])
+        .fails(2, &["no task `clicks`", "click, like, rating"]);
+    home.run(["evaluate", "--data", "data", "--negatives", "3"]).fails(2, &["--task"]);
+    home.run(["evaluate", "--data", "data", "--task", "like", "--positive-at", "9"])
+        .args(["--models", "popularity"])
+        .args(SMALL)
+        .good();
 }

@@ -17,7 +17,7 @@ pub(crate) const SMALL: [&str; 4] =
 pub(crate) const NO_SEARCH: [&str; 2] = ["--set", "search.enabled=false"];
 
 /// Keeps models that learn by epochs short.
-pub(crate) const FEW_EPOCHS: [&str; 16] = [
+pub(crate) const FEW_EPOCHS: [&str; 26] = [
     "--set",
     "models.sasrec.epochs=2",
     "--set",
@@ -34,6 +34,16 @@ pub(crate) const FEW_EPOCHS: [&str; 16] = [
     "models.next-mlp.epochs=2",
     "--set",
     "models.lightgcn.epochs=2",
+    "--set",
+    "models.linear.epochs=2",
+    "--set",
+    "models.dnn.epochs=2",
+    "--set",
+    "models.fm.epochs=2",
+    "--set",
+    "models.deepfm.epochs=2",
+    "--set",
+    "models.dcn.epochs=2",
 ];
 
 /// A temporary folder; every test has its own.

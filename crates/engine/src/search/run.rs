@@ -12,9 +12,10 @@ use super::result::{About, Searched};
 use super::space::{self, Ground};
 use super::trial::{Bench, Machine, Resource};
 use crate::config::{Config, Loaded};
+use crate::predictions::{OnValidation, features};
 use crate::registry::{FUSED, Kind};
 use crate::texts::Reader;
-use crate::workbench::{OnValidation, search_rows};
+use crate::workbench::search_rows;
 use crate::{Error, Places};
 
 /// The least share of a fit that is taken to tell anything.
@@ -68,7 +69,7 @@ impl Search<'_> {
             return Err(Error::NoCases { split: config.split.kind.to_string(), hint });
         }
         let validation_users = rows.len();
-        let judge = OnValidation::new(&parts.valid, n_items, rows);
+        let judge = OnValidation::new(&parts, n_items, rows, (None, &config.eval))?;
         let n_users = parts.train.iter().filter(|h| !h.is_empty()).count();
         let shape = Shape { n_users, n_items, n_events: parts.train.n_events() };
         let ground = space::ground(kind, self.loaded, self.space, &shape)?;
@@ -98,12 +99,14 @@ impl Search<'_> {
             "encoder": encoder,
             "template": reader.as_ref().map(|reader| &reader.template_text),
         });
+        let features = kind.predicts().then(|| features(self.data));
         let bench = Bench {
             kind,
             loaded: self.loaded,
             train: &parts.train,
             n_items,
             vectors: encoded.as_ref().map(|encoded| encoded.vectors.as_ref()),
+            features: features.as_ref(),
             judge: &judge,
             progress: self.progress,
             folder: &folder,

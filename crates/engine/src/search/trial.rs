@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use tastemaker_core::{
-    FitError, Histories, HistoriesBuilder, Judge, Progress, TrainData, Vectors, seed,
+    Features, FitError, Histories, HistoriesBuilder, Judge, Progress, TrainData, Vectors, seed,
 };
 use tastemaker_train::search::{Ask, Failure, Journal, Keeper};
 
@@ -26,6 +26,7 @@ pub(super) struct Bench<'a> {
     pub(super) train: &'a Histories,
     pub(super) n_items: usize,
     pub(super) vectors: Option<&'a Vectors>,
+    pub(super) features: Option<&'a Features>,
     pub(super) judge: &'a dyn Judge,
     pub(super) progress: &'a dyn Progress,
     pub(super) folder: &'a Folder,
@@ -131,6 +132,7 @@ impl Bench<'_> {
         let quiet = Quiet(self.progress);
         let data = TrainData {
             vectors: self.vectors,
+            features: self.features,
             seed,
             progress: &quiet,
             judge: Some(self.judge),

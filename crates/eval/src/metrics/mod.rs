@@ -1,5 +1,6 @@
 //! The keepers of [`Metric`](crate::Metric) and the measures over all lists, a family per file.
 
+mod binary;
 pub(crate) mod coverage;
 pub(crate) mod diversity;
 pub(crate) mod hit;
@@ -7,4 +8,5 @@ pub(crate) mod novelty;
 pub(crate) mod ranking;
 mod rating;
 
+pub use binary::{auc, log_loss, platt};
 pub use rating::{Ratings, ratings};

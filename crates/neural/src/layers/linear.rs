@@ -36,6 +36,11 @@ impl Linear {
         self.output
     }
 
+    /// Returns what is added to every row.
+    pub(crate) fn bias<'a>(&self, parameters: &'a [f32]) -> &'a [f32] {
+        self.bias.of(parameters)
+    }
+
     /// Overwrites `y: [rows, output]`.
     pub(crate) fn forward(&self, parameters: &[f32], x: &[f32], y: &mut [f32]) {
         let rows = x.len() / self.input;

@@ -19,3 +19,4 @@ pub use model::Sequence;
 pub use network::Network;
 pub use settings::{Architecture, Loss, Settled, TextUse, Trained, Training};
 pub use step::{Task, Views};
+pub(crate) use tower::features as text_features;

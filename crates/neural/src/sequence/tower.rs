@@ -110,7 +110,7 @@ pub(super) fn first_own(n_items: usize, dim: usize, text: Option<&Vectors>, seed
 
 /// Turns text vectors into whitened principal components of length 1, the strongest first; learnt from the rows that have text and
 /// were taken.
-pub(super) fn features(vectors: &Vectors, counts: &[u32]) -> Result<Vectors, FitError> {
+pub(crate) fn features(vectors: &Vectors, counts: &[u32]) -> Result<Vectors, FitError> {
     let dim = vectors.dim();
     let has_text = |row: usize| vectors.row(row).iter().any(|x| x.abs() > 0.0);
     let mut rows: Vec<usize> =

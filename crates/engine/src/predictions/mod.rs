@@ -1,0 +1,10 @@
+//! Clicks, likes and ratings: columns as features, judges of models on validation events, and what models predict, side by side.
+
+mod features;
+mod judge;
+mod report;
+
+pub use features::features;
+pub(crate) use judge::OnValidation;
+pub use judge::Task;
+pub use report::{Predicted, PredictedRow, predictions};
