@@ -51,14 +51,7 @@ pub struct Search<'a> {
 impl Search<'_> {
     /// Runs it, or goes on with it where an interrupted run left off.
     pub fn run(&self) -> Result<Searched, Error> {
-        if self.model == FUSED {
-            return Err(Error::NothingToSearch {
-                model: FUSED.into(),
-                instead: "search its parts; its weights are always found on validation events"
-                    .into(),
-            });
-        }
-        let kind = Kind::named(self.model).ok_or_else(|| Error::unknown_model(self.model))?;
+        let kind = self.kind()?;
         let folder = Folder::open(self.out)?;
         let config = &self.loaded.config;
         let n_items = self.data.n_items();
@@ -132,6 +125,14 @@ impl Search<'_> {
         folder.put("best.toml", &searched.toml)?;
         folder.put("trials.svg", &searched.to_svg()?)?;
         Ok(searched)
+    }
+
+    fn kind(&self) -> Result<Kind, Error> {
+        if self.model == FUSED {
+            let instead = "search its parts; its weights are always found on validation events";
+            return Err(Error::NothingToSearch { model: FUSED.into(), instead: instead.into() });
+        }
+        Kind::named(self.model).ok_or_else(|| Error::unknown_model(self.model))
     }
 
     /// Fills in the least share of a fit: no less than one round.
