@@ -190,3 +190,10 @@ fn impossible_values_are_named_with_their_section() {
     let fields: Vec<_> = bad.faults().iter().map(|fault| fault.field).collect();
     assert_eq!(fields, ["optimizer.momentum", "optimizer.accumulate"]);
 }
+
+#[test]
+fn a_large_contrast_is_not_taken_for_a_loss_that_ran_away() {
+    let world = tiny(1);
+    let settings = SasrecSettings { contrast: 10.0, ..small(OptimizerSettings::default()) };
+    assert!(fit(settings, &world.data()).is_ok());
+}

@@ -18,7 +18,9 @@ fn learner_of(settings: LightGcnSettings, use_it: impl FnOnce(GraphLearner<'_>, 
         builder.end_user();
     }
     let histories = builder.build();
-    use_it(GraphLearner::new(&TrainData::new(&histories, 9), &settings), &histories);
+    let learner = GraphLearner::new(&TrainData::new(&histories, 9), &settings)
+        .map(|learner| use_it(learner, &histories));
+    learner.expect("nine items fit into memory");
 }
 
 /// Computes `Σ_k α_k Â^k e` with a dense matrix.

@@ -16,8 +16,7 @@ const RECENCIES: [f32; 8] = [RECENCY, 0.0, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0];
 /// Trains by epochs until validation is no longer better, then finds how fast a history ages.
 pub(super) fn fit(settings: &LightGcnSettings, data: &TrainData<'_>) -> Result<LightGcn, FitError> {
     data.require_events()?;
-    let mut learner = GraphLearner::new(data, settings);
-    learner.check_memory()?;
+    let mut learner = GraphLearner::new(data, settings)?;
     let fingerprint = json!({
         "format": 1,
         "settings": settings,

@@ -38,15 +38,19 @@ pub(super) struct GraphLearner<'a> {
 }
 
 impl<'a> GraphLearner<'a> {
-    pub(super) fn new(data: &'a TrainData<'a>, settings: &LightGcnSettings) -> Self {
+    pub(super) fn new(
+        data: &'a TrainData<'a>,
+        settings: &LightGcnSettings,
+    ) -> Result<Self, FitError> {
         let graph = Graph::new(data.histories, data.n_items);
+        let resolved = settings.resolve(&graph);
+        check_memory(settings, &graph, resolved, data.n_items)?;
         let dim = settings.dim;
         let mut own = vec![0.0; (graph.n_users() + graph.n_items()) * dim];
         normal(&mut own, SPREAD, data.seed, "lightgcn");
         let takers: Vec<u32> = (0..graph.n_items()).map(|item| graph.takers(item) as u32).collect();
-        let resolved = settings.resolve(&graph);
         let strength = settings.regularization / graph.n_pairs() as f32;
-        Self {
+        Ok(Self {
             resolved,
             shares: settings.shares(),
             draws: Draws::new(&takers, resolved.loss == GraphLoss::Bpr),
@@ -60,26 +64,7 @@ impl<'a> GraphLearner<'a> {
             data,
             graph,
             own,
-        }
-    }
-
-    /// Returns an error when the training would take more memory than it may.
-    pub(super) fn check_memory(&self) -> Result<(), FitError> {
-        let (needed_mb, limit_mb) = (self.memory() >> 20, self.settings.max_memory_mb);
-        if needed_mb <= limit_mb {
-            return Ok(());
-        }
-        let n_items = self.data.n_items;
-        Err(FitError::TooLarge { model: NAME, needed_mb, limit_mb, n_items })
-    }
-
-    /// Returns about how many bytes the training takes.
-    fn memory(&self) -> usize {
-        let LightGcnSettings { dim, negatives, .. } = self.settings;
-        let (n_users, n_items) = (self.graph.n_users(), self.graph.n_items());
-        let lanes = Lanes::floats((n_users, n_items, dim), negatives, self.resolved.loss);
-        // What is learnt, two momenta, vectors, gradient and spare, the best and a copy to save; pairs with weights, both ways.
-        4 * (8 * (n_users + n_items) * dim + 4 * self.graph.n_pairs() + lanes)
+        })
     }
 
     /// Returns the model as it stands.
@@ -152,6 +137,25 @@ impl<'a> GraphLearner<'a> {
 
 fn users_len(graph: &Graph, dim: usize) -> usize {
     graph.n_users() * dim
+}
+
+/// Returns an error when a training would take more memory than it may.
+fn check_memory(
+    settings: &LightGcnSettings,
+    graph: &Graph,
+    resolved: Resolved,
+    n_items: usize,
+) -> Result<(), FitError> {
+    let LightGcnSettings { dim, negatives, max_memory_mb: limit_mb, .. } = *settings;
+    let (users, items) = (graph.n_users(), graph.n_items());
+    let lanes = Lanes::floats((users, items, dim), negatives, resolved.loss);
+    // What is learnt, two momenta, vectors, gradient and spare, the best and a copy to save, the model that is judged; pairs with weights, both ways.
+    let needed = 4 * (12 * (users + items) * dim + 4 * graph.n_pairs() + lanes);
+    let needed_mb = needed >> 20;
+    if needed_mb <= limit_mb {
+        return Ok(());
+    }
+    Err(FitError::TooLarge { model: NAME, needed_mb, limit_mb, n_items })
 }
 
 impl Learner for GraphLearner<'_> {

@@ -236,7 +236,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             })
             .collect();
         let contrast = (&mut self.contrast, rate, key);
-        let apart = contrast_views(&mut self.lanes, &shared, &work, contrast);
+        contrast_views(&mut self.lanes, &shared, &work, contrast);
         let Some((first, rest)) = self.lanes.split_first_mut() else { return 0.0 };
         for lane in rest {
             gather(&mut first.gradients, &mut lane.gradients);
@@ -252,20 +252,21 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         self.updates.add(&mut self.parameters, &mut self.own, gradients);
         first.gradients.fill(0.0);
         first.d_vectors.fill(0.0);
-        losses.iter().sum::<f64>() + apart
+        losses.iter().sum()
     }
 }
 
-/// Adds the gradients of the contrast between two views of every window to those of the lanes, and returns its loss.
+/// Adds the gradients of the contrast between two views of every window to those of the lanes. Its loss is not told: the curve of a
+/// training is that of the items, with a contrast or without.
 fn contrast_views(
     lanes: &mut [Lane],
     shared: &Shared<'_>,
     work: &[Vec<Vec<Window>>],
     (contrast, rate, key): (&mut Contrast, f32, u64),
-) -> f64 {
+) {
     let weight = shared.views.contrast;
     if weight <= 0.0 {
-        return 0.0;
+        return;
     }
     let dropout = |number: usize| Dropout { rate, key: key.wrapping_add((number as u64) << 16) };
     lanes.par_iter_mut().zip(work).enumerate().for_each(|(number, (lane, chunks))| {
@@ -273,7 +274,7 @@ fn contrast_views(
     });
     contrast.views.iter_mut().for_each(Vec::clear);
     lanes.iter().for_each(|lane| lane.put_views(shared.dim, contrast));
-    let loss = contrast.step(shared.dim, weight);
+    contrast.step(shared.dim, weight);
     let contrast = &*contrast;
     let mut n = 0;
     let firsts: Vec<usize> = work
@@ -288,7 +289,6 @@ fn contrast_views(
     lanes.for_each(|(number, (lane, first))| {
         lane.contrast(shared, (contrast, first), dropout(number));
     });
-    loss
 }
 
 /// Adds `other` to `sum` and leaves it at 0.
