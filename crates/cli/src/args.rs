@@ -217,7 +217,7 @@ Examples:
   tastemaker evaluate --data data --models ials --set models.ials.factors=64 --set models.ials.iterations=15
   tastemaker evaluate --data data --task like --split random --share 0.1 --models linear,fm,deepfm,dcn
 
-Models: popularity markov item-knn user-knn ease ials bpr mf text-knn sasrec esasrec gru4rec lstm linear dnn fm deepfm dcn
+Models: popularity markov item-knn user-knn ease ials bpr mf text-knn sasrec esasrec gru4rec lstm two-tower linear dnn fm deepfm dcn
 fused.
 Settings that are not given are chosen on validation events; nothing is ever chosen on the test.")]
 pub(crate) struct Evaluate {

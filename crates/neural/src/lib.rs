@@ -1,11 +1,12 @@
 //! Models composed of kernels, trained by the loop of `train`: sequence models that read a user's history in order,
-//! and ranking models that read what is known of a user and an item.
+//! ranking models that read what is known of a user and an item, and two towers that compare a vector of each.
 //! No tape: each layer knows its backward pass. Knows nothing of files, configuration or encoders (text vectors come ready-made).
 
 mod layers;
 mod params;
 mod rankers;
 mod sequence;
+mod towers;
 
 pub use layers::Cell;
 pub use params::Layout;
@@ -19,3 +20,4 @@ pub use sequence::{
     Gru4recSettings, GruCells, Loss, LstmCells, LstmRec, LstmSettings, Network, Plain, Positions,
     RecurrentSettings, Sasrec, SasrecSettings, Sequence, Settled, TextUse, Trained, Training,
 };
+pub use towers::{TwoTower, TwoTowerSettings};

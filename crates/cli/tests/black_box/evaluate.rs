@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::home::{FEW_EPOCHS, Home, NO_SEARCH, SMALL};
 
-const ALL: &str = "popularity,markov,item-knn,user-knn,ease,ials,bpr,mf,text-knn,sasrec,esasrec,gru4rec,lstm,linear,dnn,fm,deepfm,dcn,fused";
+const ALL: &str = "popularity,markov,item-knn,user-knn,ease,ials,bpr,mf,text-knn,sasrec,esasrec,gru4rec,lstm,two-tower,linear,dnn,fm,deepfm,dcn,fused";
 const SPLITS: [&str; 6] = ["leave-one-out", "time", "ratio", "random", "cold-items", "cold-users"];
 
 fn keys(value: &Value) -> Vec<&str> {

@@ -17,7 +17,7 @@ pub(crate) const SMALL: [&str; 4] =
 pub(crate) const NO_SEARCH: [&str; 2] = ["--set", "search.enabled=false"];
 
 /// Keeps models that learn by epochs short.
-pub(crate) const FEW_EPOCHS: [&str; 18] = [
+pub(crate) const FEW_EPOCHS: [&str; 20] = [
     "--set",
     "models.sasrec.epochs=2",
     "--set",
@@ -26,6 +26,8 @@ pub(crate) const FEW_EPOCHS: [&str; 18] = [
     "models.gru4rec.epochs=2",
     "--set",
     "models.lstm.epochs=2",
+    "--set",
+    "models.two-tower.epochs=2",
     "--set",
     "models.linear.epochs=2",
     "--set",
