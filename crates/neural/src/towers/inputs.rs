@@ -49,7 +49,7 @@ impl Active {
 }
 
 /// See the head of the file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Inputs {
     dim: usize,
     items: Entries,
