@@ -1,5 +1,5 @@
 //! Two towers from outside: the contracts, what texts and columns change, and data at the edge.
-#![expect(clippy::panic, reason = "a test may stop at what it did not expect")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what it did not expect")]
 
 use std::sync::Mutex;
 
