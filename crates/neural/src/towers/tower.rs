@@ -1,6 +1,6 @@
 //! The upper part of a tower: hidden layers whose result is added to what comes in, and a division by the length.
 //!
-//! `s = x + W_out f(… f(W_1 x + b_1) …) + b_out` with ReLU for f, or `s = x` without hidden layers; then `y = s / |s|` where vectors are to
+//! `s = x + W_out f(… f(W_1 x + b_1) …) + b_out` with `ReLU` for f, or `s = x` without hidden layers; then `y = s / |s|` where vectors are to
 //! have length 1. Shapes: `x, y: [rows, dim]`.
 
 use tastemaker_kernels::{Activation, axpy, dot};
