@@ -81,6 +81,9 @@ pub trait Fit: Sized {
         false
     }
 
+    /// Says that the model reads columns of users and items.
+    const READS_COLUMNS: bool = false;
+
     /// Lists the settings worth trying on validation for data of this shape, this one first.
     ///
     /// The door that fits overrides every candidate with what its user set by hand. One entry: nothing to search.

@@ -141,7 +141,7 @@ impl Evaluation<'_> {
         let parts = &self.loaded.config.fusion.parts;
         let parts = if names.iter().any(|name| name == FUSED) { &parts[..] } else { &[] };
         let mut kinds = names.iter().chain(parts).filter_map(|name| Kind::named(name));
-        kinds.any(Kind::predicts).then(|| features(self.data))
+        kinds.any(Kind::reads_columns).then(|| features(self.data))
     }
 
     pub(crate) fn job<'a>(

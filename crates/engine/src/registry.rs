@@ -56,7 +56,12 @@ macro_rules! registry {
                 match self { $(Self::$kind => <$home::$settings as Fit>::SPACE),+ }
             }
 
-            /// Tells whether the model predicts clicks or ratings, and reads the columns of users and items.
+            /// Tells whether the model reads columns of users and items; see [`Fit::READS_COLUMNS`].
+            pub const fn reads_columns(self) -> bool {
+                match self { $(Self::$kind => <$home::$settings as Fit>::READS_COLUMNS),+ }
+            }
+
+            /// Tells whether the model predicts clicks or ratings.
             pub const fn predicts(self) -> bool {
                 match self { $(Self::$kind => predicts!($abilities)),+ }
             }
@@ -212,6 +217,8 @@ registry! {
     "next-mlp" next_mlp neural NextMlp NextMlpSettings [similar];
     /// Vectors of users and items passed on along the graph of who took what (LightGCN).
     "lightgcn" lightgcn neural LightGcn LightGcnSettings [similar evidence];
+    /// A vector of the user against one of the item, each of ids, columns, texts and history (two-tower retrieval).
+    "two-tower" two_tower neural TwoTower TwoTowerSettings [similar];
     /// Probability of a click or a rating from first-order weights of ids, columns, texts and history (logistic regression).
     "linear" linear neural LinearRanker LinearSettings [predict];
     /// The same from a multi-layer perceptron (DNN).

@@ -57,10 +57,12 @@ pub fn train(
     let recorder = Recorder::new(progress);
     let parts = everything(&data)?;
     let n_items = data.n_items();
-    let reads_columns = |kind: Kind| kind.predicts();
     let columns = match single {
-        Some(kind) => reads_columns(kind),
-        None => config.fusion.parts.iter().filter_map(|part| Kind::named(part)).any(reads_columns),
+        Some(kind) => kind.reads_columns(),
+        None => {
+            let mut kinds = config.fusion.parts.iter().filter_map(|part| Kind::named(part));
+            kinds.any(Kind::reads_columns)
+        }
     };
     let features = columns.then(|| features(&data));
     let job = Job {

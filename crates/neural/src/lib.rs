@@ -1,5 +1,5 @@
 //! Models composed of kernels, trained by the loop of `train`: sequence models that read a user's history in order, models of the
-//! graph of users and items, and ranking models that read what is known of a user and an item.
+//! graph of users and items, ranking models that read what is known of a user and an item, and two towers that compare a vector of each.
 //! No tape: each layer knows its backward pass. Knows nothing of files, configuration or encoders (text vectors come ready-made).
 
 mod draws;
@@ -8,6 +8,7 @@ mod layers;
 mod params;
 mod rankers;
 mod sequence;
+mod towers;
 
 pub use graph::{GraphLoss, LightGcn, LightGcnSettings};
 pub use layers::Cell;
@@ -24,3 +25,4 @@ pub use sequence::{
     Sasrec, SasrecSettings, Sequence, Settled, Task, TextUse, Trained, Training, Views,
 };
 pub use tastemaker_train::{Decay as OptimizerDecay, Method as OptimizerMethod, OptimizerSettings};
+pub use towers::{TwoTower, TwoTowerSettings};

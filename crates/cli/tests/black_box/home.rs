@@ -17,7 +17,7 @@ pub(crate) const SMALL: [&str; 4] =
 pub(crate) const NO_SEARCH: [&str; 2] = ["--set", "search.enabled=false"];
 
 /// Keeps models that learn by epochs short.
-pub(crate) const FEW_EPOCHS: [&str; 26] = [
+pub(crate) const FEW_EPOCHS: [&str; 28] = [
     "--set",
     "models.sasrec.epochs=2",
     "--set",
@@ -34,6 +34,8 @@ pub(crate) const FEW_EPOCHS: [&str; 26] = [
     "models.next-mlp.epochs=2",
     "--set",
     "models.lightgcn.epochs=2",
+    "--set",
+    "models.two-tower.epochs=2",
     "--set",
     "models.linear.epochs=2",
     "--set",

@@ -92,7 +92,7 @@ impl Search<'_> {
             "encoder": encoder,
             "template": reader.as_ref().map(|reader| &reader.template_text),
         });
-        let features = kind.predicts().then(|| features(self.data));
+        let features = kind.reads_columns().then(|| features(self.data));
         let bench = Bench {
             kind,
             loaded: self.loaded,

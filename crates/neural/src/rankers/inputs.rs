@@ -282,7 +282,7 @@ impl Inputs {
     }
 }
 
-fn check_vectors(vectors: &Vectors) -> Result<(), FitError> {
+pub(crate) fn check_vectors(vectors: &Vectors) -> Result<(), FitError> {
     let bad = |row: usize| vectors.row(row).iter().find(|x| !x.is_finite()).map(|x| (row, *x));
     match (0..vectors.rows()).find_map(bad) {
         None => Ok(()),
@@ -304,7 +304,11 @@ fn value_scale(histories: &Histories) -> f32 {
 }
 
 /// Returns the leading principal components of the texts, of length about 1, as an id counts.
-fn texts(vectors: &Vectors, counts: &[u32], most: usize) -> Result<(usize, Vec<f32>), FitError> {
+pub(crate) fn texts(
+    vectors: &Vectors,
+    counts: &[u32],
+    most: usize,
+) -> Result<(usize, Vec<f32>), FitError> {
     let all = text_features(vectors, counts)?;
     let width = most.min(all.dim());
     let scale = (all.dim() as f32 / width.max(1) as f32).sqrt();

@@ -300,7 +300,7 @@ fn check_memory<V: Interaction>(
 }
 
 /// Returns a number in `0..1` that follows from a key and a row.
-fn chance(key: u64, row: u64) -> f32 {
+pub(crate) fn chance(key: u64, row: u64) -> f32 {
     let mut x = key ^ row.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -308,7 +308,7 @@ fn chance(key: u64, row: u64) -> f32 {
 }
 
 /// Adds `other` to `sum` and leaves it at 0.
-fn gather(sum: &mut [f32], other: &mut [f32]) {
+pub(crate) fn gather(sum: &mut [f32], other: &mut [f32]) {
     sum.par_chunks_mut(1 << 14).zip(other.par_chunks_mut(1 << 14)).for_each(|(sum, other)| {
         sum.iter_mut().zip(other.iter()).for_each(|(a, b)| *a += b);
         other.fill(0.0);

@@ -9,9 +9,13 @@ mod network;
 mod settings;
 mod vocabulary;
 
+pub(crate) use inputs::{check_vectors, texts as text_components};
+pub(crate) use learner::{chance, gather};
 pub use model::Ranker;
+pub(crate) use model::fingerprint;
 pub use settings::{
     CrossParts, DcnRanker, DcnSettings, DeepFmParts, DeepFmRanker, DeepFmSettings, DeepParts,
     DnnRanker, DnnSettings, FmParts, FmRanker, FmSettings, Interaction, LinearParts, LinearRanker,
     LinearSettings, Objective, RankerSettings,
 };
+pub(crate) use vocabulary::{Column, Entries, Vocabulary};

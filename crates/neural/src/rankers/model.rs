@@ -88,7 +88,7 @@ pub(super) fn fit<V: Interaction>(
 }
 
 /// Stands for everything that is learnt from.
-fn fingerprint(data: &TrainData<'_>) -> u64 {
+pub(crate) fn fingerprint(data: &TrainData<'_>) -> u64 {
     let ends = data.histories.offsets().iter().map(|&end| end as u64);
     let events = data.histories.events();
     let items = events.items.iter().map(|item| u64::from(item.0));

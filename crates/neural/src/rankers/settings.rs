@@ -210,6 +210,7 @@ impl<V: Interaction> Fit for RankerSettings<V> {
     type Model = Ranker<V>;
 
     const SETTLES: bool = true;
+    const READS_COLUMNS: bool = true;
 
     fn faults(&self) -> Vec<Fault> {
         self.numbers().chain(self.counts()).collect()

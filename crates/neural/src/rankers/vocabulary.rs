@@ -10,7 +10,7 @@ const LIMIT: usize = 1_000_000;
 
 /// The rows of an id or of a column's labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Vocabulary {
+pub(crate) struct Vocabulary {
     first: u32,
     /// Rows beside that of the unknown.
     rows: u32,
@@ -19,7 +19,7 @@ pub(super) struct Vocabulary {
 
 impl Vocabulary {
     /// Takes rows from `next` on.
-    pub(super) fn new(n_values: usize, buckets: Option<usize>, next: &mut usize) -> Self {
+    pub(crate) fn new(n_values: usize, buckets: Option<usize>, next: &mut usize) -> Self {
         let (rows, is_hashed) = match buckets {
             Some(buckets) => (buckets, true),
             None if n_values > LIMIT => (LIMIT, true),
@@ -31,12 +31,12 @@ impl Vocabulary {
     }
 
     /// Returns the row of all that is unknown.
-    pub(super) const fn unknown(self) -> u32 {
+    pub(crate) const fn unknown(self) -> u32 {
         self.first
     }
 
     /// Returns the row of a value.
-    pub(super) fn row(self, value: usize) -> u32 {
+    pub(crate) fn row(self, value: usize) -> u32 {
         let place = if self.is_hashed {
             // The mixer keeps most of its work in the low bits of the last step, so the high ones are folded in.
             let hash = seed::mix([value as u64, u64::from(self.first)]);
@@ -50,39 +50,39 @@ impl Vocabulary {
 
 /// One user or item by their columns: rows of the table with weights, field after field.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Entries {
+pub(crate) struct Entries {
     /// Where each field ends.
-    pub(super) ends: Vec<u32>,
-    pub(super) rows: Vec<u32>,
-    pub(super) weights: Vec<f32>,
+    pub(crate) ends: Vec<u32>,
+    pub(crate) rows: Vec<u32>,
+    pub(crate) weights: Vec<f32>,
 }
 
 impl Entries {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.ends.clear();
         self.rows.clear();
         self.weights.clear();
     }
 
-    pub(super) fn push(&mut self, row: u32, weight: f32) {
+    pub(crate) fn push(&mut self, row: u32, weight: f32) {
         self.rows.push(row);
         self.weights.push(weight);
     }
 
     /// Closes the current field.
-    pub(super) fn end_field(&mut self) {
+    pub(crate) fn end_field(&mut self) {
         self.ends.push(self.rows.len() as u32);
     }
 
     /// Returns rows and weights of the field that ends at `ends[at]`.
-    pub(super) fn field(&self, at: usize) -> (&[u32], &[f32]) {
+    pub(crate) fn field(&self, at: usize) -> (&[u32], &[f32]) {
         let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };
         let range = start..self.ends[at] as usize;
         (&self.rows[range.clone()], &self.weights[range])
     }
 
     /// Adds the fields `from..to` of another run.
-    pub(super) fn extend(&mut self, other: &Self, fields: std::ops::Range<usize>) {
+    pub(crate) fn extend(&mut self, other: &Self, fields: std::ops::Range<usize>) {
         for at in fields {
             let (rows, weights) = other.field(at);
             self.rows.extend_from_slice(rows);
@@ -93,14 +93,14 @@ impl Entries {
 }
 
 /// A column, ready to be written as entries.
-pub(super) enum Column<'a> {
+pub(crate) enum Column<'a> {
     Labels { vocabulary: Vocabulary, rows: &'a [Vec<u32>], seen: Vec<bool> },
     Numbers { first: u32, rows: &'a [Option<f32>], mean: f32, scale: f32 },
 }
 
 impl<'a> Column<'a> {
     /// Learns labels, mean and deviation from the rows that take part in training.
-    pub(super) fn new(
+    pub(crate) fn new(
         values: &'a FeatureValues,
         is_trained: &[bool],
         buckets: Option<usize>,
@@ -131,7 +131,7 @@ impl<'a> Column<'a> {
     }
 
     /// Adds the field of one user or item; beyond the end, all is unknown.
-    pub(super) fn push(&self, row: usize, entries: &mut Entries) {
+    pub(crate) fn push(&self, row: usize, entries: &mut Entries) {
         match self {
             Self::Labels { vocabulary, rows, seen } => {
                 let labels = rows.get(row).map(Vec::as_slice).unwrap_or_default();
