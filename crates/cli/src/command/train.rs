@@ -24,8 +24,8 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
     let trained = train(data, &loaded, &args.model, &places, context.progress.as_ref());
     let trained = trained.map_err(|error| match error {
         // What led there is of no use to a fit with other settings.
-        Error::Fit { source: FitError::Diverged { .. }, .. } => {
-            artifact::forget_training(&state);
+        Error::Fit { model, source: FitError::Diverged { .. } } => {
+            artifact::forget_training_of(&state, model);
             error.into()
         }
         Error::Fit { source: FitError::Cancelled { .. }, .. } if state.exists() => {
