@@ -30,7 +30,7 @@ pub(crate) fn run(args: &args::Search, context: &Context) -> anyhow::Result<()> 
         space: &args.space,
         method,
         limits: Limits { trials, seconds: args.budget_s },
-        jobs: args.jobs,
+        jobs: args.jobs as usize,
         out: &args.out,
         places: &context.places,
         clock: &SystemClock::default(),

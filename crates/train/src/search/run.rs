@@ -78,8 +78,8 @@ pub trait Keeper: Sync {
     /// Keeps the journal, all or nothing. Failing to ends the search.
     fn keep(&self, journal: &Journal) -> Result<(), String>;
 
-    /// Returns how many trials may run at once; asked when the first one has ended.
-    fn jobs(&self) -> usize;
+    /// Returns how many of the trials that are left may run at once; asked when the first one has ended.
+    fn jobs(&self, left: usize) -> usize;
 }
 
 /// What came of a search.
@@ -183,7 +183,8 @@ impl Desk<'_> {
         if !self.one(&all, rung, total) {
             return;
         }
-        let jobs = self.keeper.jobs().max(1);
+        let left = all.lock().unwrap_or_else(PoisonError::into_inner).queue.len();
+        let jobs = self.keeper.jobs(left).clamp(1, left.max(1));
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| while self.one(&all, rung, total) {});
@@ -282,7 +283,7 @@ mod tests {
             Ok(())
         }
 
-        fn jobs(&self) -> usize {
+        fn jobs(&self, _: usize) -> usize {
             self.jobs
         }
     }
@@ -373,6 +374,7 @@ mod tests {
                 facts(&go(method, (20, None), &bowl, Journal::default()))
             };
             assert_eq!(of(1), of(4), "{method:?}");
+            assert_eq!(of(1), of(usize::MAX), "no more threads than trials: {method:?}");
         }
     }
 
@@ -399,7 +401,7 @@ mod tests {
             fn keep(&self, _: &Journal) -> Result<(), String> {
                 Err("the disk is full".into())
             }
-            fn jobs(&self) -> usize {
+            fn jobs(&self, _: usize) -> usize {
                 2
             }
         }
