@@ -120,7 +120,7 @@ impl Search<'_> {
             validation_users,
             resource: Resource::of(&config.models.of(kind)),
         };
-        let toml = |best: &_| space::to_toml(kind, self.loaded, best);
+        let toml = |best: &_| space::to_toml(self.loaded, best);
         let searched = Searched::new(&about, &found, toml)?;
         folder.put("best.toml", &searched.toml)?;
         folder.put("trials.svg", &searched.to_svg()?)?;

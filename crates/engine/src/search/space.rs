@@ -174,14 +174,26 @@ pub(super) fn settings(kind: Kind, loaded: &Loaded, trial: &Assignment) -> Value
     settings
 }
 
-/// Returns what was set by hand and what a trial adds to it, as a settings file.
-pub(super) fn to_toml(kind: Kind, loaded: &Loaded, trial: &Assignment) -> String {
-    let mut tree = models(kind, loaded);
+/// Returns all that was set by hand and what a trial adds to it, as a settings file; the space has been gone through.
+pub(super) fn to_toml(loaded: &Loaded, trial: &Assignment) -> String {
+    let mut tree = loaded.given.tree().clone();
+    if let Some(search) = tree.get_mut("search").and_then(Value::as_object_mut) {
+        search.remove("space");
+    }
+    drop_empty(&mut tree);
     for (key, value) in trial.iter().filter(|(_, value)| !value.is_null()) {
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
         merge(&mut tree, nested(&path, value.clone()));
     }
     toml::to_string(&tree).unwrap_or_default()
+}
+
+/// Takes out what a settings file has no word for: what was left to the data, and tables without a key.
+fn drop_empty(tree: &mut Value) {
+    let Some(table) = tree.as_object_mut() else { return };
+    table.values_mut().for_each(drop_empty);
+    let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
+    table.retain(|_, value| !is_empty(value));
 }
 
 #[cfg(test)]
@@ -235,7 +247,7 @@ mod tests {
         let tried = settings(Kind::Sasrec, &loaded, &trial);
         assert_eq!(tried["optimizer"]["clip"], json!(1.0));
         assert_eq!((&tried["layers"], &tried["dim"]), (&json!(3), &json!(32)));
-        let file = to_toml(Kind::Sasrec, &loaded, &trial);
+        let file = to_toml(&loaded, &trial);
         let back: toml::Table = file.parse().unwrap();
         let sasrec = &back["models"]["sasrec"];
         assert_eq!(sasrec["optimizer"]["clip"].as_float(), Some(1.0), "{file}");
