@@ -42,8 +42,9 @@ pub struct Limits {
 pub struct Plan<'a> {
     /// What each setting may be.
     pub space: &'a Space,
-    /// The values of the space's keys as they stand: the first trial of random search and halving.
-    pub start: &'a Assignment,
+    /// The values of the space's keys as they stand: the first trial of random search and halving. `None`: the space excludes
+    /// them.
+    pub start: Option<&'a Assignment>,
     /// Which settings are tried.
     pub method: Method,
     /// Where it ends.
@@ -102,9 +103,9 @@ impl Plan<'_> {
         if self.method == Method::Grid {
             return self.space.grid(n);
         }
-        let mut all = vec![self.start.clone()];
+        let mut all: Vec<Assignment> = self.start.cloned().into_iter().collect();
         let drawn = self.space.draw(n, self.seed);
-        all.extend(drawn.into_iter().filter(|settings| settings != self.start));
+        all.extend(drawn.into_iter().filter(|settings| Some(settings) != self.start));
         all.truncate(n);
         all
     }
@@ -311,7 +312,7 @@ mod tests {
         let space = Space::new([("x".to_owned(), Domain::parse("uniform(0, 10)").unwrap())]);
         let start = Assignment::from_iter([("x".to_owned(), json!(5.0))]);
         let limits = Limits { trials, seconds };
-        let plan = Plan { space: &space, start: &start, method, limits, seed: 1 };
+        let plan = Plan { space: &space, start: Some(&start), method, limits, seed: 1 };
         search(&plan, journal, bowl, (&Ticks::default(), &Silent)).unwrap()
     }
 
@@ -406,9 +407,8 @@ mod tests {
             }
         }
         let space = Space::new([("x".to_owned(), Domain::parse("1,2").unwrap())]);
-        let start = Assignment::new();
         let limits = Limits { trials: 9, seconds: None };
-        let plan = Plan { space: &space, start: &start, method: Method::Grid, limits, seed: 1 };
+        let plan = Plan { space: &space, start: None, method: Method::Grid, limits, seed: 1 };
         let error = search(&plan, Journal::default(), &Full, (&Ticks::default(), &Silent));
         assert_eq!(error, Err("the disk is full".into()));
     }
