@@ -86,7 +86,7 @@ pub trait Keeper: Sync {
 /// What came of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
-    /// All trials.
+    /// All trials of the plan.
     pub journal: Journal,
     /// Settings that were to be tried.
     pub planned: usize,
@@ -174,6 +174,8 @@ pub fn search(
         alive = survivors(&values, rungs.get(number + 1).map_or(0, |next| next.n));
     }
     progress.report(TASK, total, total);
+    // What an earlier search with more trials came to is kept by the keeper, and is no part of this one.
+    journal.trials.retain(|trial| trial.number < candidates.len());
     Ok(Found { journal, planned: candidates.len(), cancelled, cut })
 }
 
@@ -224,7 +226,7 @@ impl Desk<'_> {
         if work.cancelled || work.cut || work.error.is_some() {
             return None;
         }
-        self.progress.report(TASK, work.journal.trials.len(), total);
+        self.progress.report(TASK, work.journal.trials.len().min(total), total);
         if let Some(value) = work.journal.best().and_then(|best| best.value) {
             self.progress.note(TASK, &format!("best {value:.4}"));
         }
@@ -390,6 +392,19 @@ mod tests {
         let again =
             go(Method::Random, (20, Some(n as f64)), &Bowl::default(), short.journal.clone());
         assert_eq!(facts(&again), facts(&short));
+    }
+
+    #[test]
+    fn trials_beyond_the_plan_are_kept_and_not_reported() {
+        let whole = go(Method::Random, (20, None), &Bowl::default(), Journal::default());
+        let few = go(Method::Random, (5, None), &Bowl::default(), whole.journal.clone());
+        assert_eq!(facts(&few), facts(&whole)[..5]);
+        let (bowl, some) = (Bowl::default(), &whole.journal.trials[7]);
+        let mut journal = Journal::default();
+        journal.add(some.clone());
+        let few = go(Method::Random, (5, None), &bowl, journal);
+        assert_eq!(facts(&few), facts(&whole)[..5]);
+        assert!(Journal::read(&bowl.kept.lock().unwrap()).unwrap().find(7, 0).is_some());
     }
 
     #[test]

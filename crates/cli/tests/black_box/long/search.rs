@@ -193,6 +193,9 @@ fn another_search_does_not_go_on_from_a_journal() {
     ials("2").args(["--trials", "2"]).fails(1, &["holds a search of something else"]);
     let more = ials("1").args(["--trials", "3"]).json();
     assert_eq!(more["trials"].as_array().unwrap().len(), 3, "more trials go on");
+    let fewer = ials("1").args(["--trials", "1"]).json();
+    assert_eq!(fewer["trials"].as_array().unwrap().len(), 1, "and fewer leave the others out");
+    ials("1").args(["--jobs", "100000"]).fails(2, &["--jobs", "1024"]);
 }
 
 #[test]
