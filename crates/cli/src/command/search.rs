@@ -39,7 +39,7 @@ pub(crate) fn run(args: &args::Search, context: &Context) -> anyhow::Result<()> 
     .run()?;
     if searched.cut {
         output::note(format!(
-            "the time was up after {} trials; more of it, and the same command goes on",
+            "the time was up after {} trials; the same command with a larger --budget-s goes on from there",
             searched.trials.len()
         ));
     }

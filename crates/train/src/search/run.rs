@@ -33,7 +33,7 @@ pub enum Method {
 pub struct Limits {
     /// Settings that are tried at most.
     pub trials: usize,
-    /// Seconds after which no trial but the first begins; those of an interrupted search count.
+    /// Seconds after which no trial but the first begins; those that an interrupted search kept count, by the clock.
     pub seconds: Option<f64>,
 }
 
@@ -151,7 +151,7 @@ pub fn search(
     let candidates = plan.candidates();
     let rungs = plan.rungs(candidates.len());
     let total = rungs.iter().map(|rung| rung.n).sum();
-    let spent = journal.trials.iter().map(|trial| trial.seconds).sum();
+    let spent = journal.seconds;
     let start = clock.seconds();
     let desk = Desk { plan, keeper, clock, progress, candidates: &candidates, start, spent };
     let mut alive: Vec<usize> = (0..candidates.len()).collect();
@@ -203,6 +203,7 @@ impl Desk<'_> {
         let outcome = self.keeper.attempt(Ask { settings, share });
         let seconds = self.clock.seconds() - start;
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.journal.seconds = self.gone();
         let outcome = match outcome {
             Err(Failure::Cancelled) => {
                 work.cancelled = true;
@@ -220,6 +221,11 @@ impl Desk<'_> {
         work.error.is_none()
     }
 
+    /// Returns the seconds of this search, those before an interruption among them.
+    fn gone(&self) -> f64 {
+        self.clock.seconds() - self.start + self.spent
+    }
+
     fn next(&self, work: &Mutex<&mut Work<'_>>, total: usize) -> Option<usize> {
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
         let work = &mut **work;
@@ -234,8 +240,7 @@ impl Desk<'_> {
             work.cancelled = true;
             return None;
         }
-        let gone = self.clock.seconds() - self.start + self.spent;
-        let is_late = self.plan.limits.seconds.is_some_and(|most| gone >= most);
+        let is_late = self.plan.limits.seconds.is_some_and(|most| self.gone() >= most);
         if is_late && !work.queue.is_empty() && !work.journal.trials.is_empty() {
             work.cut = true;
             return None;
@@ -388,9 +393,10 @@ mod tests {
         let n = short.journal.trials.len();
         assert!(short.cut && n > 1 && n < 20, "{n}");
         assert_eq!(facts(&short), facts(&whole)[..n]);
-        // What was spent counts: going on with the same limit tries nothing more.
-        let again =
-            go(Method::Random, (20, Some(n as f64)), &Bowl::default(), short.journal.clone());
+        // What was spent counts: going on with the same limit tries nothing more. What ran at once counts once.
+        let kept = Journal { seconds: 12.0, ..short.journal.clone() };
+        assert!((1.0..=13.0).contains(&short.journal.seconds), "{}", short.journal.seconds);
+        let again = go(Method::Random, (20, Some(12.0)), &Bowl::default(), kept);
         assert_eq!(facts(&again), facts(&short));
     }
 

@@ -149,6 +149,7 @@ fn a_limit_of_time_keeps_what_was_found() {
     let outcome = call.args(["--format", "json"]).end();
     assert_eq!(outcome.code, Some(0), "{}", outcome.err);
     assert!(outcome.err.contains("the time was up after 1 trials"), "{}", outcome.err);
+    assert!(outcome.err.contains("a larger --budget-s"), "{}", outcome.err);
     let searched: Value = serde_json::from_str(&outcome.out).unwrap();
     let (best, first) = (&searched["best"], &searched["trials"][0]);
     assert_eq!((best, &searched["cut"]), (first, &Value::Bool(true)));
