@@ -307,8 +307,8 @@ pub(crate) struct Search {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=100))]
     pub(crate) eta: u32,
     /// Trials at once; 0 = as many as cores and memory allow
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) jobs: usize,
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1024))]
+    pub(crate) jobs: u32,
     #[command(flatten)]
     pub(crate) settings: ConfigArgs,
 }

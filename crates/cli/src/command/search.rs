@@ -30,7 +30,7 @@ pub(crate) fn run(args: &args::Search, context: &Context) -> anyhow::Result<()> 
         space: &args.space,
         method,
         limits: Limits { trials, seconds: args.budget_s },
-        jobs: args.jobs,
+        jobs: args.jobs as usize,
         out: &args.out,
         places: &context.places,
         clock: &SystemClock::default(),
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &args::Search, context: &Context) -> anyhow::Result<()> 
     .run()?;
     if searched.cut {
         output::note(format!(
-            "the time was up after {} trials; more of it, and the same command goes on",
+            "the time was up after {} trials; the same command with a larger --budget-s goes on from there",
             searched.trials.len()
         ));
     }

@@ -24,8 +24,8 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
     let trained = train(data, &loaded, &args.model, &places, context.progress.as_ref());
     let trained = trained.map_err(|error| match error {
         // What led there is of no use to a fit with other settings.
-        Error::Fit { source: FitError::Diverged { .. }, .. } => {
-            artifact::forget_training(&state);
+        Error::Fit { model, source: FitError::Diverged { .. } } => {
+            artifact::forget_training_of(&state, model);
             error.into()
         }
         Error::Fit { source: FitError::Cancelled { .. }, .. } if state.exists() => {
@@ -36,8 +36,12 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
     })?;
     let manifest =
         artifact::save(&trained, &args.data, &args.out, SystemClock::default().unix_seconds())?;
-    let curves = artifact::save_curves(&trained.trainings, &args.out)?;
     artifact::forget_training(&state);
+    // The model is saved: what lies beside it may be missing.
+    let (curves, missing) = match artifact::save_curves(&trained.trainings, &args.out) {
+        Ok(curves) => (curves, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
     trained.notes.iter().for_each(output::note);
     let value = json!({
         "model": manifest.model,
@@ -60,7 +64,11 @@ pub(crate) fn run(args: &Train, context: &Context) -> anyhow::Result<()> {
             trained.seconds,
             also(&curves),
         )
-    })
+    })?;
+    if let Some(error) = missing {
+        output::note(format!("the model is saved, the course of its training is not: {error}"));
+    }
+    Ok(())
 }
 
 /// Says where the curves of a training are; empty without.

@@ -51,6 +51,17 @@ impl Folder {
         fs::remove_dir(&self.dir).ok();
     }
 
+    /// Takes away the checkpoints of one model, and the folder when nothing else is in it.
+    fn clear_model(&self, model: &str) {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            if model_of(&path) == Some(model) {
+                fs::remove_file(path).ok();
+            }
+        }
+        fs::remove_dir(&self.dir).ok();
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.safetensors"))
     }
@@ -72,12 +83,23 @@ pub fn forget_training(dir: &Path) {
     Folder::new(dir.to_owned()).clear();
 }
 
-/// Tells by its name whether a file is a checkpoint: a model, a dash and 16 digits of a hash.
+/// Takes away the state of the fits of one model; those of the other parts of a fused one can be gone on with.
+pub fn forget_training_of(dir: &Path, model: &str) {
+    Folder::new(dir.to_owned()).clear_model(model);
+}
+
+/// Tells by its name whether a file is a checkpoint, or was to become one.
 fn is_ours(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let hash = name.strip_suffix(".safetensors").and_then(|stem| stem.rsplit_once('-'));
-    let is_hash = |hash: &str| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit());
-    name.starts_with(PARTIAL) || hash.is_some_and(|(_, hash)| is_hash(hash))
+    name.starts_with(PARTIAL) || model_of(path).is_some()
+}
+
+/// Returns the model that a checkpoint is of; its file is named by the model, a dash and 16 digits of a hash.
+fn model_of(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    let (model, hash) = name.strip_suffix(".safetensors")?.rsplit_once('-')?;
+    let is_hash = hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+    is_hash.then_some(model)
 }
 
 impl Checkpoints for Folder {
@@ -125,6 +147,18 @@ mod tests {
         assert!(stranger.exists() && fs::read_dir(&folder.dir).unwrap().count() == 1);
         fs::remove_file(stranger).unwrap();
         folder.clear();
+        assert!(!folder.dir.exists());
+    }
+
+    #[test]
+    fn a_model_that_failed_takes_no_other_model_s_state_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path().join("model.training"));
+        let names = ["mlp-0123456789abcdef", "next-mlp-0123456789abcdef", "mlp-1123456789abcdef"];
+        names.iter().for_each(|name| folder.save(name, &Saved::default()));
+        forget_training_of(&folder.dir, "mlp");
+        assert_eq!(names.map(|name| folder.load(name).is_some()), [false, true, false]);
+        forget_training_of(&folder.dir, "next-mlp");
         assert!(!folder.dir.exists());
     }
 

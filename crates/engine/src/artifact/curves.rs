@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tastemaker_core::{Epoch, Progress};
-use tastemaker_eval::{Course, courses_svg};
+use tastemaker_eval::{Course, courses_svg, is_courses_svg};
 
 use super::whole::write_whole;
 use crate::Error;
 
 /// One training.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     /// The model.
     pub model: String,
@@ -81,8 +81,9 @@ impl Progress for Recorder<'_> {
 }
 
 /// Writes `OUT.curves.json` and `OUT.curves.svg` beside the model in `out`, and returns their paths; nothing when nothing learnt
-/// by epochs.
+/// by epochs. Those of an older model in `out` go; files of these names that are none stay.
 pub fn save_curves(trainings: &[Training], out: &Path) -> Result<Vec<PathBuf>, Error> {
+    forget_curves(out);
     if trainings.is_empty() {
         return Ok(Vec::new());
     }
@@ -92,9 +93,29 @@ pub fn save_curves(trainings: &[Training], out: &Path) -> Result<Vec<PathBuf>, E
     let files = [("curves.json", json), ("curves.svg", svg)];
     let put = |(end, content): (&str, String)| {
         let path = beside(out, end);
+        if path.exists() {
+            let what = "is there already and holds no course of a training: it was left as it is";
+            let taken = std::io::Error::new(std::io::ErrorKind::AlreadyExists, what);
+            return Err(Error::io(path)(taken));
+        }
         write_whole(&path, &content).map(|()| path)
     };
     files.into_iter().map(put).collect()
+}
+
+/// Takes the curves of an older model away, if they are that by what is in them.
+fn forget_curves(out: &Path) {
+    let are_trainings = |text: &str| {
+        serde_json::from_str::<Vec<Training>>(text).is_ok_and(|trainings| !trainings.is_empty())
+    };
+    let ours: [(&str, fn(&str) -> bool); 2] =
+        [("curves.json", are_trainings), ("curves.svg", is_courses_svg)];
+    for (end, is_ours) in ours {
+        let path = beside(out, end);
+        if std::fs::read_to_string(&path).is_ok_and(|text| is_ours(&text)) {
+            std::fs::remove_file(path).ok();
+        }
+    }
 }
 
 fn beside(out: &Path, end: &str) -> PathBuf {
@@ -128,5 +149,25 @@ mod tests {
         assert!(files[0].ends_with("model.curves.json") && files[1].ends_with("model.curves.svg"));
         let text = std::fs::read_to_string(&files[0]).unwrap();
         assert!(text.contains("\"best_epoch\": 2") && text.contains("\"validation\": 0.3"));
+    }
+
+    #[test]
+    fn curves_of_an_older_model_go_and_files_of_the_user_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("model");
+        let epoch = Epoch { loss: 1.0, validation: None, samples: 3, seconds: 0.5 };
+        let all = [Training { model: "sasrec".into(), best_epoch: 2, epochs: vec![epoch; 2] }];
+        let files = save_curves(&all, &out).unwrap();
+        assert_eq!(save_curves(&all, &out).unwrap(), files, "older curves make room");
+        save_curves(&[], &out).unwrap();
+        assert!(files.iter().all(|file| !file.exists()));
+        for (file, mine) in files.iter().zip(["[]", "<svg xmlns=\"mine\"/>"]) {
+            std::fs::write(file, mine).unwrap();
+            save_curves(&[], &out).unwrap();
+            let error = save_curves(&all, &out).unwrap_err().to_string();
+            assert!(error.contains("left as it is"), "{error}");
+            assert_eq!(std::fs::read_to_string(file).unwrap(), mine);
+            std::fs::remove_file(file).unwrap();
+        }
     }
 }

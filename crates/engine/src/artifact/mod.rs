@@ -7,7 +7,7 @@ mod tensors;
 mod whole;
 
 pub(crate) use checkpoint::Folder;
-pub use checkpoint::forget_training;
+pub use checkpoint::{forget_training, forget_training_of};
 pub(crate) use curves::Recorder;
 pub use curves::{Training, save_curves};
 pub use model::{FORMAT, Manifest, PartRecord, open, save};

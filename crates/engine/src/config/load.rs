@@ -41,6 +41,11 @@ impl Given {
             .unwrap_or_default()
     }
 
+    /// Returns all keys.
+    pub(crate) const fn tree(&self) -> &Value {
+        &self.0
+    }
+
     /// Tells whether a key of a section was given.
     pub fn has(&self, section: &str, key: &str) -> bool {
         self.0.get(section).and_then(|s| s.get(key)).is_some()

@@ -69,7 +69,7 @@ impl Search<'_> {
         let method = self.method(kind);
         let plan = Plan {
             space: &ground.space,
-            start: &ground.start,
+            start: ground.start.as_ref(),
             method,
             limits: self.limits,
             seed: config.run.seed,
@@ -120,7 +120,7 @@ impl Search<'_> {
             validation_users,
             resource: Resource::of(&config.models.of(kind)),
         };
-        let toml = |best: &_| space::to_toml(kind, self.loaded, best);
+        let toml = |best: &_| space::to_toml(self.loaded, best);
         let searched = Searched::new(&about, &found, toml)?;
         folder.put("best.toml", &searched.toml)?;
         folder.put("trials.svg", &searched.to_svg()?)?;
@@ -161,10 +161,11 @@ impl Search<'_> {
         // The rungs of a halving follow from how many begin.
         let begin = matches!(self.method, Method::Halving { .. }).then_some(self.limits.trials);
         json!({
-            "format": 1,
+            "format": 2,
             "model": kind.name(),
             "settings": config.models.of(kind),
             "space": ground.space.domains(),
+            "start": ground.start,
             "method": self.method(kind),
             "begin": begin,
             "seed": config.run.seed,

@@ -12,10 +12,10 @@ use crate::registry::{Kind, Model};
 const FLAG: &str =
     "is no `--space KEY=VALUES`: write it as in `--space models.ials.factors=32,64,128`";
 
-/// A space and the settings it begins from.
+/// A space and the settings it begins from: as they stand, unless the user's space excludes them.
 pub(super) struct Ground {
     pub(super) space: Space,
-    pub(super) start: Assignment,
+    pub(super) start: Option<Assignment>,
 }
 
 /// Reads `--space` flags, else `search.space` of the settings, else what the model itself would try.
@@ -68,7 +68,9 @@ pub(super) fn ground(
         let path = key.strip_prefix(&prefix(kind)).unwrap_or(key);
         path.split('.').try_fold(&settings, |at, part| at.get(part)).cloned().unwrap_or_default()
     };
-    let start = space.domains().iter().map(|(key, _)| (key.clone(), now(key))).collect();
+    let start: Assignment =
+        space.domains().iter().map(|(key, _)| (key.clone(), now(key))).collect();
+    let start = (!is_by_hand || space.holds(&start)).then_some(start);
     Ok(Ground { space, start })
 }
 
@@ -174,14 +176,26 @@ pub(super) fn settings(kind: Kind, loaded: &Loaded, trial: &Assignment) -> Value
     settings
 }
 
-/// Returns what was set by hand and what a trial adds to it, as a settings file.
-pub(super) fn to_toml(kind: Kind, loaded: &Loaded, trial: &Assignment) -> String {
-    let mut tree = models(kind, loaded);
+/// Returns all that was set by hand and what a trial adds to it, as a settings file; the space has been gone through.
+pub(super) fn to_toml(loaded: &Loaded, trial: &Assignment) -> String {
+    let mut tree = loaded.given.tree().clone();
+    if let Some(search) = tree.get_mut("search").and_then(Value::as_object_mut) {
+        search.remove("space");
+    }
+    drop_empty(&mut tree);
     for (key, value) in trial.iter().filter(|(_, value)| !value.is_null()) {
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
         merge(&mut tree, nested(&path, value.clone()));
     }
     toml::to_string(&tree).unwrap_or_default()
+}
+
+/// Takes out what a settings file has no word for: what was left to the data, and tables without a key.
+fn drop_empty(tree: &mut Value) {
+    let Some(table) = tree.as_object_mut() else { return };
+    table.values_mut().for_each(drop_empty);
+    let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
+    table.retain(|_, value| !is_empty(value));
 }
 
 #[cfg(test)]
@@ -206,7 +220,7 @@ mod tests {
                 Ok(ground) => {
                     let domains = ground.space.domains();
                     assert_eq!(check(kind, &loaded, domains), [], "{}", kind.name());
-                    let now = settings(kind, &loaded, &ground.start);
+                    let now = settings(kind, &loaded, ground.start.as_ref().unwrap());
                     assert_eq!(now, loaded.config.models.of(kind), "begins with what is there");
                 }
                 Err(Error::NothingToSearch { .. }) => {
@@ -235,12 +249,49 @@ mod tests {
         let tried = settings(Kind::Sasrec, &loaded, &trial);
         assert_eq!(tried["optimizer"]["clip"], json!(1.0));
         assert_eq!((&tried["layers"], &tried["dim"]), (&json!(3), &json!(32)));
-        let file = to_toml(Kind::Sasrec, &loaded, &trial);
+        let file = to_toml(&loaded, &trial);
         let back: toml::Table = file.parse().unwrap();
         let sasrec = &back["models"]["sasrec"];
         assert_eq!(sasrec["optimizer"]["clip"].as_float(), Some(1.0), "{file}");
         assert_eq!(sasrec["optimizer"]["schedule"].as_str(), Some("cosine"), "{file}");
         assert!(!file.contains("dropout"), "what follows from the data is left out: {file}");
+    }
+
+    #[test]
+    fn settings_as_they_stand_are_tried_unless_a_space_by_hand_excludes_them() {
+        let begins = |space: &str| {
+            let flags = [format!("models.sasrec.{space}")];
+            ground(Kind::Sasrec, &loaded(&[]), &flags, &SHAPE).unwrap().start.is_some()
+        };
+        let config = loaded(&[]).config.models.sasrec;
+        assert!(begins(&format!("learning_rate={},0.5", config.learning_rate)));
+        assert!(begins("learning_rate=log(1e-6, 1)"));
+        assert!(!begins("learning_rate=0.3,0.5"));
+        assert!(!begins("dropout=0.1,0.2"), "what follows from the data is not listed");
+    }
+
+    #[test]
+    fn the_file_holds_every_key_set_by_hand_and_no_space() {
+        let loaded = loaded(&[
+            "run.seed=7",
+            "split.kind=time",
+            "text.encoder=tfidf",
+            "models.sasrec.dropout=null",
+            "models.ials.factors=32",
+            "search.users=100",
+            "search.space.models.sasrec.dim=[32,64]",
+        ]);
+        let trial = Assignment::from_iter([("models.sasrec.dim".to_owned(), json!(64))]);
+        let file = to_toml(&loaded, &trial);
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("best.toml");
+        std::fs::write(&path, &file).unwrap();
+        let back = load(&Sources { file: Some(path), ..Sources::default() }).unwrap().config;
+        let mut wanted = loaded.config.clone();
+        wanted.search.space = Default::default();
+        wanted.models.sasrec.dim = 64;
+        assert_eq!(back, wanted, "{file}");
+        assert_eq!(back.run.seed, 7);
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl Keeper for Bench<'_> {
         self.folder.put_journal(journal).map(|_| ()).map_err(|error| error.to_string())
     }
 
-    fn jobs(&self) -> usize {
+    fn jobs(&self, left: usize) -> usize {
         let jobs = match self.wanted_jobs {
             0 => room(
                 rayon::current_num_threads(),
@@ -189,6 +189,8 @@ impl Keeper for Bench<'_> {
             ),
             wanted => wanted,
         };
+        // Cores are shared among those that run.
+        let jobs = jobs.min(left).max(1);
         self.machine.jobs.store(jobs, Ordering::Relaxed);
         jobs
     }

@@ -2,7 +2,10 @@
 
 use super::{
     Course,
-    plot::{Anchor, GRID, INK, MUTED, Mark, Scale, Sheet, colour, draw, spread, tick_texts, width},
+    plot::{
+        Anchor, GRID, INK, MUTED, Mark, Scale, Sheet, begin, colour, draw, spread, tick_texts,
+        width,
+    },
 };
 use crate::Error;
 
@@ -29,6 +32,8 @@ pub struct Chart {
 }
 
 const WIDTH: f64 = 760.0;
+/// What courses are drawn under, by which a drawing of them is known.
+const COURSES: &str = "loss and validation by epoch";
 const HEIGHT: f64 = 300.0;
 
 /// Returns charts below one another as an SVG file; `words` are for those who cannot see it.
@@ -44,7 +49,12 @@ pub fn to_svg(words: &str, charts: &[Chart]) -> Result<String, Error> {
 
 /// Returns the courses of trainings as an SVG file.
 pub fn courses_svg(all: &[Course]) -> Result<String, Error> {
-    to_svg("loss and validation by epoch", &courses(all))
+    to_svg(COURSES, &courses(all))
+}
+
+/// Tells whether a text is what [`courses_svg`] draws.
+pub fn is_courses_svg(text: &str) -> bool {
+    text.starts_with(&begin(COURSES))
 }
 
 /// Charts of loss and of validation; without the latter when nothing was judged.
@@ -159,6 +169,7 @@ mod tests {
         assert_eq!(courses(std::slice::from_ref(&blind)).len(), 1);
         let svg = courses_svg(&[judged, blind]).unwrap();
         assert!(svg.starts_with("<svg role=\"img\" aria-label=\"loss and validation by epoch\""));
+        assert!(is_courses_svg(&svg) && !is_courses_svg("<svg role=\"img\" "));
         assert!(svg.contains("width=\"760\" height=\"600\""), "{}", &svg[..200]);
         assert_eq!(svg.matches("<polyline").count(), 3);
         assert!(svg.contains("sasrec") && svg.contains("ndcg@10 on validation"));

@@ -9,6 +9,6 @@ mod plot;
 mod tables;
 
 pub use html::{to_html, write_html};
-pub use lines::{Chart, Series, courses_svg, to_svg};
+pub use lines::{Chart, Series, courses_svg, is_courses_svg, to_svg};
 pub use markdown::to_table;
 pub use model::{ColdRow, ColdTable, Course, ModelRow, Report, to_json};

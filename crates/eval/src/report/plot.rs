@@ -93,8 +93,12 @@ pub(crate) fn draw(
     paint(&mut sheet)?;
     sheet.backend.present().map_err(failed)?;
     drop(sheet);
-    let label = format!("<svg role=\"img\" aria-label=\"{}\" ", super::html::escaped(words));
-    Ok(svg.replacen("<svg ", &label, 1))
+    Ok(svg.replacen("<svg ", &begin(words), 1))
+}
+
+/// Returns how the SVG that is described by `words` begins.
+pub(crate) fn begin(words: &str) -> String {
+    format!("<svg role=\"img\" aria-label=\"{}\" ", super::html::escaped(words))
 }
 
 impl Sheet<'_> {

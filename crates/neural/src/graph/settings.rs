@@ -108,6 +108,13 @@ impl Fit for LightGcnSettings {
 
     const SETTLES: bool = true;
 
+    const SPACE: &'static [(&'static str, &'static str)] = &[
+        ("dim", "32,64,128"),
+        ("layers", "1,2,3,4"),
+        ("learning_rate", "log(5e-3, 5e-2)"),
+        ("regularization", "log(1e-6, 1e-3)"),
+    ];
+
     fn faults(&self) -> Vec<Fault> {
         let count = |field, n: usize, most: usize| {
             Fault::unless((1..=most).contains(&n), field, || format!("must be 1 to {most}, is {n}"))

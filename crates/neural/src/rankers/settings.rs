@@ -34,6 +34,9 @@ pub enum Objective {
 pub trait Interaction: Clone + Copy + std::fmt::Debug + PartialEq + Send + Sync + 'static {
     /// Name in messages and checkpoints.
     const NAME: &'static str;
+    /// What a search tries of each key when it is not told.
+    #[doc(hidden)]
+    const SPACE: &'static [(&'static str, &'static str)];
     /// Length of a step, unless it is set: weights alone can go fast, layers cannot.
     #[doc(hidden)]
     const LEARNING_RATE: f32;
@@ -43,13 +46,14 @@ pub trait Interaction: Clone + Copy + std::fmt::Debug + PartialEq + Send + Sync 
 }
 
 macro_rules! ranker {
-    ($($(#[doc = $about:literal])+ $name:literal $kind:ident $parts:ident $settings:ident $rate:literal { $($part:ident),+ };)+) => { $(
+    ($($(#[doc = $about:literal])+ $name:literal $kind:ident $parts:ident $settings:ident $rate:literal { $($part:ident),+ } $space:expr;)+) => { $(
         $(#[doc = $about])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $parts;
 
         impl Interaction for $parts {
             const NAME: &'static str = $name;
+            const SPACE: &'static [(&'static str, &'static str)] = $space;
             const LEARNING_RATE: f32 = $rate;
             const PARTS: Parts = Parts { $($part: true,)+ ..Parts::NONE };
         }
@@ -61,17 +65,24 @@ macro_rules! ranker {
     )+ };
 }
 
+const DIM: (&str, &str) = ("dim", "8,16,32,64");
+const HIDDEN: (&str, &str) = ("hidden", "[64,32],[128,64],[256,128]");
+const DROPOUT: (&str, &str) = ("dropout", "uniform(0, 0.5)");
+const DECAY: (&str, &str) = ("weight_decay", "log(0.1, 10)");
+const RATE_OF_WEIGHTS: (&str, &str) = ("learning_rate", "log(1e-3, 3e-2)");
+const RATE_OF_LAYERS: (&str, &str) = ("learning_rate", "log(3e-4, 3e-3)");
+
 ranker! {
     /// First-order weights.
-    "linear" LinearRanker LinearParts LinearSettings 1e-2 { linear };
+    "linear" LinearRanker LinearParts LinearSettings 1e-2 { linear } &[RATE_OF_WEIGHTS, DECAY];
     /// A multi-layer perceptron.
-    "dnn" DnnRanker DeepParts DnnSettings 1e-3 { deep };
+    "dnn" DnnRanker DeepParts DnnSettings 1e-3 { deep } &[DIM, HIDDEN, DROPOUT, RATE_OF_LAYERS, DECAY];
     /// First-order weights and products of pairs.
-    "fm" FmRanker FmParts FmSettings 3e-3 { linear, pairs };
+    "fm" FmRanker FmParts FmSettings 3e-3 { linear, pairs } &[DIM, RATE_OF_WEIGHTS, DECAY];
     /// A factorisation machine and a perceptron.
-    "deepfm" DeepFmRanker DeepFmParts DeepFmSettings 1e-3 { linear, pairs, deep };
+    "deepfm" DeepFmRanker DeepFmParts DeepFmSettings 1e-3 { linear, pairs, deep } &[DIM, HIDDEN, DROPOUT, RATE_OF_LAYERS, DECAY];
     /// Cross layers and a perceptron.
-    "dcn" DcnRanker CrossParts DcnSettings 1e-3 { cross, deep };
+    "dcn" DcnRanker CrossParts DcnSettings 1e-3 { cross, deep } &[DIM, ("cross_layers", "1,2,3"), HIDDEN, DROPOUT, RATE_OF_LAYERS, DECAY];
 }
 
 /// Settings of the ranking models.
@@ -211,6 +222,8 @@ impl<V: Interaction> Fit for RankerSettings<V> {
 
     const SETTLES: bool = true;
     const READS_COLUMNS: bool = true;
+
+    const SPACE: &'static [(&'static str, &'static str)] = V::SPACE;
 
     fn faults(&self) -> Vec<Fault> {
         self.numbers().chain(self.counts()).collect()

@@ -33,6 +33,13 @@ impl Space {
         &self.0
     }
 
+    /// Tells whether each key has one of the values that it may have.
+    pub fn holds(&self, settings: &Assignment) -> bool {
+        let holds =
+            |(key, domain): &(String, Domain)| settings.get(key).is_some_and(|v| domain.holds(v));
+        self.0.iter().all(holds)
+    }
+
     /// Tells whether there is nothing to search.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()

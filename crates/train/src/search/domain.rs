@@ -141,6 +141,19 @@ impl Domain {
         }
     }
 
+    /// Tells whether a value is one of these. Numbers count as equal when they are so as `f32`, which settings often are.
+    pub fn holds(&self, value: &Value) -> bool {
+        let narrow = |value: &Value| value.as_f64().map(|x| x as f32);
+        match *self {
+            Self::Choice(ref values) => values.iter().any(|other| {
+                other == value || narrow(other).is_some_and(|x| narrow(value) == Some(x))
+            }),
+            Self::Range { low, high, is_whole, .. } => narrow(value).is_some_and(|x| {
+                (low as f32..=high as f32).contains(&x) && (!is_whole || x.fract() == 0.0)
+            }),
+        }
+    }
+
     /// Counts the values; `None` for a range of broken numbers.
     pub fn size(&self) -> Option<usize> {
         match *self {
@@ -202,6 +215,23 @@ mod tests {
         assert_eq!(of("int(1, 5, 5)").grid(), [1, 2, 3, 4, 5].map(|n| json!(n)));
         assert_eq!(of("log-int(16, 256)").grid(), [json!(16), json!(63), json!(256)]);
         assert_eq!(of("uniform(0, 1, 1)").grid(), [json!(0.0)]);
+    }
+
+    #[test]
+    fn what_a_domain_holds_by_hand() {
+        let single = json!(0.003f32);
+        assert!(of("log(3e-4, 3e-3)").holds(&single) && of("0.003,0.01").holds(&single));
+        assert!(of("int(1, 4)").holds(&json!(4)) && of("1,2").holds(&json!(1.0)));
+        assert!(of("a,b").holds(&json!("b")) && of("null,1").holds(&Value::Null));
+        for (text, value) in [
+            ("uniform(0, 1)", json!(1.1)),
+            ("int(1, 4)", json!(2.5)),
+            ("uniform(0, 1)", Value::Null),
+            ("1,2", Value::Null),
+            ("a,b", json!("c")),
+        ] {
+            assert!(!of(text).holds(&value), "{text} {value}");
+        }
     }
 
     #[test]

@@ -48,6 +48,9 @@ impl Trial {
 pub struct Journal {
     /// What the search depends on: a journal of another search is not gone on with.
     pub search: Value,
+    /// Seconds that passed until the last of the trials ended, those of all runs together; what runs at once counts once.
+    #[serde(default)]
+    pub seconds: f64,
     /// Trials that came to an end, by rung and number.
     pub trials: Vec<Trial>,
 }
@@ -55,7 +58,7 @@ pub struct Journal {
 impl Journal {
     /// Begins a search.
     pub const fn new(search: Value) -> Self {
-        Self { search, trials: Vec::new() }
+        Self { search, seconds: 0.0, trials: Vec::new() }
     }
 
     /// Reads what was written; `None` when it is no journal.

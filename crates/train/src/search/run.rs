@@ -33,7 +33,7 @@ pub enum Method {
 pub struct Limits {
     /// Settings that are tried at most.
     pub trials: usize,
-    /// Seconds after which no trial but the first begins; those of an interrupted search count.
+    /// Seconds after which no trial but the first begins; those that an interrupted search kept count, by the clock.
     pub seconds: Option<f64>,
 }
 
@@ -42,8 +42,9 @@ pub struct Limits {
 pub struct Plan<'a> {
     /// What each setting may be.
     pub space: &'a Space,
-    /// The values of the space's keys as they stand: the first trial of random search and halving.
-    pub start: &'a Assignment,
+    /// The values of the space's keys as they stand: the first trial of random search and halving. `None`: the space excludes
+    /// them.
+    pub start: Option<&'a Assignment>,
     /// Which settings are tried.
     pub method: Method,
     /// Where it ends.
@@ -78,14 +79,14 @@ pub trait Keeper: Sync {
     /// Keeps the journal, all or nothing. Failing to ends the search.
     fn keep(&self, journal: &Journal) -> Result<(), String>;
 
-    /// Returns how many trials may run at once; asked when the first one has ended.
-    fn jobs(&self) -> usize;
+    /// Returns how many of the trials that are left may run at once; asked when the first one has ended.
+    fn jobs(&self, left: usize) -> usize;
 }
 
 /// What came of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
-    /// All trials.
+    /// All trials of the plan.
     pub journal: Journal,
     /// Settings that were to be tried.
     pub planned: usize,
@@ -102,9 +103,9 @@ impl Plan<'_> {
         if self.method == Method::Grid {
             return self.space.grid(n);
         }
-        let mut all = vec![self.start.clone()];
+        let mut all: Vec<Assignment> = self.start.cloned().into_iter().collect();
         let drawn = self.space.draw(n, self.seed);
-        all.extend(drawn.into_iter().filter(|settings| settings != self.start));
+        all.extend(drawn.into_iter().filter(|settings| Some(settings) != self.start));
         all.truncate(n);
         all
     }
@@ -150,7 +151,7 @@ pub fn search(
     let candidates = plan.candidates();
     let rungs = plan.rungs(candidates.len());
     let total = rungs.iter().map(|rung| rung.n).sum();
-    let spent = journal.trials.iter().map(|trial| trial.seconds).sum();
+    let spent = journal.seconds;
     let start = clock.seconds();
     let desk = Desk { plan, keeper, clock, progress, candidates: &candidates, start, spent };
     let mut alive: Vec<usize> = (0..candidates.len()).collect();
@@ -173,6 +174,8 @@ pub fn search(
         alive = survivors(&values, rungs.get(number + 1).map_or(0, |next| next.n));
     }
     progress.report(TASK, total, total);
+    // What an earlier search with more trials came to is kept by the keeper, and is no part of this one.
+    journal.trials.retain(|trial| trial.number < candidates.len());
     Ok(Found { journal, planned: candidates.len(), cancelled, cut })
 }
 
@@ -183,7 +186,8 @@ impl Desk<'_> {
         if !self.one(&all, rung, total) {
             return;
         }
-        let jobs = self.keeper.jobs().max(1);
+        let left = all.lock().unwrap_or_else(PoisonError::into_inner).queue.len();
+        let jobs = self.keeper.jobs(left).clamp(1, left.max(1));
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| while self.one(&all, rung, total) {});
@@ -199,6 +203,7 @@ impl Desk<'_> {
         let outcome = self.keeper.attempt(Ask { settings, share });
         let seconds = self.clock.seconds() - start;
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.journal.seconds = self.gone();
         let outcome = match outcome {
             Err(Failure::Cancelled) => {
                 work.cancelled = true;
@@ -216,13 +221,18 @@ impl Desk<'_> {
         work.error.is_none()
     }
 
+    /// Returns the seconds of this search, those before an interruption among them.
+    fn gone(&self) -> f64 {
+        self.clock.seconds() - self.start + self.spent
+    }
+
     fn next(&self, work: &Mutex<&mut Work<'_>>, total: usize) -> Option<usize> {
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
         let work = &mut **work;
         if work.cancelled || work.cut || work.error.is_some() {
             return None;
         }
-        self.progress.report(TASK, work.journal.trials.len(), total);
+        self.progress.report(TASK, work.journal.trials.len().min(total), total);
         if let Some(value) = work.journal.best().and_then(|best| best.value) {
             self.progress.note(TASK, &format!("best {value:.4}"));
         }
@@ -230,8 +240,7 @@ impl Desk<'_> {
             work.cancelled = true;
             return None;
         }
-        let gone = self.clock.seconds() - self.start + self.spent;
-        let is_late = self.plan.limits.seconds.is_some_and(|most| gone >= most);
+        let is_late = self.plan.limits.seconds.is_some_and(|most| self.gone() >= most);
         if is_late && !work.queue.is_empty() && !work.journal.trials.is_empty() {
             work.cut = true;
             return None;
@@ -282,7 +291,7 @@ mod tests {
             Ok(())
         }
 
-        fn jobs(&self) -> usize {
+        fn jobs(&self, _: usize) -> usize {
             self.jobs
         }
     }
@@ -310,7 +319,7 @@ mod tests {
         let space = Space::new([("x".to_owned(), Domain::parse("uniform(0, 10)").unwrap())]);
         let start = Assignment::from_iter([("x".to_owned(), json!(5.0))]);
         let limits = Limits { trials, seconds };
-        let plan = Plan { space: &space, start: &start, method, limits, seed: 1 };
+        let plan = Plan { space: &space, start: Some(&start), method, limits, seed: 1 };
         search(&plan, journal, bowl, (&Ticks::default(), &Silent)).unwrap()
     }
 
@@ -373,6 +382,7 @@ mod tests {
                 facts(&go(method, (20, None), &bowl, Journal::default()))
             };
             assert_eq!(of(1), of(4), "{method:?}");
+            assert_eq!(of(1), of(usize::MAX), "no more threads than trials: {method:?}");
         }
     }
 
@@ -383,10 +393,24 @@ mod tests {
         let n = short.journal.trials.len();
         assert!(short.cut && n > 1 && n < 20, "{n}");
         assert_eq!(facts(&short), facts(&whole)[..n]);
-        // What was spent counts: going on with the same limit tries nothing more.
-        let again =
-            go(Method::Random, (20, Some(n as f64)), &Bowl::default(), short.journal.clone());
+        // What was spent counts: going on with the same limit tries nothing more. What ran at once counts once.
+        let kept = Journal { seconds: 12.0, ..short.journal.clone() };
+        assert!((1.0..=13.0).contains(&short.journal.seconds), "{}", short.journal.seconds);
+        let again = go(Method::Random, (20, Some(12.0)), &Bowl::default(), kept);
         assert_eq!(facts(&again), facts(&short));
+    }
+
+    #[test]
+    fn trials_beyond_the_plan_are_kept_and_not_reported() {
+        let whole = go(Method::Random, (20, None), &Bowl::default(), Journal::default());
+        let few = go(Method::Random, (5, None), &Bowl::default(), whole.journal.clone());
+        assert_eq!(facts(&few), facts(&whole)[..5]);
+        let (bowl, some) = (Bowl::default(), &whole.journal.trials[7]);
+        let mut journal = Journal::default();
+        journal.add(some.clone());
+        let few = go(Method::Random, (5, None), &bowl, journal);
+        assert_eq!(facts(&few), facts(&whole)[..5]);
+        assert!(Journal::read(&bowl.kept.lock().unwrap()).unwrap().find(7, 0).is_some());
     }
 
     #[test]
@@ -399,14 +423,13 @@ mod tests {
             fn keep(&self, _: &Journal) -> Result<(), String> {
                 Err("the disk is full".into())
             }
-            fn jobs(&self) -> usize {
+            fn jobs(&self, _: usize) -> usize {
                 2
             }
         }
         let space = Space::new([("x".to_owned(), Domain::parse("1,2").unwrap())]);
-        let start = Assignment::new();
         let limits = Limits { trials: 9, seconds: None };
-        let plan = Plan { space: &space, start: &start, method: Method::Grid, limits, seed: 1 };
+        let plan = Plan { space: &space, start: None, method: Method::Grid, limits, seed: 1 };
         let error = search(&plan, Journal::default(), &Full, (&Ticks::default(), &Silent));
         assert_eq!(error, Err("the disk is full".into()));
     }

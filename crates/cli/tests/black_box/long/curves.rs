@@ -36,6 +36,28 @@ fn every_epoch_stands_beside_the_model_as_numbers_and_as_a_drawing() {
 }
 
 #[test]
+fn a_model_is_saved_where_its_course_cannot_be() {
+    let home = Home::with_data();
+    home.put("model.curves.json", "mine");
+    let train = |model| {
+        let call = home.run(["train", "--data", "data", "--model", model, "--out", "model"]);
+        call.args(FEW_EPOCHS).args(SMALL).args(NO_SEARCH).end()
+    };
+    let saved = train("sasrec");
+    assert_eq!(saved.code, Some(0), "{}", saved.err);
+    assert!(saved.out.contains("saved sasrec in model"), "{}", saved.out);
+    assert!(saved.err.contains("the course of its training is not"), "{}", saved.err);
+    assert_eq!(home.read("model.curves.json"), "mine");
+    assert!(!home.path("model.training").exists());
+    std::fs::remove_file(home.path("model.curves.json")).unwrap();
+    assert_eq!(train("sasrec").code, Some(0));
+    assert!(home.path("model.curves.json").exists() && home.path("model.curves.svg").exists());
+    assert_eq!(train("markov").code, Some(0));
+    let left = ["json", "svg"].map(|end| home.path(&format!("model.curves.{end}")).exists());
+    assert_eq!(left, [false, false], "those of the older model go with it");
+}
+
+#[test]
 fn the_report_shows_how_training_went() {
     let home = Home::with_data();
     let report = home

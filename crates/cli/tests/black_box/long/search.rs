@@ -149,6 +149,7 @@ fn a_limit_of_time_keeps_what_was_found() {
     let outcome = call.args(["--format", "json"]).end();
     assert_eq!(outcome.code, Some(0), "{}", outcome.err);
     assert!(outcome.err.contains("the time was up after 1 trials"), "{}", outcome.err);
+    assert!(outcome.err.contains("a larger --budget-s"), "{}", outcome.err);
     let searched: Value = serde_json::from_str(&outcome.out).unwrap();
     let (best, first) = (&searched["best"], &searched["trials"][0]);
     assert_eq!((best, &searched["cut"]), (first, &Value::Bool(true)));
@@ -193,6 +194,9 @@ fn another_search_does_not_go_on_from_a_journal() {
     ials("2").args(["--trials", "2"]).fails(1, &["holds a search of something else"]);
     let more = ials("1").args(["--trials", "3"]).json();
     assert_eq!(more["trials"].as_array().unwrap().len(), 3, "more trials go on");
+    let fewer = ials("1").args(["--trials", "1"]).json();
+    assert_eq!(fewer["trials"].as_array().unwrap().len(), 1, "and fewer leave the others out");
+    ials("1").args(["--jobs", "100000"]).fails(2, &["--jobs", "1024"]);
 }
 
 #[test]
