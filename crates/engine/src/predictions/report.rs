@@ -218,6 +218,9 @@ impl Test<'_> {
             Task::Click => {
                 "there is nothing to tell apart: every held-out event is a repeat, or nobody has an item left"
             }
+            Task::Like | Task::Rating if all == 0 => {
+                "there is nothing to measure: every held-out event is a repeat"
+            }
             Task::Like | Task::Rating => {
                 "all held-out ratings lie on one side of `eval.positive_at`: there is no AUC; set it with --positive-at, or predict clicks"
             }
