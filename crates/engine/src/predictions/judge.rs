@@ -39,6 +39,15 @@ impl Task {
         }
     }
 
+    /// Refuses data that has nothing to say about the task: ratings that are all alike.
+    pub(crate) fn check(self, histories: &tastemaker_core::Histories) -> Result<(), Error> {
+        let mut ratings = histories.events().values.iter().filter(|rating| rating.is_finite());
+        let first = ratings.next();
+        let differ = ratings.any(|rating| first.is_some_and(|first| (rating - first).abs() > 0.0));
+        let has_all = differ || self == Self::Click;
+        if has_all { Ok(()) } else { Err(Error::NoRatings { task: self.name() }) }
+    }
+
     /// Returns the settings that models learn this task with.
     pub(crate) fn settings(self, settings: &eval::Settings) -> Vec<(&'static str, Value)> {
         let mut keys = vec![("objective", json!(self.name()))];
@@ -220,6 +229,18 @@ mod tests {
         events.iter().for_each(|&(item, value)| builder.push(ItemId(item), value, 0));
         builder.end_user();
         builder.build()
+    }
+
+    #[test]
+    fn ratings_that_are_all_alike_are_refused_with_what_to_do() {
+        for alike in [rows(&[]), rows(&[(0, 1.0), (1, 1.0)]), rows(&[(0, f32::NAN), (1, 1.0)])] {
+            for task in [Task::Like, Task::Rating] {
+                let words = task.check(&alike).unwrap_err().to_string();
+                assert!(words.contains(task.name()) && words.contains("--task click"), "{words}");
+            }
+            Task::Click.check(&alike).unwrap();
+        }
+        Task::Rating.check(&rows(&[(0, 1.0), (1, 2.0)])).unwrap();
     }
 
     #[test]

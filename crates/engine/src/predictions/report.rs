@@ -65,6 +65,7 @@ struct Test<'a> {
 pub fn predictions(evaluation: &Evaluation<'_>, task: Task) -> Result<Predicted, Error> {
     let names = check_models(evaluation.models)?;
     let (data, config) = (evaluation.data, &evaluation.loaded.config);
+    task.check(&data.histories)?;
     let n_items = data.n_items();
     let parts = split(&data.histories, n_items, &config.split)?;
     let examples = task.examples(&parts.test, &data.histories, n_items, &config.eval)?;
