@@ -50,6 +50,15 @@ pub enum Error {
         /// What was asked for.
         name: String,
     },
+    /// A task that needs ratings, on data whose ratings are all alike.
+    #[error(
+        "`--task {task}` needs ratings, and in this data all are the same or there are none: import it with a column of ratings \
+         (--rating-column), or predict clicks with --task click"
+    )]
+    NoRatings {
+        /// The task.
+        task: &'static str,
+    },
     /// A model could not be fitted.
     #[error("cannot fit {model}: {source}")]
     Fit {

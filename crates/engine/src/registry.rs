@@ -22,11 +22,12 @@ macro_rules! ability {
     ($model:ident, $wanted:ident, [$other:ident $($rest:ident)*]) => { ability!($model, $wanted, [$($rest)*]) };
 }
 
-/// Says at compile time whether abilities hold `predict`.
-macro_rules! predicts {
-    ([]) => { false };
-    ([predict $($rest:ident)*]) => { true };
-    ([$other:ident $($rest:ident)*]) => { predicts!([$($rest)*]) };
+/// Says at compile time whether abilities hold one.
+macro_rules! holds {
+    ($wanted:ident, []) => { false };
+    (predict, [predict $($rest:ident)*]) => { true };
+    (rate, [rate $($rest:ident)*]) => { true };
+    ($wanted:ident, [$other:ident $($rest:ident)*]) => { holds!($wanted, [$($rest)*]) };
 }
 
 macro_rules! registry {
@@ -63,7 +64,12 @@ macro_rules! registry {
 
             /// Tells whether the model predicts clicks or ratings.
             pub const fn predicts(self) -> bool {
-                match self { $(Self::$kind => predicts!($abilities)),+ }
+                match self { $(Self::$kind => holds!(predict, $abilities)),+ }
+            }
+
+            /// Tells whether the model predicts ratings whatever its settings say.
+            pub const fn rates(self) -> bool {
+                match self { $(Self::$kind => holds!(rate, $abilities)),+ }
             }
 
             /// Says in one line what the model does.

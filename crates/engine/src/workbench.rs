@@ -148,6 +148,10 @@ impl<'a> Workbench<'a> {
         let start = self.job.clock.seconds();
         let candidates = self.candidates(kind)?;
         let Job { split, n_items, task, loaded, .. } = self.job;
+        let task = match (task, candidates.first()) {
+            (Some(task), Some(settings)) => Some(task.judged(kind, settings)),
+            (task, _) => task,
+        };
         let judge = OnValidation::new(
             split,
             n_items,

@@ -56,15 +56,21 @@ impl Examples {
         Ok(examples)
     }
 
-    /// Makes the held-out events examples with their ratings.
+    /// Makes the held-out events examples with their ratings, but for those that repeat one of the history.
     pub fn rated(cases: &Cases<'_>, n_items: usize) -> Result<Self, Error> {
         cases.check(n_items)?;
-        let events = cases.targets.events();
-        Ok(Self {
-            offsets: cases.targets.offsets().to_vec(),
-            items: events.items.to_vec(),
-            labels: events.values.to_vec(),
-        })
+        let mut examples = Self { offsets: vec![0], ..Self::default() };
+        for row in 0..cases.users.len() {
+            let known = cases.histories.row(row).items;
+            let targets = cases.targets.row(row);
+            for (&item, &rating) in targets.items.iter().zip(targets.values) {
+                if !known.contains(&item) {
+                    examples.push(item, rating);
+                }
+            }
+            examples.offsets.push(examples.items.len());
+        }
+        Ok(examples)
     }
 
     /// Counts the rows.
@@ -157,7 +163,8 @@ mod tests {
         );
         assert!(examples.items[1..].iter().all(|item| item.0 > 3));
         assert_eq!(examples, Examples::with_negatives(&cases, &all, 6, (3, 1)).unwrap());
-        assert_eq!(Examples::rated(&cases, 6).unwrap().labels, [3.0, 3.0]);
+        let rated = Examples::rated(&cases, 6).unwrap();
+        assert_eq!((rated.offsets, rated.labels), (vec![0, 1, 1], vec![3.0]));
         assert_eq!(examples.only(&[1]).offsets, [0, 0, 0]);
         assert_eq!(examples.only(&[0]).items, examples.items);
     }

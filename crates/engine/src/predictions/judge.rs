@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use tastemaker_core::{Judge, Outcome, Recommender, seed};
 use tastemaker_data::Split;
 use tastemaker_eval as eval;
+use tastemaker_neural::Objective;
 
 use crate::Error;
 use crate::evaluate::cases;
+use crate::registry::Kind;
 
 /// What models are to predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,15 @@ impl Task {
         }
     }
 
+    /// Refuses data that has nothing to say about the task: ratings that are all alike.
+    pub(crate) fn check(self, histories: &tastemaker_core::Histories) -> Result<(), Error> {
+        let mut ratings = histories.events().values.iter().filter(|rating| rating.is_finite());
+        let first = ratings.next();
+        let differ = ratings.any(|rating| first.is_some_and(|first| (rating - first).abs() > 0.0));
+        let has_all = differ || self == Self::Click;
+        if has_all { Ok(()) } else { Err(Error::NoRatings { task: self.name() }) }
+    }
+
     /// Returns the settings that models learn this task with.
     pub(crate) fn settings(self, settings: &eval::Settings) -> Vec<(&'static str, Value)> {
         let mut keys = vec![("objective", json!(self.name()))];
@@ -44,6 +55,13 @@ impl Task {
             keys.push(("positive_at", json!(settings.positive_at)));
         }
         keys
+    }
+
+    /// Returns what a model with these settings is judged by: one whose scores are no ratings, by whether it tells likes apart.
+    pub(crate) fn judged(self, kind: Kind, settings: &Value) -> Self {
+        let learns_ratings = kind.rates()
+            || matches!(objective(kind, settings), Some(Objective::Rating | Objective::Levels));
+        if self == Self::Rating && !learns_ratings { Self::Like } else { self }
     }
 
     /// Makes examples of held-out events.
@@ -84,7 +102,13 @@ impl FromStr for Task {
     }
 }
 
-/// Judges by NDCG@10, or for a task by AUC or, where ratings are predicted, by minus the RMSE.
+/// Returns what a model that can learn several things learns with these settings.
+pub(super) fn objective(kind: Kind, settings: &Value) -> Option<Objective> {
+    let key = settings.get("objective").filter(|_| kind.predicts())?;
+    serde_json::from_value(key.clone()).ok()
+}
+
+/// Judges by NDCG@10, or for a task by AUC or, where ratings are predicted, by minus the RMSE; see [`Task::judged`].
 pub(crate) struct OnValidation<'a> {
     split: &'a Split,
     n_items: usize,
@@ -163,4 +187,87 @@ impl Judge for OnValidation<'_> {
 
 fn split_targets(split: &Split) -> impl Iterator<Item = u64> {
     split.valid.targets.events().items.iter().map(|item| u64::from(item.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use tastemaker_core::{Histories, HistoriesBuilder, ItemId, Request, UserId};
+    use tastemaker_data::Held;
+
+    use super::*;
+
+    #[test]
+    fn only_models_that_predict_ratings_are_judged_by_their_error() {
+        let judged = |name, objective: &str| {
+            let kind = Kind::named(name).unwrap();
+            Task::Rating.judged(kind, &json!({ "objective": objective }))
+        };
+        for (name, objective) in [("mf", ""), ("linear", "rating"), ("dcn", "levels")] {
+            assert_eq!(judged(name, objective), Task::Rating, "{name} {objective}");
+        }
+        for (name, objective) in [("ials", "rating"), ("fm", "click"), ("dnn", "like")] {
+            assert_eq!(judged(name, objective), Task::Like, "{name} {objective}");
+        }
+        assert_eq!(Task::Click.judged(Kind::Ials, &json!({})), Task::Click);
+    }
+
+    /// Scores items by their number, times something.
+    struct ByNumber(f32);
+
+    impl Recommender for ByNumber {
+        fn n_items(&self) -> usize {
+            3
+        }
+
+        fn score(&self, _: &Request<'_>, scores: &mut [f32]) {
+            (0u8..).zip(scores).for_each(|(item, score)| *score = self.0 * f32::from(item));
+        }
+    }
+
+    fn rows(events: &[(u32, f32)]) -> Histories {
+        let mut builder = HistoriesBuilder::default();
+        events.iter().for_each(|&(item, value)| builder.push(ItemId(item), value, 0));
+        builder.end_user();
+        builder.build()
+    }
+
+    #[test]
+    fn ratings_that_are_all_alike_are_refused_with_what_to_do() {
+        for alike in [rows(&[]), rows(&[(0, 1.0), (1, 1.0)]), rows(&[(0, f32::NAN), (1, 1.0)])] {
+            for task in [Task::Like, Task::Rating] {
+                let words = task.check(&alike).unwrap_err().to_string();
+                assert!(words.contains(task.name()) && words.contains("--task click"), "{words}");
+            }
+            Task::Click.check(&alike).unwrap();
+        }
+        Task::Rating.check(&rows(&[(0, 1.0), (1, 2.0)])).unwrap();
+    }
+
+    #[test]
+    fn the_size_of_scores_that_are_no_ratings_does_not_count() {
+        let valid = Held {
+            users: vec![UserId(0)],
+            histories: rows(&[(0, 3.0)]),
+            targets: rows(&[(1, 1.0), (2, 5.0)]),
+        };
+        let split = Split {
+            train: rows(&[(0, 3.0)]),
+            valid,
+            refit: rows(&[(0, 3.0), (1, 1.0), (2, 5.0)]),
+            test: Held::default(),
+            warm: None,
+            cold_items: Vec::new(),
+        };
+        let settings = eval::Settings::default();
+        let value = |kind, scale| {
+            let task = Task::Rating.judged(kind, &json!({}));
+            let judge = OnValidation::new(&split, 3, vec![0], (Some(task), &settings)).unwrap();
+            judge.judge(&ByNumber(scale))
+        };
+        // Scores 1 and 2 of ratings 1 and 5.
+        assert!((value(Kind::Mf, 1.0) + 4.5f64.sqrt()).abs() < 1e-6);
+        for (scale, auc) in [(1.0, 1.0), (0.01, 1.0), (-1.0, 0.0)] {
+            assert!((value(Kind::Ials, scale) - auc).abs() < 1e-9, "{scale}");
+        }
+    }
 }

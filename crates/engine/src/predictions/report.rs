@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 use tastemaker_core::{ItemId, Prediction, Request};
 use tastemaker_data::{Held, SplitKind, split};
 use tastemaker_eval::{self as eval, Examples};
+use tastemaker_neural::Objective;
 
-use super::judge::Task;
+use super::judge::{Task, objective};
 use crate::Error;
 use crate::evaluate::{Candidate, Evaluation, cases, check_models};
+use crate::registry::Kind;
 use crate::workbench::Workbench;
 
 /// What came out.
@@ -63,6 +65,7 @@ struct Test<'a> {
 pub fn predictions(evaluation: &Evaluation<'_>, task: Task) -> Result<Predicted, Error> {
     let names = check_models(evaluation.models)?;
     let (data, config) = (evaluation.data, &evaluation.loaded.config);
+    task.check(&data.histories)?;
     let n_items = data.n_items();
     let parts = split(&data.histories, n_items, &config.split)?;
     let examples = task.examples(&parts.test, &data.histories, n_items, &config.eval)?;
@@ -89,7 +92,14 @@ pub fn predictions(evaluation: &Evaluation<'_>, task: Task) -> Result<Predicted,
         report.notes.extend(notes);
         let (search_seconds, fit_seconds) = (row.search_seconds, row.fit_seconds);
         let (name, settings) = (name.clone(), row.settings);
-        let measured = test.measure(&candidate)?;
+        let why_not = match &candidate {
+            Candidate::Single(model) => {
+                mismatch(task, model.kind(), &settings, config.eval.positive_at)
+            }
+            Candidate::Fused(_) => None,
+        };
+        let measured = test.measure(&candidate, why_not.is_none())?;
+        report.notes.extend(why_not);
         report.models.push(PredictedRow {
             name,
             settings,
@@ -101,8 +111,33 @@ pub fn predictions(evaluation: &Evaluation<'_>, task: Task) -> Result<Predicted,
     Ok(report)
 }
 
+/// Says why the probabilities that a model has learnt to give are not those of the task, if they are not.
+fn mismatch(task: Task, kind: Kind, settings: &Value, positive_at: f32) -> Option<String> {
+    let (learnt, name) = (objective(kind, settings)?, kind.name());
+    if learnt == Objective::Rating {
+        // It gives no probabilities.
+        return None;
+    }
+    let is_click = learnt == Objective::Click;
+    if is_click != (task == Task::Click) {
+        let own = settings.get("objective").and_then(Value::as_str).unwrap_or_default();
+        return Some(format!(
+            "{name} has no log-loss: with `models.{name}.objective` \"{own}\" it has learnt other probabilities than those of \
+             `--task {task}`; leave the setting out to let it learn the task"
+        ));
+    }
+    let own = settings.get("positive_at").and_then(Value::as_f64).map(|own| own as f32)?;
+    (!is_click && own.to_bits() != positive_at.to_bits()).then(|| {
+        format!(
+            "{name} has no log-loss: `models.{name}.positive_at` is {own}, but the labels are ratings of at least {positive_at} \
+             (`--positive-at`); leave the setting out, or make them equal"
+        )
+    })
+}
+
 impl Test<'_> {
-    fn measure(&self, candidate: &Candidate) -> Result<PredictedRow, Error> {
+    /// Measures a model; its log-loss only if it `gives_odds` of what the labels say.
+    fn measure(&self, candidate: &Candidate, gives_odds: bool) -> Result<PredictedRow, Error> {
         let (cases, examples) = (cases(self.held), &self.examples);
         let scores = examples.scores(&cases, candidate.recommender());
         if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
@@ -129,6 +164,7 @@ impl Test<'_> {
         };
         let probabilities: Option<Vec<f64>> =
             predicted.iter().map(|p| p.probability.map(f64::from)).collect();
+        let probabilities = probabilities.filter(|_| gives_odds);
         row.log_loss = probabilities.and_then(|p| eval::log_loss(&p, &self.positives));
         let errors: Option<Vec<f64>> = predicted
             .iter()
@@ -183,6 +219,9 @@ impl Test<'_> {
             Task::Click => {
                 "there is nothing to tell apart: every held-out event is a repeat, or nobody has an item left"
             }
+            Task::Like | Task::Rating if all == 0 => {
+                "there is nothing to measure: every held-out event is a repeat"
+            }
             Task::Like | Task::Rating => {
                 "all held-out ratings lie on one side of `eval.positive_at`: there is no AUC; set it with --positive-at, or predict clicks"
             }
@@ -227,4 +266,30 @@ fn protocol(evaluation: &Evaluation<'_>, test: &Test<'_>, validation_users: usiz
         "split_seed": config.split.seed,
         "drawn_seed": config.eval.seed,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_of_something_else_are_not_measured_and_a_note_says_why() {
+        let note = |task, objective: &str, own: f32| {
+            let settings = json!({ "objective": objective, "positive_at": own });
+            mismatch(task, Kind::LinearRanker, &settings, 3.7)
+        };
+        assert_eq!(note(Task::Click, "click", 4.0), None);
+        assert_eq!(note(Task::Like, "like", 3.7), None);
+        assert_eq!(note(Task::Rating, "levels", 3.7), None);
+        assert_eq!(note(Task::Like, "rating", 4.0), None);
+        for (task, objective) in [(Task::Like, "click"), (Task::Click, "like")] {
+            let words = note(task, objective, 3.7).unwrap();
+            assert!(words.contains("models.linear.objective"), "{words}");
+        }
+        for objective in ["like", "levels"] {
+            let words = note(Task::Like, objective, 4.0).unwrap();
+            assert!(words.contains("models.linear.positive_at` is 4,"), "{words}");
+        }
+        assert_eq!(mismatch(Task::Like, Kind::Mf, &json!({}), 4.0), None);
+    }
 }

@@ -5,7 +5,8 @@
 //! taken, the same weighed by how they were rated, the mean of their texts. Item fields: id, columns, text.
 
 use tastemaker_core::{
-    BadFeature, FitError, Histories, History, PersistError, Saved, TrainData, UserId, Vectors,
+    BadFeature, FitError, Histories, History, ItemId, PersistError, Saved, TrainData, UserId,
+    Vectors,
 };
 
 use super::settings::{Interaction, RankerSettings};
@@ -157,12 +158,12 @@ impl Inputs {
         }
     }
 
-    /// Adds the fields of a user with what they took, but for the event `except`; `is_hidden` puts the unknown in place of their id.
+    /// Adds the fields of a user with what they took, but for all events of the item `except`; `is_hidden` puts the unknown in place of their id.
     pub(super) fn user(
         &self,
         user: Option<UserId>,
         is_hidden: bool,
-        (history, except): (History<'_>, Option<usize>),
+        (history, except): (History<'_>, Option<ItemId>),
         out: &mut Entries,
     ) {
         self.users.push(user.map(UserId::index), is_hidden, out);
@@ -173,7 +174,7 @@ impl Inputs {
             |at: &usize| self.taken.get(history.items[*at].index()).is_some_and(|&row| row > 0);
         let newest: Vec<usize> = (0..history.len())
             .rev()
-            .filter(|at| Some(*at) != except && is_known(at))
+            .filter(|at| Some(history.items[*at]) != except && is_known(at))
             .take(self.history)
             .collect();
         let share = 1.0 / newest.len().max(1) as f32;
@@ -314,4 +315,37 @@ pub(crate) fn texts(
     let scale = (all.dim() as f32 / width.max(1) as f32).sqrt();
     let row = |row: usize| all.row(row)[..width].iter().map(move |x| scale * x);
     Ok((width, (0..all.rows()).flat_map(row).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tastemaker_core::HistoriesBuilder;
+
+    use super::super::settings::LinearSettings;
+    use super::*;
+
+    #[test]
+    fn no_event_of_the_item_in_question_is_read() {
+        let build = |items: &[u32]| {
+            let mut builder = HistoriesBuilder::default();
+            for (value, &item) in (1u8..).zip(items) {
+                builder.push(ItemId(item), f32::from(value), 0);
+            }
+            builder.end_user();
+            builder.build()
+        };
+        let histories = build(&[0, 1, 0, 2]);
+        let inputs =
+            Inputs::new(&LinearSettings::default(), &TrainData::new(&histories, 3)).unwrap();
+        let rows = |except| {
+            let mut entries = Entries::default();
+            inputs.user(None, false, (histories.row(0), except), &mut entries);
+            entries.rows
+        };
+        let taken = |item: usize| inputs.taken[item];
+        assert_eq!(rows(None).iter().filter(|row| **row == taken(0)).count(), 2);
+        let rest = rows(Some(ItemId(0)));
+        assert!(!rest.contains(&taken(0)) && !rest.contains(&(taken(0) + inputs.valued_shift)));
+        assert!(rest.contains(&taken(1)) && rest.contains(&taken(2)));
+    }
 }

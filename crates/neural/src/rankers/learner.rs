@@ -197,7 +197,7 @@ impl<'a, V: Interaction> RankerLearner<'a, V> {
         for group in groups {
             let row = group.rows.start as u64;
             let history = self.data.histories.row(group.user as usize);
-            let rest = (history, Some(group.at as usize));
+            let rest = (history, Some(history.items[group.at as usize]));
             let is_hidden = chance(key ^ 0x5bd1_e995, row) < share;
             self.inputs.user(Some(UserId(group.user)), is_hidden, rest, &mut lane.users);
             for row in group.rows.clone() {
