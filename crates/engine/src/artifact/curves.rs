@@ -108,13 +108,12 @@ fn forget_curves(out: &Path) {
     let are_trainings = |text: &str| {
         serde_json::from_str::<Vec<Training>>(text).is_ok_and(|trainings| !trainings.is_empty())
     };
-    let ours: [(&str, fn(&str) -> bool); 2] =
-        [("curves.json", are_trainings), ("curves.svg", is_courses_svg)];
-    for (end, is_ours) in ours {
-        let path = beside(out, end);
-        if std::fs::read_to_string(&path).is_ok_and(|text| is_ours(&text)) {
-            std::fs::remove_file(path).ok();
-        }
+    let text_of = |end| std::fs::read_to_string(beside(out, end)).ok();
+    if text_of("curves.json").is_some_and(|text| are_trainings(&text)) {
+        std::fs::remove_file(beside(out, "curves.json")).ok();
+    }
+    if text_of("curves.svg").is_some_and(|text| is_courses_svg(&text)) {
+        std::fs::remove_file(beside(out, "curves.svg")).ok();
     }
 }
 

@@ -182,6 +182,10 @@ pub(super) fn to_toml(loaded: &Loaded, trial: &Assignment) -> String {
     if let Some(search) = tree.get_mut("search").and_then(Value::as_object_mut) {
         search.remove("space");
     }
+    // How many threads there are is the machine's affair, and changes no result.
+    if let Some(run) = tree.get_mut("run").and_then(Value::as_object_mut) {
+        run.remove("threads");
+    }
     drop_empty(&mut tree);
     for (key, value) in trial.iter().filter(|(_, value)| !value.is_null()) {
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
@@ -274,9 +278,9 @@ mod tests {
     fn the_file_holds_every_key_set_by_hand_and_no_space() {
         let loaded = loaded(&[
             "run.seed=7",
+            "run.threads=1",
             "split.kind=time",
             "text.encoder=tfidf",
-            "models.sasrec.dropout=null",
             "models.ials.factors=32",
             "search.users=100",
             "search.space.models.sasrec.dim=[32,64]",
@@ -287,8 +291,9 @@ mod tests {
         let path = home.path().join("best.toml");
         std::fs::write(&path, &file).unwrap();
         let back = load(&Sources { file: Some(path), ..Sources::default() }).unwrap().config;
-        let mut wanted = loaded.config.clone();
+        let mut wanted = loaded.config;
         wanted.search.space = Default::default();
+        wanted.run.threads = 0;
         wanted.models.sasrec.dim = 64;
         assert_eq!(back, wanted, "{file}");
         assert_eq!(back.run.seed, 7);

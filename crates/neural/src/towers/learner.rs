@@ -465,7 +465,7 @@ mod tests {
         learner.lanes[0].gradients = vec![0.0; gradients.len()];
         assert!(d_rows.iter().any(|x| x.abs() > 1e-3));
         let step = 4e-3;
-        let mut differ = |learner: &mut TowerLearner<'_>, is_row: bool, at: usize| {
+        let differ = |learner: &mut TowerLearner<'_>, is_row: bool, at: usize| {
             let mut loss = |by: f32| {
                 let body = &mut learner.body;
                 let all = if is_row { &mut body.table } else { &mut body.parameters };

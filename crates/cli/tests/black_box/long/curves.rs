@@ -53,7 +53,7 @@ fn a_model_is_saved_where_its_course_cannot_be() {
     assert_eq!(train("sasrec").code, Some(0));
     assert!(home.path("model.curves.json").exists() && home.path("model.curves.svg").exists());
     assert_eq!(train("markov").code, Some(0));
-    let left = ["json", "svg"].map(|end| home.path(&format!("model.curves.{end}")).exists());
+    let left = ["json", "svg"].map(|end| home.path(format!("model.curves.{end}")).exists());
     assert_eq!(left, [false, false], "those of the older model go with it");
 }
 
