@@ -230,7 +230,7 @@ impl Training {
     fn text_problems(&self) -> impl Iterator<Item = Fault> {
         let Self { dim, text, text_width, text_alone, experts, align, .. } = *self;
         let Parts { own, text: width, .. } = self.parts();
-        let narrow = text_width.unwrap_or(1);
+        let (narrow, aligns) = (text_width.unwrap_or(1), align > 0.0);
         [
             Fault::unless(text != TextUse::Concat || dim > 1, "dim", || {
                 "must be 2 or more for `text = \"concat\"`, whose vectors have two parts".into()
@@ -243,16 +243,18 @@ impl Training {
             }),
             count("experts", experts, 64),
             Fault::unless(experts <= 1 || width > 0, "experts", || {
-                format!("more than 1 mix projections of texts: set `text` to \"sum\", \"concat\" or \"only\", or leave it at 1, it is {experts}")
+                format!("must be 1 where `text` is \"none\" or \"init\", is {experts}")
             }),
             Fault::unless((0.0..=10.0).contains(&align), "align", || {
                 format!("must be 0 to 10, is {align}")
             }),
-            Fault::unless(align == 0.0 || text.is_both(), "align", || {
-                format!("draws an item's own vector to its text: set `text` to \"sum\" or \"concat\", or leave it at 0, it is {align}")
+            Fault::unless(!aligns || text.is_both(), "align", || {
+                format!("must be 0 unless `text` is \"sum\" or \"concat\", is {align}")
             }),
-            Fault::unless(align == 0.0 || !text.is_both() || own == width, "align", || {
-                format!("compares parts of one width: leave out `text_width`, or make it half of `dim` = {dim}; the parts are {own} and {width} wide")
+            Fault::unless(!aligns || !text.is_both() || own == width, "align", || {
+                let parts =
+                    format!("must be 0 where parts of {own} and {width} stand side by side");
+                format!("{parts}: make `text_width` half of an even `dim`")
             }),
         ]
         .into_iter()

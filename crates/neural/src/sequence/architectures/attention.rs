@@ -307,8 +307,8 @@ mod tests {
             (SasrecSettings { dim: 1, heads: 1, ..concat.clone() }, "dim", "2 or more"),
             (SasrecSettings { experts: 0, ..concat.clone() }, "experts", "1 to 64"),
             (SasrecSettings { align: 10.5, ..concat }, "align", "0 to 10"),
-            (SasrecSettings { experts: 2, ..base.clone() }, "experts", "set `text`"),
-            (SasrecSettings { align: 0.1, ..base }, "align", "set `text`"),
+            (SasrecSettings { experts: 2, ..base.clone() }, "experts", "must be 1 where"),
+            (SasrecSettings { align: 0.1, ..base }, "align", "unless"),
         ];
         for (settings, field, part) in cases {
             let told = told(settings);
