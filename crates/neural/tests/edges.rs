@@ -3,11 +3,11 @@
 
 use tastemaker_core::{
     Checked, Checkpoints, Fit, FitError, Histories, HistoriesBuilder, History, ItemId, Judge,
-    Progress, Recommender, Request, Saved, TrainData,
+    Persist, Progress, Recommender, Request, Saved, TrainData, Vectors,
 };
 use tastemaker_neural::{
     Bert4recSettings, CaserSettings, EsasrecSettings, Gru4recSettings, Loss, LstmSettings,
-    NextMlpSettings, SasrecSettings, TextUse,
+    NextMlpSettings, Sasrec, SasrecSettings, TextUse,
 };
 use tastemaker_testkit::tiny;
 
@@ -84,9 +84,49 @@ fn nothing_to_learn_from_is_an_error() {
 #[test]
 fn texts_that_are_not_there_are_an_error_that_says_what_to_do() {
     let histories = walks(&[5, 5], 3);
-    let settings = SasrecSettings { text: TextUse::Sum, ..Default::default() };
-    let error = fit(settings, &TrainData::new(&histories, 3)).unwrap_err();
-    assert!(error.to_string().contains("leave this model out"));
+    let blank = Vectors::zeros(3, 4);
+    for text in [TextUse::Init, TextUse::Sum, TextUse::Only, TextUse::Concat] {
+        for vectors in [None, Some(&blank)] {
+            let settings = SasrecSettings { text, ..Default::default() };
+            let data = TrainData { vectors, ..TrainData::new(&histories, 3) };
+            let error = fit(settings, &data).unwrap_err();
+            assert!(error.to_string().contains("leave this model out"));
+        }
+    }
+}
+
+#[test]
+fn items_without_a_text_live_beside_items_with_one() {
+    let histories = walks(&[6, 5, 7], 10);
+    // Of twelve items three have a text; the last two were not taken, and one of them has a text.
+    let mut vectors = Vectors::zeros(12, 3);
+    for (item, x) in [(1, 1.0), (4, -0.5), (11, 0.7)] {
+        vectors.row_mut(item).copy_from_slice(&[x, 1.0, -x]);
+    }
+    let data = TrainData { vectors: Some(&vectors), ..TrainData::new(&histories, 12) };
+    for (text, experts, align) in [
+        (TextUse::Sum, 3, 1.0),
+        (TextUse::Concat, 2, 1.0),
+        (TextUse::Concat, 1, 0.0),
+        (TextUse::Only, 2, 0.0),
+    ] {
+        for loss in [Loss::CrossEntropy, Loss::SampledSoftmax] {
+            let settings = SasrecSettings {
+                dim: 16,
+                epochs: 3,
+                text,
+                experts,
+                align,
+                loss,
+                ..Default::default()
+            };
+            let model = fit(settings, &data).unwrap();
+            let list = model.recommend(&Request::new(None, histories.row(0)), 12);
+            assert!(list.iter().all(|scored| scored.score.is_finite()), "{list:?}");
+            assert_eq!(list.last().map(|scored| scored.item), Some(ItemId(10)), "nothing known");
+            assert!(Sasrec::load(model.save()).unwrap() == model);
+        }
+    }
 }
 
 #[test]
@@ -234,6 +274,8 @@ fn a_fit_that_was_cancelled_goes_on_and_ends_with_the_same_bits() {
     let contrast = 0.5;
     goes_on(&SasrecSettings { dim, epochs, contrast, ..Default::default() });
     goes_on(&Bert4recSettings { dim, epochs, ..Default::default() });
+    let (text, experts, align) = (TextUse::Concat, 2, 0.5);
+    goes_on(&SasrecSettings { dim, epochs, text, experts, align, ..Default::default() });
     goes_on(&CaserSettings { dim, epochs, ..Default::default() });
     goes_on(&NextMlpSettings { dim, epochs, ..Default::default() });
 }
@@ -258,6 +300,12 @@ fn one_thread_and_two_give_the_same_bits() {
         let settings = SasrecSettings { dim, epochs, loss, text, ..Default::default() };
         threads_do_not_matter(&settings);
         let settings = Bert4recSettings { dim, epochs, loss, text, ..Default::default() };
+        threads_do_not_matter(&settings);
+    }
+    let (text, experts, align) = (TextUse::Concat, 3, 0.5);
+    for loss in [Loss::CrossEntropy, Loss::SampledSoftmax] {
+        let settings =
+            SasrecSettings { dim, epochs, loss, text, experts, align, ..Default::default() };
         threads_do_not_matter(&settings);
     }
     let (augment, contrast) = (0.5, 0.5);

@@ -76,16 +76,25 @@ impl Linear {
 
     /// Adds the gradients of the parameters alone.
     pub(crate) fn backward_parameters(&self, gradients: &mut [f32], x: &[f32], dy: &[f32]) {
-        let rows = x.len() / self.input;
-        let [d_weight, d_bias] = self.weight.both(self.bias, gradients);
+        self.backward_weight(gradients, x, dy);
+        self.backward_bias(gradients, dy);
+    }
+
+    /// Adds the gradients of the weights alone.
+    pub(crate) fn backward_weight(&self, gradients: &mut [f32], x: &[f32], dy: &[f32]) {
         product(
-            (self.output, self.input, rows),
+            (self.output, self.input, x.len() / self.input),
             (1.0, View::rows(dy, self.output).transposed(), View::rows(x, self.input)),
             1.0,
-            (d_weight, self.input),
+            (self.weight.of_mut(gradients), self.input),
         );
+    }
+
+    /// Adds the gradients of the bias alone, row after row.
+    pub(crate) fn backward_bias(&self, gradients: &mut [f32], dy: &[f32]) {
+        let bias = self.bias.of_mut(gradients);
         for dy in dy.chunks_exact(self.output) {
-            d_bias.iter_mut().zip(dy).for_each(|(b, dy)| *b += dy);
+            bias.iter_mut().zip(dy).for_each(|(b, dy)| *b += dy);
         }
     }
 }

@@ -13,7 +13,7 @@ use super::network::Network;
 use super::newcomers::Newcomers;
 use super::settings::{Architecture, Loss, Resolved, Settled, TextUse, Training};
 use super::step::{Contrast, Lane, Shared};
-use super::tower::{Tower, features, first_own};
+use super::tower::{Align, LONGEST, Tower, features, first_own};
 use super::windows::{Window, batches, lanes, windows};
 use crate::draws::{Draws, chance};
 use crate::layers::Dropout;
@@ -47,6 +47,7 @@ pub(super) struct SequenceLearner<'a, S: Architecture> {
     table: ItemTable,
     lanes: Vec<Lane>,
     contrast: Contrast,
+    align: Align,
 }
 
 impl<'a, S: Architecture> SequenceLearner<'a, S> {
@@ -64,21 +65,19 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         let mut layout = Layout::default();
         let network = settings.network(&mut layout, resolved.max_length);
         let first = text.as_ref().filter(|_| training.text == TextUse::Init);
-        let own = match training.text {
-            TextUse::Only => Vec::new(),
-            _ => first_own(data.n_items, training.dim, first, data.seed),
-        };
+        let parts = training.parts();
+        let own = first_own(data.n_items, parts.own, first, data.seed);
         let text = text.unwrap_or_default();
         let newcomers = Newcomers::new(&text, |item| counts[item] > 0);
-        let tower = Tower::new(&mut layout, training.dim, training.text, text);
-        let parameters = layout.start(data.seed);
         let active: Vec<u32> =
             (0..data.n_items as u32).filter(|&item| counts[item as usize] > 0).collect();
+        let tower = Tower::new(&mut layout, parts, training.experts, (&text, &active));
+        let parameters = layout.start(data.seed);
         let mut place = vec![ABSENT; data.n_items];
         (0..).zip(&active).for_each(|(at, &item)| place[item as usize] = at);
         let Training { optimizer, learning_rate, weight_decay, .. } = training;
         let rates = (learning_rate, weight_decay);
-        let table = (own.len(), training.dim);
+        let table = (own.len(), parts.own.max(1));
         let mut updates = Updates::new(&optimizer, rates, parameters.len(), table);
         let all = windows(data.histories, resolved.max_length, data.seed, 0);
         let batches = batches(&all, resolved.batch).len();
@@ -89,6 +88,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             lanes: (0..LANES).map(|_| Lane::default()).collect(),
             table: ItemTable::default(),
             contrast: Contrast::default(),
+            align: Align::default(),
             vectors: Vec::new(),
             draws: Draws::new(&counts, training.loss == Loss::Gbce),
             known: active.clone(),
@@ -126,7 +126,10 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         let lane = network + logits + active * dim + self.parameters.len();
         // Own vectors, what goes into a step, two momenta, the best and a copy to save; gradients that wait for others.
         let copies = 6 + usize::from(optimizer.accumulate > 1);
-        let shared = copies * (self.own.len() + self.parameters.len()) + 3 * active * dim + pairs;
+        let aligned = if self.training.align > 0.0 { 4 * batch * (LONGEST + dim) } else { 0 };
+        let texts = self.tower.floats() + aligned;
+        let weights = copies * (self.own.len() + self.parameters.len());
+        let shared = weights + 3 * active * dim + pairs + texts;
         4 * (LANES * lane + shared)
     }
 
@@ -187,7 +190,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
 
     fn step(&mut self, batch: &[Window], key: u64) -> f64 {
         let dim = self.training.dim;
-        let share = if self.training.text == TextUse::Sum { self.training.text_alone } else { 0.0 };
+        let share = if self.training.text.is_both() { self.training.text_alone } else { 0.0 };
         let alone = |item: u32| chance(key, item) < share;
         let negatives = match self.training.loss {
             Loss::CrossEntropy => vec![Vec::new(); LANES],
@@ -242,16 +245,22 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             gather(&mut first.gradients, &mut lane.gradients);
             gather(&mut first.d_vectors, &mut lane.d_vectors);
         }
-        self.tower.backward(&self.active, alone, &mut first.d_vectors, &mut first.gradients);
-        let gradients = Gradients {
-            dense: &first.gradients,
-            ids: &self.active,
-            rows: &first.d_vectors,
-            samples: asked,
-        };
-        self.updates.add(&mut self.parameters, &mut self.own, gradients);
-        first.gradients.fill(0.0);
-        first.d_vectors.fill(0.0);
+        let Lane { gradients, d_vectors, .. } = first;
+        let active = (&self.active[..], alone);
+        let rows = self.tower.backward(&self.parameters, active, d_vectors, gradients);
+
+        if self.training.align > 0.0 {
+            let items = batch.iter().flat_map(|window| window.items(self.data.histories));
+            let items = items.map(|item| item.0).collect();
+            let into = (&self.place[..], &mut *rows, &mut gradients[..]);
+            let weights = (&self.parameters[..], &self.own[..]);
+            let drawn = (items, self.training.align, key);
+            self.align.step(&mut self.tower, weights, drawn, into);
+        }
+        let all = Gradients { dense: &*gradients, ids: &self.active, rows: &*rows, samples: asked };
+        self.updates.add(&mut self.parameters, &mut self.own, all);
+        gradients.fill(0.0);
+        d_vectors.fill(0.0);
         losses.iter().sum()
     }
 }
@@ -322,10 +331,11 @@ impl<S: Architecture> Learner for SequenceLearner<'_, S> {
     }
 
     fn guessing(&self) -> Option<f64> {
+        let aligned = f64::from(self.training.align) * (LONGEST as f64).ln();
         Some(match self.training.loss {
-            Loss::CrossEntropy | Loss::SampledSoftmax => (self.known.len() as f64).ln(),
+            Loss::CrossEntropy | Loss::SampledSoftmax => aligned + (self.known.len() as f64).ln(),
             // The mean over a target and its negatives, each of which is a toss-up.
-            Loss::Gbce => std::f64::consts::LN_2,
+            Loss::Gbce => aligned + std::f64::consts::LN_2,
         })
     }
 

@@ -15,9 +15,9 @@ use super::network::{NOTHING_DROPPED, Network, NetworkState};
 use super::newcomers::{Level, Newcomers, SHIFTS, gauge_users, newcomers};
 use super::settings::{Architecture, Resolved, Settled, Training};
 use super::step::Task;
-use super::tower::{ADAPTER, FEATURES};
+use super::tower::{Adapter, FEATURES};
 use super::windows::windows;
-use crate::layers::{Linear, Work};
+use crate::layers::Work;
 use crate::params::Layout;
 
 /// Scores by what a network expects next; see the head of the file.
@@ -327,7 +327,8 @@ impl<S: Architecture> Persist for Sequence<S> {
         let misfit = |name: &str| PersistError::Shape { name: name.into() };
         let value = saved.meta.get_mut("settings").map(serde_json::Value::take).unwrap_or_default();
         let settings: S = serde_json::from_value(value)?;
-        let Training { dim, max_length, .. } = settings.training();
+        let training = settings.training();
+        let Training { dim, max_length, experts, .. } = training;
         let Some(max_length) = max_length.filter(|_| faults(&settings).is_empty()) else {
             return Err(misfit("settings"));
         };
@@ -339,7 +340,7 @@ impl<S: Architecture> Persist for Sequence<S> {
         let features = saved.meta["features"].as_u64().and_then(|n| usize::try_from(n).ok());
         let features = features.filter(|&n| n <= FEATURES).ok_or_else(|| misfit("features"))?;
         if features > 0 {
-            Linear::new(&mut layout, ADAPTER, features, dim);
+            Adapter::new(&mut layout, (features, training.parts().text), experts);
         }
         if parameters.len() != layout.len() {
             return Err(misfit("parameters"));

@@ -8,6 +8,7 @@ use tastemaker_train::OptimizerSettings;
 
 use super::network::Network;
 use super::step::{Task, Views};
+use super::tower::Parts;
 use crate::params::Layout;
 
 /// What is minimised.
@@ -37,6 +38,15 @@ pub enum TextUse {
     Sum,
     /// An item is a learnt projection of its text.
     Only,
+    /// An item is its own vector and a learnt projection of its text side by side; items nobody has taken are the latter alone.
+    Concat,
+}
+
+impl TextUse {
+    /// Tells whether an item has both a vector of its own and a projected text.
+    pub(super) const fn is_both(self) -> bool {
+        matches!(self, Self::Sum | Self::Concat)
+    }
 }
 
 /// Kept by settings that hold, among others, those of [`Training`].
@@ -71,7 +81,10 @@ macro_rules! trained {
                     epochs: self.epochs,
                     patience: self.patience,
                     text: self.text,
+                    text_width: self.text_width,
                     text_alone: self.text_alone,
+                    experts: self.experts,
+                    align: self.align,
                     newcomer_shift: self.newcomer_shift,
                     max_memory_mb: self.max_memory_mb,
                     optimizer: self.optimizer,
@@ -180,7 +193,10 @@ pub struct Training {
     pub epochs: usize,
     pub patience: usize,
     pub text: TextUse,
+    pub text_width: Option<usize>,
     pub text_alone: f32,
+    pub experts: usize,
+    pub align: f32,
     pub newcomer_shift: Option<f32>,
     pub max_memory_mb: usize,
     pub optimizer: OptimizerSettings,
@@ -195,6 +211,56 @@ pub(super) struct Resolved {
 }
 
 impl Training {
+    /// Returns how wide the parts of an item's vector are.
+    pub(super) fn parts(&self) -> Parts {
+        let dim = self.dim;
+        let (own, text) = match self.text {
+            TextUse::None | TextUse::Init => (dim, 0),
+            TextUse::Sum => (dim, dim),
+            TextUse::Only => (0, dim),
+            TextUse::Concat => {
+                let text = self.text_width.unwrap_or(dim / 2);
+                (dim.saturating_sub(text), text)
+            }
+        };
+        Parts { dim, own, text }
+    }
+
+    /// Lists every impossible value of what texts do.
+    fn text_problems(&self) -> impl Iterator<Item = Fault> {
+        let Self { dim, text, text_width, text_alone, experts, align, .. } = *self;
+        let Parts { own, text: width, .. } = self.parts();
+        let (narrow, aligns) = (text_width.unwrap_or(1), align > 0.0);
+        [
+            Fault::unless(text != TextUse::Concat || dim > 1, "dim", || {
+                "must be 2 or more for `text = \"concat\"`, whose vectors have two parts".into()
+            }),
+            Fault::unless(narrow > 0 && narrow < dim.max(2), "text_width", || {
+                format!("must be 1 or more and below `dim` = {dim}, is {narrow}")
+            }),
+            Fault::unless((0.0..1.0).contains(&text_alone), "text_alone", || {
+                format!("must be 0 or more and below 1, is {text_alone}")
+            }),
+            count("experts", experts, 64),
+            Fault::unless(experts <= 1 || width > 0, "experts", || {
+                format!("must be 1 where `text` is \"none\" or \"init\", is {experts}")
+            }),
+            Fault::unless((0.0..=10.0).contains(&align), "align", || {
+                format!("must be 0 to 10, is {align}")
+            }),
+            Fault::unless(!aligns || text.is_both(), "align", || {
+                format!("must be 0 unless `text` is \"sum\" or \"concat\", is {align}")
+            }),
+            Fault::unless(!aligns || !text.is_both() || own == width, "align", || {
+                let parts =
+                    format!("must be 0 where parts of {own} and {width} stand side by side");
+                format!("{parts}: make `text_width` half of an even `dim`")
+            }),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     /// Fills in what was left out, by the data's shape.
     pub(super) fn resolve(&self, data: &TrainData<'_>) -> Resolved {
         let n_events = data.histories.n_events();
@@ -230,7 +296,6 @@ impl Training {
             count("epochs", self.epochs, 100_000),
             count("patience", self.patience, 100_000),
             count("max_memory_mb", self.max_memory_mb, 1 << 30),
-            share("text_alone", self.text_alone),
             self.newcomer_shift.and_then(|x| {
                 Fault::unless(x.abs() <= 100.0, "newcomer_shift", || {
                     format!("must be -100 to 100, is {x}")
@@ -239,6 +304,7 @@ impl Training {
         ]
         .into_iter()
         .flatten()
+        .chain(self.text_problems())
         .chain(self.optimizer.faults())
         .collect()
     }

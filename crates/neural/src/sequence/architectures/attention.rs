@@ -104,8 +104,14 @@ pub struct AttentionSettings<V: Blocks> {
     pub patience: usize,
     /// How item texts take part.
     pub text: TextUse,
-    /// Share of items known by their text alone in a step, so that the text learns to stand alone; for `text = "sum"`.
+    /// Width of the text's part of an item's vector, 1 to below `dim`, for `text = "concat"`; left out: half of `dim`.
+    pub text_width: Option<usize>,
+    /// Share of items known by their text alone in a step, so that the text learns to stand alone; for `text = "sum"` and `"concat"`.
     pub text_alone: f32,
+    /// Projections of a text, mixed by what it says (UniSRec: Hou et al. 2022), 1 to 64.
+    pub experts: usize,
+    /// How strongly an item's own vector and its projected text are drawn to one another, 0 to 10; for `text = "sum"` and `"concat"`.
+    pub align: f32,
     /// How much higher items that nobody has taken and whose text is known stand, in standard deviations of their scores; left out: chosen on
     /// validation events, 0 without.
     pub newcomer_shift: Option<f32>,
@@ -141,7 +147,10 @@ impl<V: Blocks> Default for AttentionSettings<V> {
             epochs: 100,
             patience: 8,
             text: TextUse::None,
+            text_width: None,
             text_alone: 0.1,
+            experts: 1,
+            align: 0.0,
             newcomer_shift: None,
             augment: 0.0,
             contrast: 0.0,
@@ -223,9 +232,25 @@ mod tests {
 
     #[test]
     fn every_use_of_text_and_place_and_every_loss_keeps_the_contracts() {
-        for text in [TextUse::Init, TextUse::Sum, TextUse::Only] {
+        for text in [TextUse::Init, TextUse::Sum, TextUse::Only, TextUse::Concat] {
             contract::recommender(|| AttentionSettings { text, ..small::<Plain>() });
         }
+        for (text, experts, align) in
+            [(TextUse::Sum, 3, 0.5), (TextUse::Concat, 2, 0.5), (TextUse::Only, 4, 0.0)]
+        {
+            contract::recommender(|| AttentionSettings {
+                text,
+                experts,
+                align,
+                ..small::<Plain>()
+            });
+        }
+        contract::recommender(|| AttentionSettings {
+            text: TextUse::Concat,
+            text_width: Some(15),
+            loss: Loss::SampledSoftmax,
+            ..small::<Gated>()
+        });
         for positions in [Positions::Learned, Positions::Distance] {
             contract::recommender(|| AttentionSettings { positions, ..small::<Gated>() });
         }
@@ -260,6 +285,35 @@ mod tests {
             loss,
             ..small::<Plain>()
         });
+    }
+
+    #[test]
+    fn what_texts_cannot_do_is_told() {
+        let told = |settings: SasrecSettings| -> Vec<(&'static str, String)> {
+            settings.faults().into_iter().map(|fault| (fault.field, fault.problem)).collect()
+        };
+        let base = SasrecSettings { dim: 8, ..SasrecSettings::default() };
+        let concat = SasrecSettings { text: TextUse::Concat, ..base.clone() };
+        assert!(told(SasrecSettings { text_width: Some(7), ..concat.clone() }).is_empty());
+        assert!(told(SasrecSettings { align: 1.0, experts: 64, ..concat.clone() }).is_empty());
+        let cases = [
+            (SasrecSettings { text_width: Some(8), ..concat.clone() }, "text_width", "below"),
+            (SasrecSettings { text_width: Some(0), ..concat.clone() }, "text_width", "1 or more"),
+            (
+                SasrecSettings { text_width: Some(3), align: 1.0, ..concat.clone() },
+                "align",
+                "width",
+            ),
+            (SasrecSettings { dim: 1, heads: 1, ..concat.clone() }, "dim", "2 or more"),
+            (SasrecSettings { experts: 0, ..concat.clone() }, "experts", "1 to 64"),
+            (SasrecSettings { align: 10.5, ..concat }, "align", "0 to 10"),
+            (SasrecSettings { experts: 2, ..base.clone() }, "experts", "must be 1 where"),
+            (SasrecSettings { align: 0.1, ..base }, "align", "unless"),
+        ];
+        for (settings, field, part) in cases {
+            let told = told(settings);
+            assert!(told.len() == 1 && told[0].0 == field && told[0].1.contains(part), "{told:?}");
+        }
     }
 
     #[test]

@@ -49,8 +49,14 @@ pub struct NextMlpSettings {
     pub patience: usize,
     /// How item texts take part.
     pub text: TextUse,
-    /// Share of items known by their text alone in a step, so that the text learns to stand alone; for `text = "sum"`.
+    /// Width of the text's part of an item's vector, 1 to below `dim`, for `text = "concat"`; left out: half of `dim`.
+    pub text_width: Option<usize>,
+    /// Share of items known by their text alone in a step, so that the text learns to stand alone; for `text = "sum"` and `"concat"`.
     pub text_alone: f32,
+    /// Projections of a text, mixed by what it says (UniSRec: Hou et al. 2022), 1 to 64.
+    pub experts: usize,
+    /// How strongly an item's own vector and its projected text are drawn to one another, 0 to 10; for `text = "sum"` and `"concat"`.
+    pub align: f32,
     /// How much higher items that nobody has taken and whose text is known stand, in standard deviations of their scores; left out: chosen on
     /// validation events, 0 without.
     pub newcomer_shift: Option<f32>,
@@ -77,7 +83,10 @@ impl Default for NextMlpSettings {
             epochs: 100,
             patience: 8,
             text: TextUse::None,
+            text_width: None,
             text_alone: 0.1,
+            experts: 1,
+            align: 0.0,
             newcomer_shift: None,
             max_memory_mb: 16_384,
             optimizer: OptimizerSettings::default(),
