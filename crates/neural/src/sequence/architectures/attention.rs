@@ -293,21 +293,17 @@ mod tests {
             settings.faults().into_iter().map(|fault| (fault.field, fault.problem)).collect()
         };
         let base = SasrecSettings { dim: 8, ..SasrecSettings::default() };
-        let concat = SasrecSettings { text: TextUse::Concat, ..base.clone() };
-        assert!(told(SasrecSettings { text_width: Some(7), ..concat.clone() }).is_empty());
-        assert!(told(SasrecSettings { align: 1.0, experts: 64, ..concat.clone() }).is_empty());
+        let concat = SasrecSettings { text: TextUse::Concat, ..base };
+        assert!(told(SasrecSettings { text_width: Some(7), ..concat }).is_empty());
+        assert!(told(SasrecSettings { align: 1.0, experts: 64, ..concat }).is_empty());
         let cases = [
-            (SasrecSettings { text_width: Some(8), ..concat.clone() }, "text_width", "below"),
-            (SasrecSettings { text_width: Some(0), ..concat.clone() }, "text_width", "1 or more"),
-            (
-                SasrecSettings { text_width: Some(3), align: 1.0, ..concat.clone() },
-                "align",
-                "width",
-            ),
-            (SasrecSettings { dim: 1, heads: 1, ..concat.clone() }, "dim", "2 or more"),
-            (SasrecSettings { experts: 0, ..concat.clone() }, "experts", "1 to 64"),
+            (SasrecSettings { text_width: Some(8), ..concat }, "text_width", "below"),
+            (SasrecSettings { text_width: Some(0), ..concat }, "text_width", "1 or more"),
+            (SasrecSettings { text_width: Some(3), align: 1.0, ..concat }, "align", "width"),
+            (SasrecSettings { dim: 1, heads: 1, ..concat }, "dim", "2 or more"),
+            (SasrecSettings { experts: 0, ..concat }, "experts", "1 to 64"),
             (SasrecSettings { align: 10.5, ..concat }, "align", "0 to 10"),
-            (SasrecSettings { experts: 2, ..base.clone() }, "experts", "must be 1 where"),
+            (SasrecSettings { experts: 2, ..base }, "experts", "must be 1 where"),
             (SasrecSettings { align: 0.1, ..base }, "align", "unless"),
         ];
         for (settings, field, part) in cases {
