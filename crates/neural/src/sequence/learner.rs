@@ -220,6 +220,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             loss: self.training.loss,
             n_known: self.known.len(),
             dim,
+            usual_gap: self.usual_gap,
             task: (task, key),
             weight: 1.0 / asked as f32,
             views: self.settings.views(),

@@ -15,7 +15,7 @@ use super::network::{NOTHING_DROPPED, Network, NetworkState};
 use super::newcomers::{Level, Newcomers, SHIFTS, gauge_users, newcomers};
 use super::settings::{Architecture, Resolved, Settled, Training};
 use super::step::Task;
-use super::times::{kinds, with_dates};
+use super::times::kinds;
 use super::tower::{ADAPTER, FEATURES};
 use super::windows::windows;
 use crate::layers::{Linear, Work};
@@ -250,7 +250,6 @@ impl<S: Architecture> Sequence<S> {
             known.take(self.network.max_length()).unzip();
         items.reverse();
         times.reverse();
-        with_dates(&mut times, self.usual_gap);
         Known { items, times }
     }
 
@@ -271,7 +270,7 @@ impl<S: Architecture> Sequence<S> {
             offsets.extend([0, x.len() / dim]);
             let parameters = &self.parameters[..];
             if self.network.reads_times() {
-                kinds(times, &offsets, &mut of_pairs);
+                kinds(times, &offsets, self.usual_gap, &mut of_pairs);
             }
             let (kinds, dropout) = (&of_pairs[..], NOTHING_DROPPED);
             let work = Work { parameters, offsets: &offsets, kinds, dropout };

@@ -263,10 +263,10 @@ mod tests {
         let n = offsets[offsets.len() - 1] * network.dim;
         let mut x: Vec<f32> = (0..n).map(|i| (i as f32 * 0.7).sin()).collect();
         let w: Vec<f32> = (0..n).map(|i| (i as f32 * 1.3).cos()).collect();
-        let times: Vec<i64> = (0..100).map(|at| at * at * at * 7).collect();
+        let times: Vec<i64> = (0..100).map(|at| (1 << 30) + at * at * at * 7).collect();
         let mut of_pairs = Vec::new();
         if network.reads_times() {
-            kinds(&times, offsets, &mut of_pairs);
+            kinds(&times, offsets, 9, &mut of_pairs);
         }
         let kinds = &of_pairs[..];
         let mut state = NetworkState::default();

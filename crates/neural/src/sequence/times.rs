@@ -39,9 +39,10 @@ impl Times {
     }
 }
 
-/// Visits the seconds between successive events of every user.
+/// Visits the seconds between successive events of every user, of which the older one has a date.
 fn gaps(histories: &Histories) -> impl Iterator<Item = u64> {
-    histories.iter().flat_map(|history| history.times.windows(2).map(|t| t[0].abs_diff(t[1])))
+    let pairs = histories.iter().flat_map(|history| history.times.windows(2));
+    pairs.filter(|t| t[0] >= EARLIEST_CLOCK).map(|t| t[0].abs_diff(t[1]))
 }
 
 /// Tells dates from positions.
@@ -63,19 +64,27 @@ pub(super) fn usual_gap(histories: &Histories) -> u32 {
     u32::try_from(*median).unwrap_or(u32::MAX)
 }
 
-/// Puts events of which no date is known at the usual distance from one another.
-pub(super) fn with_dates(times: &mut [i64], usual_gap: u32) {
-    if times.iter().all(|&time| time < EARLIEST_CLOCK) {
+/// Puts events without a date at that of the one before, or at the first one there is; without any date, at the usual distance.
+fn put_dates(times: &mut [i64], usual_gap: u32) {
+    let Some(mut last) = times.iter().copied().find(|&time| time >= EARLIEST_CLOCK) else {
         (0..).zip(times).for_each(|(at, time): (i64, _)| *time = at * i64::from(usual_gap));
+        return;
+    };
+    for time in times {
+        if *time < EARLIEST_CLOCK {
+            *time = last;
+        }
+        last = *time;
     }
 }
 
 /// Lists the kinds of the gaps of each sequence, `[len, len]` one after another.
-pub(super) fn kinds(times: &[i64], offsets: &[usize], kinds: &mut Vec<u8>) {
+pub(super) fn kinds(times: &[i64], offsets: &[usize], usual_gap: u32, kinds: &mut Vec<u8>) {
     kinds.clear();
     for ends in offsets.windows(2) {
-        let times = &times[ends[0]..ends[1]];
-        for &here in times {
+        let mut times = times[ends[0]..ends[1]].to_vec();
+        put_dates(&mut times, usual_gap);
+        for &here in &times {
             kinds.extend(times.iter().map(|&there| kind(here.abs_diff(there))));
         }
     }
@@ -91,6 +100,8 @@ mod tests {
     use tastemaker_core::{HistoriesBuilder, ItemId};
 
     use super::*;
+
+    const NOW: i64 = 1_700_000_000;
 
     fn histories(times: &[&[i64]]) -> Histories {
         let mut builder = HistoriesBuilder::default();
@@ -109,17 +120,18 @@ mod tests {
             .collect();
         assert_eq!(all, [0, 1, 2, 2, 3, 6, 12, 17, 30, 31, 31]);
         let mut of_pairs = vec![9];
-        kinds(&[5, 5, 9, i64::MIN, i64::MAX], &[0, 3, 5], &mut of_pairs);
+        kinds(&[NOW, NOW, NOW + 4, NOW, i64::MAX], &[0, 3, 5], 9, &mut of_pairs);
         assert_eq!(of_pairs, [0, 0, 3, 0, 0, 3, 3, 3, 0, 0, 31, 31, 0]);
-        kinds(&[7], &[0, 1], &mut of_pairs);
+        kinds(&[7], &[0, 1], 9, &mut of_pairs);
         assert_eq!(of_pairs, [0]);
+        kinds(&[1, 2, 3], &[0, 3], 9, &mut of_pairs);
+        assert_eq!(of_pairs, [0, 4, 5, 4, 0, 4, 5, 4, 0]);
     }
 
     #[test]
     fn positions_are_told_from_dates() {
-        let now = 1_700_000_000;
-        let (dates, positions) = (histories(&[&[now, now + 5, now + 9]]), histories(&[&[1, 2, 9]]));
-        let alike = histories(&[&[now, now + 60, now + 120], &[now, now + 60], &[], &[now]]);
+        let (dates, positions) = (histories(&[&[NOW, NOW + 5, NOW + 9]]), histories(&[&[1, 2, 9]]));
+        let alike = histories(&[&[0, NOW, NOW + 60, NOW + 120], &[NOW, NOW + 60], &[], &[NOW]]);
         assert_eq!(Times::Auto.decide("x", &dates).ok(), Some(Times::On));
         assert_eq!(Times::On.decide("x", &dates).ok(), Some(Times::On));
         assert_eq!(Times::Off.decide("x", &dates).ok(), Some(Times::Off));
@@ -131,15 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn events_without_dates_are_put_at_the_usual_distance() {
-        // Gaps 10, 20, 30 and 40: the one after the middle.
-        assert_eq!(usual_gap(&histories(&[&[0, 10, 30], &[5], &[0, 40, 70]])), 30);
+    fn events_without_dates_are_put_where_they_disturb_least() {
+        // Gaps 10, 20, 30 and 40: the one after the middle. What lies between no date and a date is none.
+        let all = histories(&[&[NOW, NOW + 10, NOW + 30], &[5], &[0, NOW, NOW + 40, NOW + 70]]);
+        assert_eq!(usual_gap(&all), 30);
         assert_eq!(usual_gap(&histories(&[&[5]])), 0);
-        let mut times = [0, 0, 7];
-        with_dates(&mut times, 30);
-        assert_eq!(times, [0, 30, 60]);
-        let mut times = [0, 1_700_000_000];
-        with_dates(&mut times, 30);
-        assert_eq!(times, [0, 1_700_000_000], "one date makes them dates");
+        for (mut given, want) in [
+            ([0, 0, 7], [0, 30, 60]),
+            ([0, NOW, 1], [NOW, NOW, NOW]),
+            ([NOW, 0, NOW + 5], [NOW, NOW, NOW + 5]),
+        ] {
+            put_dates(&mut given, 30);
+            assert_eq!(given, want);
+        }
     }
 }

@@ -42,6 +42,8 @@ pub(in crate::sequence) struct Shared<'a> {
     pub(in crate::sequence) loss: Loss,
     pub(in crate::sequence) n_known: usize,
     pub(in crate::sequence) dim: usize,
+    /// Seconds between events of which no date is known.
+    pub(in crate::sequence) usual_gap: u32,
     /// What is asked, and the key of its draws.
     pub(in crate::sequence) task: (Task, u64),
     pub(in crate::sequence) weight: f32,
@@ -280,6 +282,7 @@ mod tests {
                 loss: Loss::CrossEntropy,
                 n_known: ITEMS,
                 dim: DIM,
+                usual_gap: 60,
                 task: (task, 5),
                 weight: 0.3,
                 views,
@@ -319,7 +322,7 @@ mod tests {
         let mut builder = HistoriesBuilder::default();
         for len in [2, 7, 4, 11] {
             (0..len).for_each(|at| {
-                builder.push(ItemId((at * len + at) % 9), 1.0, i64::from(at * at * at));
+                builder.push(ItemId((at * len + at) % 9), 1.0, (1 << 30) + i64::from(at * at * at));
             });
             builder.end_user();
         }

@@ -52,7 +52,7 @@ impl Pass {
             self.x.extend(vector.iter().map(|x| scale * x));
         }
         if shared.network.reads_times() {
-            kinds(&self.times, &self.offsets, &mut self.kinds);
+            kinds(&self.times, &self.offsets, shared.usual_gap, &mut self.kinds);
         }
         let (offsets, kinds) = (&self.offsets[..], &self.kinds[..]);
         let work = Work { parameters: shared.parameters, offsets, kinds, dropout };
