@@ -1,5 +1,5 @@
 //! What transformers make of the time between events, and of data and requests that have none.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what it did not expect")]
+#![expect(clippy::panic, reason = "a test may stop at what it did not expect")]
 
 use tastemaker_core::{
     Checked, Fit, FitError, Histories, HistoriesBuilder, History, ItemId, Persist, Recommender,

@@ -1,5 +1,5 @@
 //! A bias of attention by the kind of a pair of positions, such as how much time lies between them: relative attention bias by
-//! time, as in TiSASRec (Li et al. 2020) and HSTU (Zhai et al. 2024).
+//! time, as in `TiSASRec` (Li et al. 2020) and HSTU (Zhai et al. 2024).
 
 /// Kinds there can be at most.
 const KINDS: usize = 1 << 8;

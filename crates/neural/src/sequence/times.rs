@@ -1,6 +1,6 @@
 //! How much time lies between two events, as transformers see it: a learnt bias of each head for every kind of gap, by its logarithm.
 //!
-//! As in TiSASRec (Li et al. 2020) a gap is that between the event that reads and the event that is read; HSTU (Zhai et al. 2024) counts
+//! As in `TiSASRec` (Li et al. 2020) a gap is that between the event that reads and the event that is read; HSTU (Zhai et al. 2024) counts
 //! from the moment of the request, which a request here does not tell. So the newest event of a history stands for now.
 
 use schemars::JsonSchema;
