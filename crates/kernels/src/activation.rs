@@ -28,13 +28,19 @@ fn erf_lane(fused: bool, x: f32) -> f32 {
     x * p / q
 }
 
+/// Computes `x * P(N(0, 1) <= x)`.
+#[inline(always)]
+pub(crate) fn gelu_lane(fused: bool, x: f32) -> f32 {
+    let half = 0.5 * x;
+    multiply_add(fused, half, erf_lane(fused, x * std::f32::consts::FRAC_1_SQRT_2), half)
+}
+
 /// Replaces every value by `x * P(N(0, 1) <= x)`, the exact Gaussian error linear unit, to 1e-6.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 pub fn gelu(values: &mut [f32]) {
     let fused = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
     for x in values {
-        let half = 0.5 * *x;
-        *x = multiply_add(fused, half, erf_lane(fused, *x * std::f32::consts::FRAC_1_SQRT_2), half);
+        *x = gelu_lane(fused, *x);
     }
 }
 

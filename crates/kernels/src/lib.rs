@@ -5,6 +5,7 @@ mod activation;
 mod attention;
 mod dropout;
 mod exp;
+mod linear;
 mod loss;
 mod matrix;
 mod norm;
@@ -14,9 +15,13 @@ mod solve;
 mod stretch;
 
 pub use activation::{Activation, gelu, sigmoid};
-pub use attention::{AttentionScratch, PairBias, SelfAttention, SelfAttentionScratch, attention};
+pub use attention::{
+    AttentionScratch, HalfAttentionScratch, PairBias, SelfAttention, SelfAttentionScratch,
+    attention, half_attention, half_attention_serves,
+};
 pub use dropout::dropout;
 pub use exp::{exp, signed_ln_1p};
+pub use linear::{LinearScratch, LinearWeights, Then, WeightFormat};
 pub use loss::{
     CrossEntropy, Direction, GradedList, InBatch, InBatchGradients, InBatchScratch, ItemTable,
     LossScratch, Multiclass, Pointwise, PointwiseLoss, Precision, RankingLoss, RankingScratch,

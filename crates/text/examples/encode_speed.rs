@@ -1,12 +1,12 @@
-//! Measures how many texts a second an encoder reads on this machine.
+//! Measures how many texts a second an encoder reads on this machine, and how near its vectors are to those of `f32`.
 //!
-//! `cargo run --release -p tastemaker-text --example encode_speed -- FOLDER TEXTS [REPEATS]`, with one text a line.
+//! `cargo run --release -p tastemaker-text --example encode_speed -- FOLDER TEXTS [REPEATS] [f32|bf16|int8]`, with one text a line.
 #![expect(clippy::print_stdout, reason = "an example that prints")]
 
 use std::path::Path;
 
 use tastemaker_core::{Clock, Silent, SystemClock};
-use tastemaker_text::{BertEncoder, BertSettings, Encoder};
+use tastemaker_text::{BertEncoder, BertSettings, Encoder, NumberFormat};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -14,12 +14,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("say the model's folder and a file of texts, one a line".into());
     };
     let repeats = rest.first().map_or(Ok(3), |n| n.parse::<usize>())?;
+    let numbers = match rest.get(1).map_or("f32", String::as_str) {
+        "f32" => NumberFormat::F32,
+        "bf16" => NumberFormat::Bf16,
+        "int8" => NumberFormat::Int8,
+        other => return Err(format!("`{other}` is none of f32, bf16 and int8").into()),
+    };
     let texts = std::fs::read_to_string(texts)?;
     let texts: Vec<&str> = texts.lines().collect();
     let clock = SystemClock::default();
-    let encoder = BertEncoder::open(Path::new(folder), &BertSettings::default())?;
+    let open = |numbers| {
+        BertEncoder::open(Path::new(folder), &BertSettings { numbers, ..BertSettings::default() })
+    };
+    let encoder = open(numbers)?;
     println!("opened in {:.2} s, {} threads", clock.seconds(), rayon::current_num_threads());
-    encoder.encode(&texts[..texts.len().min(64)], &Silent)?;
+    let first = encoder.encode(&texts[..texts.len().min(1000)], &Silent)?;
     for _ in 0..repeats {
         let start = clock.seconds();
         let encoded = encoder.encode(&texts, &Silent)?;
@@ -30,6 +39,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             texts.len(),
             encoded.truncated
         );
+    }
+    if numbers != NumberFormat::F32 {
+        let exact = open(NumberFormat::F32)?.encode(&texts[..first.vectors.rows()], &Silent)?;
+        let rows =
+            (0..first.vectors.rows()).map(|row| (exact.vectors.row(row), first.vectors.row(row)));
+        let cosines: Vec<f32> =
+            rows.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum()).collect();
+        let mean = cosines.iter().sum::<f32>() / cosines.len() as f32;
+        let least = cosines.iter().copied().fold(1.0, f32::min);
+        println!("cosine to f32 over {} texts: mean {mean:.5}, least {least:.5}", cosines.len());
     }
     Ok(())
 }

@@ -1,9 +1,11 @@
-//! Products of bfloat16 matrices on the tile registers of recent Xeons (AMX), summed in `f32`: several times the speed of
-//! `f32` code. Machines without them have no [`Tiles`], and callers take another way.
+//! Products of bfloat16 matrices, summed in `f32`, and of bytes, summed in `i32`, on the tile registers of recent Xeons (AMX):
+//! several times the speed of `f32` code. Machines without them have no [`Tiles`], and callers take another way.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::asm;
 use std::sync::OnceLock;
+
+use super::words::{Kind, PANEL};
 
 /// Rows of `c` and columns of `c` that a product is made in: shapes are multiples of it.
 pub(crate) const BLOCK: usize = 32;
@@ -51,8 +53,8 @@ fn is_there() -> bool {
     if !cfg!(target_os = "linux") || !is_x86_feature_detected!("avx512f") {
         return false;
     }
-    // Bits 22 and 24: products of bfloat16, tile registers.
-    let wanted = 1 << 22 | 1 << 24;
+    // Bits 22, 24 and 25: products of bfloat16, tile registers, products of bytes. No machine has the second without the others.
+    let wanted = 1 << 22 | 1 << 24 | 1 << 25;
     if __cpuid_count(7, 0).edx & wanted != wanted {
         return false;
     }
@@ -134,6 +136,112 @@ impl Tiles {
         }
     }
 }
+
+/// Words of a row of a tile.
+const WORDS: usize = 16;
+/// Rows of a tile.
+const HEIGHT: usize = 16;
+
+impl Tiles {
+    /// Multiplies rows of words with a panel `[depth, PANEL]` of words and writes sums to `c`; `rows` and `depth` are
+    /// multiples of 16.
+    ///
+    /// # Panics
+    /// When a size is no such multiple or an operand reaches beyond its slice.
+    pub(crate) fn words(
+        &self,
+        (kind, rows): (Kind, usize),
+        (a, a_stride): (&[u32], usize),
+        panel: &[u32],
+        (c, c_stride): (&mut [u32], usize),
+    ) {
+        let Self { not_send: _set_up } = self;
+        let depth = panel.len() / PANEL;
+        assert!(rows > 0 && rows.is_multiple_of(HEIGHT), "whole tiles of rows");
+        assert!(depth > 0 && depth.is_multiple_of(WORDS), "whole tiles of words");
+        assert!((rows - 1) * a_stride + depth <= a.len(), "the left side lies in its slice");
+        assert!((rows - 1) * c_stride + PANEL <= c.len(), "and so does the result");
+        let mut row = 0;
+        while row < rows {
+            let (a, c) = ((&a[row * a_stride..], a_stride), (&mut c[row * c_stride..], c_stride));
+            let is_tall = rows - row >= 2 * HEIGHT;
+            match (kind, is_tall) {
+                (Kind::Half, true) => tall_halves(a, panel, c),
+                (Kind::Half, false) => low_halves(a, panel, c),
+                (Kind::Byte, true) => tall_bytes(a, panel, c),
+                (Kind::Byte, false) => low_bytes(a, panel, c),
+            }
+            row += if is_tall { 2 * HEIGHT } else { HEIGHT };
+        }
+    }
+}
+
+/// Writes the functions that multiply 32 or 16 rows of words with a panel.
+macro_rules! word_blocks {
+    ($tall:ident, $low:ident, $dot:literal) => {
+        #[cfg(target_arch = "x86_64")]
+        fn $tall((a, a_stride): (&[u32], usize), panel: &[u32], (c, c_stride): (&mut [u32], usize)) {
+            let (a0, b0, c0) = (a.as_ptr(), panel.as_ptr(), c.as_mut_ptr());
+            // SAFETY: `words` checked that 32 rows of `a` and `c` lie inside their slices, and the steps go over the
+            // whole tiles of the panel. `Tiles` set the registers up; the compiler itself never uses them.
+            #[expect(unsafe_code, reason = "the intrinsics are not stable yet")]
+            unsafe {
+                asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem));
+                for step in 0..panel.len() / (PANEL * WORDS) {
+                    asm!(
+                        "tileloadd tmm4, [{a0} + {sa}]", "tileloadd tmm6, [{b0} + {sb}]",
+                        "tileloadd tmm5, [{a1} + {sa}]", "tileloadd tmm7, [{b0} + {sb} + 64]",
+                        concat!($dot, " tmm0, tmm4, tmm6"), concat!($dot, " tmm1, tmm4, tmm7"),
+                        concat!($dot, " tmm2, tmm5, tmm6"), concat!($dot, " tmm3, tmm5, tmm7"),
+                        a0 = in(reg) a0.add(step * WORDS), a1 = in(reg) a0.add(HEIGHT * a_stride + step * WORDS),
+                        b0 = in(reg) b0.add(step * WORDS * PANEL), sa = in(reg) 4 * a_stride, sb = in(reg) 4 * PANEL,
+                        options(nostack, readonly),
+                    );
+                }
+                asm!(
+                    "tilestored [{c0} + {s}], tmm0", "tilestored [{c0} + {s} + 64], tmm1",
+                    "tilestored [{c1} + {s}], tmm2", "tilestored [{c1} + {s} + 64], tmm3",
+                    c0 = in(reg) c0, c1 = in(reg) c0.add(HEIGHT * c_stride), s = in(reg) 4 * c_stride, options(nostack),
+                );
+            }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        fn $low((a, a_stride): (&[u32], usize), panel: &[u32], (c, c_stride): (&mut [u32], usize)) {
+            let (a0, b0, c0) = (a.as_ptr(), panel.as_ptr(), c.as_mut_ptr());
+            // SAFETY: as above, of 16 rows.
+            #[expect(unsafe_code, reason = "the intrinsics are not stable yet")]
+            unsafe {
+                asm!("tilezero tmm0", "tilezero tmm1", options(nostack, nomem));
+                for step in 0..panel.len() / (PANEL * WORDS) {
+                    asm!(
+                        "tileloadd tmm4, [{a0} + {sa}]", "tileloadd tmm6, [{b0} + {sb}]", "tileloadd tmm7, [{b0} + {sb} + 64]",
+                        concat!($dot, " tmm0, tmm4, tmm6"), concat!($dot, " tmm1, tmm4, tmm7"),
+                        a0 = in(reg) a0.add(step * WORDS), b0 = in(reg) b0.add(step * WORDS * PANEL),
+                        sa = in(reg) 4 * a_stride, sb = in(reg) 4 * PANEL, options(nostack, readonly),
+                    );
+                }
+                asm!(
+                    "tilestored [{c0} + {s}], tmm0", "tilestored [{c0} + {s} + 64], tmm1",
+                    c0 = in(reg) c0, s = in(reg) 4 * c_stride, options(nostack),
+                );
+            }
+        }
+
+        #[cfg(not(target_arch = "x86_64"))]
+        fn $tall(_: (&[u32], usize), _: &[u32], _: (&mut [u32], usize)) {
+            unreachable!("there are no tiles on this machine")
+        }
+
+        #[cfg(not(target_arch = "x86_64"))]
+        fn $low(_: (&[u32], usize), _: &[u32], _: (&mut [u32], usize)) {
+            unreachable!("there are no tiles on this machine")
+        }
+    };
+}
+
+word_blocks!(tall_halves, low_halves, "tdpbf16ps");
+word_blocks!(tall_bytes, low_bytes, "tdpbusd");
 
 #[cfg(target_arch = "x86_64")]
 impl Drop for Tiles {

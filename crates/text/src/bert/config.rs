@@ -7,6 +7,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tastemaker_kernels::WeightFormat;
 
 use crate::Error;
 
@@ -26,6 +27,29 @@ pub enum Pooling {
     Cls,
 }
 
+/// What the products of the model are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NumberFormat {
+    /// `f32`: as the model was published.
+    #[default]
+    F32,
+    /// bfloat16: several times as fast on processors with AMX or AVX-512 BF16, slower than `f32` on others.
+    Bf16,
+    /// Bytes, with a scale for each output of a layer and each token: a quarter of the memory.
+    Int8,
+}
+
+impl From<NumberFormat> for WeightFormat {
+    fn from(format: NumberFormat) -> Self {
+        match format {
+            NumberFormat::F32 => Self::Single,
+            NumberFormat::Bf16 => Self::Half,
+            NumberFormat::Int8 => Self::Byte,
+        }
+    }
+}
+
 /// How a model folder is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -36,11 +60,18 @@ pub struct BertSettings {
     pub max_tokens: Option<usize>,
     /// Scales vectors to length 1.
     pub normalise: bool,
+    /// What products are made of: `f32`, `bf16` or `int8`.
+    pub numbers: NumberFormat,
 }
 
 impl Default for BertSettings {
     fn default() -> Self {
-        Self { pooling: Pooling::Auto, max_tokens: None, normalise: true }
+        Self {
+            pooling: Pooling::Auto,
+            max_tokens: None,
+            normalise: true,
+            numbers: NumberFormat::F32,
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use tastemaker_core::{Progress, Vectors};
 
-use super::config::{BertSettings, Description, Pooling, read_limited, read_tokenizer};
+use super::config::{
+    BertSettings, Description, NumberFormat, Pooling, read_limited, read_tokenizer,
+};
 use super::model::{BertModel, Buffers};
 use super::tokenise::{Tokeniser, Tokens};
 use super::weights::{WEIGHTS_LIMIT, Weights};
@@ -48,9 +50,15 @@ impl BertEncoder {
         let path = dir.join("model.safetensors");
         let bytes = read_limited(&path, WEIGHTS_LIMIT)?;
         digest.bytes(&bytes);
-        let model = BertModel::load(&Weights::open(&path, &bytes)?, &config)?;
+        let model =
+            BertModel::load(&Weights::open(&path, &bytes)?, &config, settings.numbers.into())?;
         let scale = if settings.normalise { "unit" } else { "plain" };
-        let id = format!("bert/{}/{pooling:?}/{max_tokens}/{scale}", digest.hex());
+        let numbers = match settings.numbers {
+            NumberFormat::F32 => "",
+            NumberFormat::Bf16 => "/bf16",
+            NumberFormat::Int8 => "/int8",
+        };
+        let id = format!("bert/{}/{pooling:?}/{max_tokens}/{scale}{numbers}", digest.hex());
         let (hidden, normalise) = (config.hidden_size, settings.normalise);
         Ok(Self { id, model, tokeniser, hidden, pooling, normalise, idle: Mutex::default() })
     }

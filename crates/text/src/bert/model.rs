@@ -3,7 +3,10 @@
 //! A block is ragged: `[total tokens, hidden]` without padding. Linear layers see all tokens at once, attention one
 //! text at a time; rows do not touch one another elsewhere, so a text's vector does not depend on its neighbours.
 
-use tastemaker_kernels::{AttentionScratch, Packed, Rows, attention, gelu, layer_norm};
+use tastemaker_kernels::{
+    AttentionScratch, HalfAttentionScratch, LinearScratch, LinearWeights, Then, WeightFormat,
+    attention, half_attention, half_attention_serves, layer_norm,
+};
 
 use super::config::{BertConfig, Pooling};
 use super::tokenise::Tokens;
@@ -13,12 +16,6 @@ use crate::Error;
 /// Tokens that pass the two inner layers together: their wide activations stay in the second cache.
 const INNER_ROWS: usize = 96;
 
-/// `y = x · weightᵀ + bias`.
-struct Linear {
-    packed: Packed,
-    bias: Vec<f32>,
-}
-
 struct Norm {
     gain: Vec<f32>,
     bias: Vec<f32>,
@@ -27,11 +24,11 @@ struct Norm {
 
 struct Layer {
     // Queries, keys and values side by side: [hidden, 3 * hidden].
-    qkv: Linear,
-    mix: Linear,
+    qkv: LinearWeights,
+    mix: LinearWeights,
     mix_norm: Norm,
-    widen: Linear,
-    narrow: Linear,
+    widen: LinearWeights,
+    narrow: LinearWeights,
     out_norm: Norm,
 }
 
@@ -39,6 +36,8 @@ struct Layer {
 pub(crate) struct BertModel {
     hidden: usize,
     heads: usize,
+    /// Attention multiplies bfloat16 numbers.
+    half: bool,
     words: Vec<f32>,
     positions: Vec<f32>,
     types: Vec<f32>,
@@ -52,44 +51,24 @@ pub(crate) struct Buffers {
     x: Vec<f32>,
     wide: Vec<f32>,
     mixed: Vec<f32>,
+    linear: LinearScratch,
     attention: AttentionScratch,
+    half_attention: HalfAttentionScratch,
 }
 
-impl Linear {
-    /// Stacks layers that read the same input.
-    fn load(
-        weights: &Weights<'_>,
-        names: &[String],
-        (from, to): (usize, usize),
-    ) -> Result<Self, Error> {
-        let (mut rows, mut bias) = (Vec::new(), Vec::new());
-        for name in names {
-            rows.extend(weights.take(&format!("{name}.weight"), &[to, from])?);
-            bias.extend(weights.take(&format!("{name}.bias"), &[to])?);
-        }
-        Ok(Self { packed: Packed::from_transposed(&rows, (from, bias.len())), bias })
+/// Stacks layers that read the same input, `from` numbers wide.
+fn linear(
+    weights: &Weights<'_>,
+    names: &[String],
+    (from, to): (usize, usize),
+    format: WeightFormat,
+) -> Result<LinearWeights, Error> {
+    let (mut rows, mut bias) = (Vec::new(), Vec::new());
+    for name in names {
+        rows.extend(weights.take(&format!("{name}.weight"), &[to, from])?);
+        bias.extend(weights.take(&format!("{name}.bias"), &[to])?);
     }
-
-    /// Overwrites `to: [n, outputs]` with the layer's answer to `x: [n, inputs]`.
-    fn apply(&self, x: &[f32], to: &mut Vec<f32>) {
-        let inputs = self.packed.shape().0;
-        let rows = Rows { data: x, stride: inputs, count: x.len() / inputs };
-        to.clear();
-        for _ in 0..rows.count {
-            to.extend_from_slice(&self.bias);
-        }
-        self.packed.add_product(rows, to, self.bias.len());
-    }
-
-    /// Adds the layer's answer to `to`.
-    fn add(&self, x: &[f32], to: &mut [f32]) {
-        let inputs = self.packed.shape().0;
-        for row in to.chunks_exact_mut(self.bias.len()) {
-            row.iter_mut().zip(&self.bias).for_each(|(x, b)| *x += b);
-        }
-        let rows = Rows { data: x, stride: inputs, count: x.len() / inputs };
-        self.packed.add_product(rows, to, self.bias.len());
-    }
+    Ok(LinearWeights::new(&rows, bias, format))
 }
 
 impl Norm {
@@ -110,7 +89,11 @@ impl Norm {
 
 impl BertModel {
     /// Takes the weights apart and lays them out for use.
-    pub(crate) fn load(weights: &Weights<'_>, config: &BertConfig) -> Result<Self, Error> {
+    pub(crate) fn load(
+        weights: &Weights<'_>,
+        config: &BertConfig,
+        format: WeightFormat,
+    ) -> Result<Self, Error> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let norm = |name: &str| Norm::load(weights, name, (hidden, config.layer_norm_eps));
         let table = |name: &str, rows| {
@@ -118,20 +101,22 @@ impl BertModel {
         };
         let layer = |n: usize| {
             let at = |name: &str| format!("encoder.layer.{n}.{name}");
-            let linear = |name: &str, shape| Linear::load(weights, &[at(name)], shape);
+            let linear = |names: &[String], shape| linear(weights, names, shape, format);
             let qkv = ["query", "key", "value"].map(|name| at(&format!("attention.self.{name}")));
             Ok(Layer {
-                qkv: Linear::load(weights, &qkv, (hidden, hidden))?,
-                mix: linear("attention.output.dense", (hidden, hidden))?,
+                qkv: linear(&qkv, (hidden, hidden))?,
+                mix: linear(&[at("attention.output.dense")], (hidden, hidden))?,
                 mix_norm: norm(&at("attention.output.LayerNorm"))?,
-                widen: linear("intermediate.dense", (hidden, inner))?,
-                narrow: linear("output.dense", (inner, hidden))?,
+                widen: linear(&[at("intermediate.dense")], (hidden, inner))?,
+                narrow: linear(&[at("output.dense")], (inner, hidden))?,
                 out_norm: norm(&at("output.LayerNorm"))?,
             })
         };
         Ok(Self {
             hidden,
             heads: config.num_attention_heads,
+            half: format != WeightFormat::Single
+                && half_attention_serves(hidden / config.num_attention_heads),
             words: table("word", config.vocab_size)?,
             positions: table("position", config.max_position_embeddings)?,
             types: table("token_type", config.type_vocab_size)?,
@@ -187,23 +172,28 @@ impl BertModel {
 
     fn layer(&self, layer: &Layer, texts: &[&Tokens], buffers: &mut Buffers) {
         let hidden = self.hidden;
-        let Buffers { x, wide, mixed, attention: scratch } = buffers;
-        layer.qkv.apply(x, wide);
-        mixed.clear();
+        let Buffers { x, wide, mixed, linear, .. } = buffers;
+        wide.resize(3 * x.len(), 0.0);
+        layer.qkv.apply(x, wide, Then::Write, linear);
         mixed.resize(x.len(), 0.0);
         let (mut qkv, mut to) = (wide.as_slice(), mixed.as_mut_slice());
         for text in texts {
             let (part, after) = qkv.split_at(text.ids.len() * 3 * hidden);
             let (out, after_out) = to.split_at_mut(text.ids.len() * hidden);
-            attention(part, (self.heads, hidden), out, scratch);
+            if self.half {
+                half_attention(part, (self.heads, hidden), out, &mut buffers.half_attention);
+            } else {
+                attention(part, (self.heads, hidden), out, &mut buffers.attention);
+            }
             (qkv, to) = (after, after_out);
         }
-        layer.mix.add(mixed, x);
+        layer.mix.apply(mixed, x, Then::Add, linear);
         layer.mix_norm.apply(x);
+        let inner = layer.widen.shape().1;
         for rows in x.chunks_mut(INNER_ROWS * hidden) {
-            layer.widen.apply(rows, wide);
-            gelu(wide);
-            layer.narrow.add(wide, rows);
+            wide.resize(rows.len() / hidden * inner, 0.0);
+            layer.widen.apply(rows, wide, Then::Gelu, linear);
+            layer.narrow.apply(wide, rows, Then::Add, linear);
         }
         layer.out_norm.apply(x);
     }

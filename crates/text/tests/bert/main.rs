@@ -7,7 +7,7 @@ mod tiny;
 
 use safetensors::Dtype;
 use tastemaker_core::Silent;
-use tastemaker_text::{BertEncoder, BertSettings, Encoder, Pooling};
+use tastemaker_text::{BertEncoder, BertSettings, Encoder, NumberFormat, Pooling};
 use tempfile::TempDir;
 use tiny::{Sizes, Tensors};
 
@@ -131,10 +131,32 @@ fn names_with_a_prefix_and_half_precision_are_read() {
 }
 
 #[test]
+fn small_numbers_stay_near_the_full_ones_and_do_not_depend_on_their_neighbours() {
+    // Heads of 32 numbers: wide enough for tiles.
+    let sizes = Sizes { hidden: 64, layers: 2, heads: 2, inner: 96, positions: 24 };
+    let folder = TempDir::new().unwrap();
+    tiny::write_folder(folder.path(), sizes, &tiny::tensors(sizes));
+    let texts = TEXTS.map(|(text, _)| text);
+    let exact = open(&folder, &BertSettings::default()).encode(&texts, &Silent).unwrap().vectors;
+    for (numbers, least) in [(NumberFormat::Bf16, 0.999), (NumberFormat::Int8, 0.995)] {
+        let encoder = open(&folder, &BertSettings { numbers, ..BertSettings::default() });
+        let all = encoder.encode(&texts, &Silent).unwrap().vectors;
+        assert!(all != exact, "{numbers:?} rounds");
+        for (row, text) in texts.iter().enumerate() {
+            let alone = encoder.encode(&[text], &Silent).unwrap().vectors;
+            assert!(alone.row(0) == all.row(row), "{numbers:?}: {text}");
+            let cosine: f32 = exact.row(row).iter().zip(all.row(row)).map(|(a, b)| a * b).sum();
+            assert!(cosine > least, "{numbers:?}: {cosine}");
+        }
+    }
+}
+
+#[test]
 fn the_name_changes_with_everything_vectors_depend_on() {
     let (folder, _) = folder();
     let id = |pooling, max_tokens, normalise| {
-        open(&folder, &BertSettings { pooling, max_tokens, normalise }).id()
+        let numbers = NumberFormat::F32;
+        open(&folder, &BertSettings { pooling, max_tokens, normalise, numbers }).id()
     };
     let base = id(Pooling::Mean, None, true);
     assert_eq!(base, id(Pooling::Auto, None, true));
@@ -144,6 +166,9 @@ fn the_name_changes_with_everything_vectors_depend_on() {
         id(Pooling::Mean, None, false),
     ];
     assert!(others.iter().all(|other| *other != base));
+    for numbers in [NumberFormat::Bf16, NumberFormat::Int8] {
+        assert_ne!(base, open(&folder, &BertSettings { numbers, ..BertSettings::default() }).id());
+    }
     let mut changed = tiny::tensors(TINY);
     changed.get_mut("embeddings.LayerNorm.bias").unwrap().1[0] += 1.0;
     tiny::write_folder(folder.path(), TINY, &changed);
