@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tastemaker_core::{
-    Checked, Embed, Evidence, Fault, Fit, ItemId, Persist, Predict, Rate, Recommender, Request, Saved,
-    Shape, Similar, TrainData,
+    Checked, Embed, Evidence, Fault, Fit, ItemId, Persist, Predict, Rate, Recommender, Request,
+    Saved, Shape, Similar, TrainData,
 };
 use tastemaker_models as models;
 use tastemaker_neural as neural;

@@ -80,9 +80,8 @@ where
     let (n_items, dim) = (model.n_items(), model.vector_dim());
     let mut items = vec![0.0; n_items * dim];
     let rows = items.chunks_exact_mut(dim).enumerate();
-    let known: Vec<bool> = rows
-        .map(|(item, row)| model.write_item_vector(ItemId::from_index(item), row))
-        .collect();
+    let known: Vec<bool> =
+        rows.map(|(item, row)| model.write_item_vector(ItemId::from_index(item), row)).collect();
     assert!(known.contains(&true), "some item has a vector");
     assert!(!model.write_item_vector(ItemId(u32::MAX), &mut vec![0.0; dim]), "an unknown item");
     let mut requests: Vec<Request<'_>> =
