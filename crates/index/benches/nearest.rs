@@ -21,7 +21,7 @@ fn nearest(criterion: &mut Criterion) {
     for n in [3_500, 30_000] {
         let ids = (0..n).map(|row| row.to_string()).collect();
         let rows = Rows::new(ids, random(n, 1)).expect("drawn numbers are finite");
-        for storage in [Storage::F32, Storage::Bf16, Storage::I8] {
+        for storage in [Storage::F32, Storage::Bf16] {
             let settings = HnswSettings { storage, ..HnswSettings::default() };
             let index = Hnsw::build(&rows, Measure::Dot, settings).expect("the vectors fit");
             group.bench_function(BenchmarkId::new(format!("graph {storage:?}"), n), |bench| {

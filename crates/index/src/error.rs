@@ -34,18 +34,6 @@ pub enum Error {
         /// Its row.
         row: usize,
     },
-    /// Numbers too large or too small to be multiplied.
-    #[error(
-        "the longest vector has length {length:e}: scale all vectors so that it lies between {least:e} and {most:e}"
-    )]
-    Scale {
-        /// Length of the longest vector.
-        length: f64,
-        /// Least length possible.
-        least: f64,
-        /// Greatest length possible.
-        most: f64,
-    },
     /// A question of another width.
     #[error(
         "the query has {got} numbers, the index was made of vectors of {want}: ask with vectors of the same model"

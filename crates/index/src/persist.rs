@@ -9,13 +9,13 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use usearch::Index;
 
-use crate::hnsw::{Shape, empty, failed};
+use crate::hnsw::{Shape, empty, failed, metric};
 use crate::{Error, Hnsw, HnswSettings, Measure, Storage};
 
 const MAGIC: &[u8; 8] = b"TASTEMKR";
 const VERSION: u64 = 1;
 /// Numbers of the trailer; see [`trailer`].
-const NUMBERS: usize = 12;
+const NUMBERS: usize = 13;
 /// Bytes of the trailer: magic, numbers, checksum of all before it.
 const TRAILER: usize = 8 + NUMBERS * 8 + 32;
 
@@ -105,16 +105,17 @@ impl Hnsw {
 /// Checks what the graph says of itself, and opens it.
 fn open(shape: Shape, bytes: &[u8], ids: Vec<String>) -> Result<Hnsw, String> {
     let head = Index::metadata_from_buffer(bytes).map_err(|e| e.to_string())?;
-    let fits = head.dimensions == shape.width() as u64
+    let fits = head.dimensions == shape.dim as u64
         && head.count_present == ids.len() as u64
         && head.quantization == shape.settings.storage.kind()
+        && head.metric == metric(&shape)
         && !head.multi;
     if !fits {
         return Err("its graph does not fit".into());
     }
     let graph = empty(&shape).map_err(|e| e.to_string())?;
     graph.load_from_buffer(bytes).map_err(|e| e.to_string())?;
-    if graph.size() != ids.len() || graph.dimensions() != shape.width() {
+    if graph.size() != ids.len() || graph.dimensions() != shape.dim {
         return Err("its graph does not fit".into());
     }
     graph.change_expansion_add(shape.settings.ef_construction);
@@ -124,7 +125,7 @@ fn open(shape: Shape, bytes: &[u8], ids: Vec<String>) -> Result<Hnsw, String> {
 
 /// Lists version, sizes, settings and shape.
 fn trailer(shape: &Shape, [graph, ids, rows]: [u64; 3]) -> [u64; NUMBERS] {
-    let Shape { measure, settings, dim, is_extended, length } = *shape;
+    let Shape { measure, settings, dim, by_cosine, scale, length } = *shape;
     let HnswSettings { connectivity, ef_construction, ef_search, storage } = settings;
     let measure = match measure {
         Measure::Dot => 0,
@@ -148,7 +149,8 @@ fn trailer(shape: &Shape, [graph, ids, rows]: [u64; 3]) -> [u64; NUMBERS] {
         ef_construction,
         ef_search,
         dim,
-        u64::from(is_extended),
+        u64::from(by_cosine),
+        u64::from(scale.to_bits()),
         u64::from(length.to_bits()),
     ]
 }
@@ -173,15 +175,16 @@ fn shape(numbers: &[u64; NUMBERS]) -> Option<Shape> {
         ef_search: count(8)?,
         storage,
     };
-    let is_extended = match numbers[10] {
+    let by_cosine = match numbers[10] {
         0 => false,
         1 => true,
         _ => return None,
     };
-    let length = f32::from_bits(u32::try_from(numbers[11]).ok()?);
+    let float = |at: usize| u32::try_from(numbers[at]).ok().map(f32::from_bits);
+    let (scale, length) = (float(11)?, float(12)?);
     let dim = count(9).filter(|dim| (1..=1 << 20).contains(dim))?;
-    let fits = settings.faults().is_empty() && length.is_finite();
-    fits.then_some(Shape { measure, settings, dim, is_extended, length })
+    let fits = settings.faults().is_empty() && scale.is_normal() && length.is_finite();
+    fits.then_some(Shape { measure, settings, dim, by_cosine, scale, length })
 }
 
 fn read_ids(mut bytes: &[u8], rows: usize) -> Option<Vec<String>> {
@@ -263,7 +266,7 @@ mod tests {
     fn sizes_that_do_not_fit_are_refused_even_under_a_fitting_checksum() {
         let bytes = small().to_bytes().unwrap();
         assert!(Hnsw::from_bytes(&with_numbers(&bytes, |_| {})).is_ok());
-        for at in [0, 1, 2, 3, 4, 5, 9, 10] {
+        for at in [0, 1, 2, 3, 4, 5, 9, 10, 11] {
             for value in [99u64, u64::MAX, 1 << 40] {
                 let bad = with_numbers(&bytes, |numbers| {
                     numbers[at * 8..][..8].copy_from_slice(&value.to_le_bytes());

@@ -71,8 +71,6 @@ pub struct Written {
 /// An index beside exact search, over the vectors of some users.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BuiltIndex {
-    /// Numbers of a vector in it: one more than those of users where items have different lengths.
-    pub width: usize,
     /// Seconds to build it.
     pub seconds: f64,
     /// Users asked for.
@@ -200,7 +198,6 @@ impl Export<'_> {
         drop(built);
         let index = Hnsw::load(path)?;
         let mut told = BuiltIndex {
-            width: index.width(),
             seconds,
             queries: queries.rows(),
             k: K.min(items.ids().len()),
