@@ -1,4 +1,5 @@
 //! Exact search against the plain definition, the graph against exact search.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;

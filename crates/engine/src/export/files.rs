@@ -1,4 +1,4 @@
-//! Vectors and their ids as bytes: Parquet, NumPy or safetensors, by the end of the file's name.
+//! Vectors and their ids as bytes: Parquet, `NumPy` or safetensors, by the end of the file's name.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::artifact::write_whole;
 pub enum VectorFormat {
     /// Columns `item_id` or `user_id`, and `vector`, a list of floats.
     Parquet,
-    /// A matrix for NumPy; the ids go into a JSON list beside it.
+    /// A matrix for `NumPy`; the ids go into a JSON list beside it.
     Npy,
     /// A tensor `vectors`; the ids are a JSON list in the metadata, under `ids`.
     Safetensors,
@@ -75,7 +75,7 @@ pub(super) fn write(
     Ok(files)
 }
 
-/// Encodes a matrix as NumPy does, format 1.0: magic, length of the header, header, numbers.
+/// Encodes a matrix as `NumPy` does, format 1.0: magic, length of the header, header, numbers.
 fn npy(vectors: &Vectors) -> Vec<u8> {
     let (rows, dim) = (vectors.rows(), vectors.dim());
     let mut header =
