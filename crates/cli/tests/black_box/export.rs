@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::home::{FEW_EPOCHS, Home, NO_SEARCH, SMALL};
 
-/// Reads a matrix that NumPy would read, and the ids beside it.
+/// Reads a matrix that `NumPy` would read, and the ids beside it.
 fn npy(home: &Home, name: &str) -> (Vec<String>, Vec<Vec<f32>>) {
     let bytes = fs::read(home.path(format!("{name}.npy"))).unwrap();
     assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
