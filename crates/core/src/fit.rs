@@ -179,6 +179,14 @@ pub enum FitError {
     /// The model reads texts, and the data has none.
     #[error("item vectors are missing: give the items a text column, or leave this model out")]
     NoVectors,
+    /// The model is told to read dates, and the data has none.
+    #[error(
+        "{model} has `times = \"on\"`, and the times of the events are positions or all at one distance: import dates, or set `times` to \"auto\" or \"off\""
+    )]
+    NoTimes {
+        /// Name of the model.
+        model: &'static str,
+    },
     /// The vectors belong to another catalogue.
     #[error("item vectors have {rows} rows for {n_items} items: encode the catalogue again")]
     WrongVectors {

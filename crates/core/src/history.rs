@@ -2,6 +2,9 @@
 
 use crate::{ItemId, UserId};
 
+/// Unix seconds below which times are positions rather than dates: March 1973.
+pub const EARLIEST_CLOCK: i64 = 100_000_000;
+
 /// Borrows the events of one user, oldest first. The three slices have equal length.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct History<'a> {

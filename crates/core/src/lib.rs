@@ -16,7 +16,7 @@ mod vectors;
 
 pub use clock::{Clock, SystemClock};
 pub use fit::{Checked, Checkpoints, Fault, Fit, FitError, Judge, Outcome, Shape, TrainData};
-pub use history::{Histories, HistoriesBuilder, History};
+pub use history::{EARLIEST_CLOCK, Histories, HistoriesBuilder, History};
 pub use id::{ItemId, UserId};
 pub use persist::{Persist, PersistError, Saved, Tensor, TensorData};
 pub use progress::{Epoch, Progress, Silent};

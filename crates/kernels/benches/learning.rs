@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tastemaker_kernels::{
-    CrossEntropy, ItemTable, LossScratch, Precision, SelfAttention, SelfAttentionScratch,
+    CrossEntropy, ItemTable, LossScratch, PairBias, Precision, SelfAttention, SelfAttentionScratch,
 };
 
 const DIM: usize = 64;
@@ -44,13 +44,20 @@ fn attention(criterion: &mut Criterion) {
         let (mut out, mut weights) = (vec![0.0; len * DIM], vec![0.0; heads * len * len]);
         let mut d_qkv = vec![0.0; qkv.len()];
         let mut scratch = SelfAttentionScratch::default();
-        let attention = SelfAttention { heads, causal: true, bias: &[] };
-        group.bench_function(format!("causal/length={len}/d={DIM}/heads={heads}"), |bencher| {
-            bencher.iter(|| {
-                attention.forward(black_box(&qkv), &mut out, &mut weights, &mut scratch);
-                attention.backward((&qkv, &weights), &out, (&mut d_qkv, &mut []), &mut scratch);
+        let kinds: Vec<u8> = (0..len * len).map(|i| (i * i % 32) as u8).collect();
+        let by_kind = numbers(heads * 32, 0.11);
+        let timed = PairBias { kinds: &kinds, bias: &by_kind };
+        for (name, pairs) in [("causal", PairBias::default()), ("causal with kinds", timed)] {
+            let attention = SelfAttention { heads, causal: true, bias: &[], pairs };
+            let mut d_pairs = vec![0.0; pairs.bias.len()];
+            group.bench_function(format!("{name}/length={len}/d={DIM}/heads={heads}"), |bencher| {
+                bencher.iter(|| {
+                    attention.forward(black_box(&qkv), &mut out, &mut weights, &mut scratch);
+                    let into = (&mut d_qkv[..], [&mut [][..], &mut d_pairs]);
+                    attention.backward((&qkv, &weights), &out, into, &mut scratch);
+                });
             });
-        });
+        }
     }
     group.finish();
 }

@@ -14,7 +14,7 @@ mod solve;
 mod stretch;
 
 pub use activation::{Activation, gelu, sigmoid};
-pub use attention::{AttentionScratch, SelfAttention, SelfAttentionScratch, attention};
+pub use attention::{AttentionScratch, PairBias, SelfAttention, SelfAttentionScratch, attention};
 pub use dropout::dropout;
 pub use exp::{exp, signed_ln_1p};
 pub use loss::{

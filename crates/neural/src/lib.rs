@@ -22,7 +22,7 @@ pub use sequence::{
     Architecture, AttentionSettings, Bert4rec, Bert4recSettings, Blocks, Caser, CaserSettings,
     Cells, Esasrec, EsasrecSettings, Gated, Gru4rec, Gru4recSettings, GruCells, Loss, LstmCells,
     LstmRec, LstmSettings, Network, NextMlp, NextMlpSettings, Plain, Positions, RecurrentSettings,
-    Sasrec, SasrecSettings, Sequence, Settled, Task, TextUse, Trained, Training, Views,
+    Sasrec, SasrecSettings, Sequence, Settled, Task, TextUse, Times, Trained, Training, Views,
 };
 pub use tastemaker_train::{Decay as OptimizerDecay, Method as OptimizerMethod, OptimizerSettings};
 pub use towers::{TwoTower, TwoTowerSettings};

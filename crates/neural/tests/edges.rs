@@ -7,7 +7,7 @@ use tastemaker_core::{
 };
 use tastemaker_neural::{
     Bert4recSettings, CaserSettings, EsasrecSettings, Gru4recSettings, Loss, LstmSettings,
-    NextMlpSettings, Sasrec, SasrecSettings, TextUse,
+    NextMlpSettings, Sasrec, SasrecSettings, TextUse, Times,
 };
 use tastemaker_testkit::tiny;
 
@@ -51,6 +51,8 @@ fn all_are_sane(histories: &Histories, n_items: usize) {
     let loss = Loss::SampledSoftmax;
     ask(&fit(Bert4recSettings { dim, epochs, loss, ..Default::default() }, &data).unwrap());
     ask(&fit(SasrecSettings { dim, epochs, loss, ..Default::default() }, &data).unwrap());
+    let times = Times::Auto;
+    ask(&fit(EsasrecSettings { dim, epochs, times, ..Default::default() }, &data).unwrap());
 }
 
 #[test]
@@ -273,6 +275,7 @@ fn a_fit_that_was_cancelled_goes_on_and_ends_with_the_same_bits() {
     goes_on(&EsasrecSettings { dim, epochs, ..Default::default() });
     let contrast = 0.5;
     goes_on(&SasrecSettings { dim, epochs, contrast, ..Default::default() });
+    goes_on(&SasrecSettings { dim, epochs, times: Times::On, ..Default::default() });
     goes_on(&Bert4recSettings { dim, epochs, ..Default::default() });
     let (text, experts, align) = (TextUse::Concat, 2, 0.5);
     goes_on(&SasrecSettings { dim, epochs, text, experts, align, ..Default::default() });

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use tastemaker_core::{Histories, Progress};
+use tastemaker_core::{EARLIEST_CLOCK, Histories, Progress};
 
 use super::{
     ImportOptions, Sources, assemble, clean,
@@ -15,9 +15,6 @@ use crate::{
     error::shorten,
     folder::{self, Staging},
 };
-
-/// Seconds below which times are positions rather than dates: March 1973.
-const EARLIEST_CLOCK: i64 = 100_000_000;
 
 /// Imports `sources` into the data-set folder `out`, which is absent, empty or a data set to be replaced.
 ///

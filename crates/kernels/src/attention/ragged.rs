@@ -1,9 +1,11 @@
 //! Multi-head self-attention of one sequence (Vaswani et al. 2017), forward and backward: `softmax(Q Kᵀ / sqrt(d) + b) V`.
 //! Sequences are ragged: each is given by itself, so there is no padding to work on. Causal attention works on blocks of
-//! rows and leaves out what no row of the block may see. `b` is an optional bias by distance, as in T5 and HSTU.
+//! rows and leaves out what no row of the block may see. `b` is an optional bias by distance, as in T5 and HSTU,
+//! and by the kind of a pair of positions.
 
 use multiversion::{multiversion, target::target_cfg_f};
 
+use super::pairs::{PairBias, add_bias, add_by_kind};
 use crate::exp::exp_lane;
 use crate::{Packed, Rows, dot};
 use crate::{View, product};
@@ -23,6 +25,8 @@ pub struct SelfAttention<'a> {
     /// none. Causal: `[heads, reach]`, from the farthest position before it to itself. Otherwise `[heads, 2 reach - 1]`, on to
     /// the farthest position after it.
     pub bias: &'a [f32],
+    /// Bias of a head for every kind of pair of positions.
+    pub pairs: PairBias<'a>,
 }
 
 /// Memory reused from call to call.
@@ -64,6 +68,8 @@ impl SelfAttention<'_> {
     ) {
         let (len, hidden, dim) = self.shape(qkv, out.len(), probabilities.len());
         let ((width, own), stride) = (self.reach(len), 3 * hidden);
+        let PairBias { kinds, bias: by_kind } = self.pairs;
+        let n_kinds = self.pairs.width(self.heads, len);
         let SelfAttentionScratch { keys, values, .. } = scratch;
         for (head, scores) in probabilities.chunks_exact_mut(len * len).enumerate() {
             let part = |which: usize, from: usize, count: usize| Rows {
@@ -80,6 +86,10 @@ impl SelfAttention<'_> {
                 let block = &mut scores[from * len..end * len];
                 keys.write_part(part(0, from, end - from), (0..dim, 0..seen), block, len);
                 let scale = 1.0 / (dim as f32).sqrt();
+                if n_kinds > 0 {
+                    let bias = (1.0 / scale, &by_kind[head * n_kinds..(head + 1) * n_kinds]);
+                    add_bias(block, &kinds[from * len..end * len], (len, seen), bias);
+                }
                 softmax_rows(block, (len, seen), (scale, bias), (from, self.causal));
                 let weights = Rows { data: block, stride: len, count: end - from };
                 let out = &mut out[from * hidden + head * dim..];
@@ -88,7 +98,7 @@ impl SelfAttention<'_> {
         }
     }
 
-    /// Overwrites `d_qkv: [len, 3 * hidden]` and adds to `d_bias`, given the gradient of the output.
+    /// Overwrites `d_qkv: [len, 3 * hidden]` and adds to `d_bias`, by distance and by kind of pair, given the gradient of the output.
     ///
     /// # Panics
     /// When the slices do not fill their shapes.
@@ -96,11 +106,13 @@ impl SelfAttention<'_> {
         &self,
         (qkv, probabilities): (&[f32], &[f32]),
         d_out: &[f32],
-        (d_qkv, d_bias): (&mut [f32], &mut [f32]),
+        (d_qkv, [d_bias, d_pairs]): (&mut [f32], [&mut [f32]; 2]),
         scratch: &mut SelfAttentionScratch,
     ) {
         let (len, hidden, dim) = self.shape(qkv, d_out.len(), probabilities.len());
         assert!(d_qkv.len() == qkv.len() && d_bias.len() == self.bias.len(), "shapes fit");
+        let n_kinds = self.pairs.width(self.heads, len);
+        assert!(n_kinds == 0 || d_pairs.len() == self.pairs.bias.len(), "shapes fit");
         let ((width, own), stride) = (self.reach(len), 3 * hidden);
         let SelfAttentionScratch { keys, values, d_scores } = scratch;
         d_qkv.fill(0.0);
@@ -123,6 +135,12 @@ impl SelfAttention<'_> {
                 if width > 0 {
                     let d_bias = &mut d_bias[head * width..(head + 1) * width];
                     add_by_distance(d_block, (len, seen), (d_bias, own), (from, self.causal));
+                }
+                if n_kinds > 0 {
+                    let kinds = &self.pairs.kinds[from * len..end * len];
+                    let d_pairs = &mut d_pairs[head * n_kinds..(head + 1) * n_kinds];
+                    let width = |i: usize| if self.causal { from + i + 1 } else { seen };
+                    add_by_kind(d_block, kinds, (len, width), d_pairs);
                 }
                 let transposed = |block| View::rows(block, len).transposed();
                 product(
@@ -247,6 +265,8 @@ mod tests {
         causal: bool,
         qkv: Vec<f64>,
         bias: Vec<f64>,
+        kinds: Vec<u8>,
+        pairs: Vec<f64>,
         w: Vec<f64>,
     }
 
@@ -254,7 +274,7 @@ mod tests {
         fn new(
             (heads, dim, len): (usize, usize, usize),
             causal: bool,
-            reach: usize,
+            (reach, n_kinds): (usize, usize),
             seed: f64,
         ) -> Self {
             let at = |n: usize, step: f64| -> Vec<f64> {
@@ -263,7 +283,11 @@ mod tests {
             let hidden = heads * dim;
             let biases = if causal { reach } else { (2 * reach).saturating_sub(1) };
             let (qkv, bias) = (at(len * 3 * hidden, 0.7), at(heads * biases, 1.9));
-            Self { heads, dim, len, causal, qkv, bias, w: at(len * hidden, 1.3) }
+            let pairs = at(heads * n_kinds, 2.3);
+            let kind = |i: usize| (i * i + i / 3) % n_kinds;
+            let n_pairs = if n_kinds > 0 { len * len } else { 0 };
+            let kinds = (0..n_pairs).map(|i| kind(i) as u8).collect();
+            Self { heads, dim, len, causal, qkv, bias, kinds, pairs, w: at(len * hidden, 1.3) }
         }
 
         fn loss(&self) -> f64 {
@@ -281,7 +305,10 @@ mod tests {
                         let dot: f64 = (0..self.dim).map(|c| at(0, i, c) * at(1, j, c)).sum();
                         let bias =
                             if biases > 0 { self.bias[head * biases + own + j - i] } else { 0.0 };
-                        (dot / (self.dim as f64).sqrt() + bias).exp()
+                        let n_kinds = self.pairs.len() / self.heads;
+                        let kind = self.kinds.get(i * self.len + j).copied().map(usize::from);
+                        let pair = kind.map_or(0.0, |kind| self.pairs[head * n_kinds + kind]);
+                        (dot / (self.dim as f64).sqrt() + bias + pair).exp()
                     };
                     let sum: f64 = (0..seen).map(score).sum();
                     for j in 0..seen {
@@ -298,7 +325,11 @@ mod tests {
         fn check(&mut self) {
             let single = |x: &[f64]| x.iter().map(|x| *x as f32).collect::<Vec<f32>>();
             let (qkv, bias, w) = (single(&self.qkv), single(&self.bias), single(&self.w));
-            let attention = SelfAttention { heads: self.heads, causal: self.causal, bias: &bias };
+            let by_kind = single(&self.pairs);
+            let kinds = self.kinds.clone();
+            let pairs = PairBias { kinds: &kinds, bias: &by_kind };
+            let (heads, causal) = (self.heads, self.causal);
+            let attention = SelfAttention { heads, causal, bias: &bias, pairs };
             let mut out = vec![9.0; w.len()];
             let mut weights = vec![9.0; self.heads * self.len * self.len];
             let mut scratch = SelfAttentionScratch::default();
@@ -306,28 +337,33 @@ mod tests {
             let got: f64 = out.iter().zip(&self.w).map(|(y, w)| f64::from(*y) * w).sum();
             assert!((got - self.loss()).abs() < 1e-3, "{got} {}", self.loss());
             let (mut d_qkv, mut d_bias) = (vec![9.0; qkv.len()], vec![0.0; bias.len()]);
-            attention.backward((&qkv, &weights), &w, (&mut d_qkv, &mut d_bias), &mut scratch);
+            let mut d_pairs = vec![0.0; by_kind.len()];
+            let into = (&mut d_qkv[..], [&mut d_bias[..], &mut d_pairs[..]]);
+            attention.backward((&qkv, &weights), &w, into, &mut scratch);
+            let every = 1 + d_qkv.len() / 60;
+            self.compare(|case| &mut case.qkv, &d_qkv, every, "qkv");
+            self.compare(|case| &mut case.bias, &d_bias, 1, "bias");
+            self.compare(|case| &mut case.pairs, &d_pairs, 1, "pairs");
+        }
+
+        /// Compares every so many gradients with numeric ones.
+        fn compare(
+            &mut self,
+            of: impl Fn(&mut Self) -> &mut Vec<f64>,
+            d: &[f32],
+            every: usize,
+            what: &str,
+        ) {
             let step = 1e-5;
-            for (i, got) in d_qkv.iter().enumerate().step_by(1 + d_qkv.len() / 60) {
-                self.qkv[i] += step;
+            for (i, got) in d.iter().enumerate().step_by(every) {
+                of(self)[i] += step;
                 let above = self.loss();
-                self.qkv[i] -= 2.0 * step;
+                of(self)[i] -= 2.0 * step;
                 let want = (above - self.loss()) / (2.0 * step);
-                self.qkv[i] += step;
+                of(self)[i] += step;
                 assert!(
                     (f64::from(*got) - want).abs() < 1e-3 * (1.0 + want.abs()),
-                    "qkv {i}: {got} {want}"
-                );
-            }
-            for (i, got) in d_bias.iter().enumerate() {
-                self.bias[i] += step;
-                let above = self.loss();
-                self.bias[i] -= 2.0 * step;
-                let want = (above - self.loss()) / (2.0 * step);
-                self.bias[i] += step;
-                assert!(
-                    (f64::from(*got) - want).abs() < 1e-3 * (1.0 + want.abs()),
-                    "bias {i}: {got} {want}"
+                    "{what} {i}: {got} {want}"
                 );
             }
         }
@@ -335,7 +371,8 @@ mod tests {
 
     #[test]
     fn the_first_position_takes_its_own_value() {
-        let attention = SelfAttention { heads: 1, causal: true, bias: &[] };
+        let attention =
+            SelfAttention { heads: 1, causal: true, bias: &[], pairs: PairBias::default() };
         let (mut out, mut weights) = ([0.0; 2], [0.0; 4]);
         let l = 3f32.ln();
         // Position 1: scores 0 and ln 3: weights 1/4 and 3/4 of the values 2 and 6: 5.
@@ -350,20 +387,34 @@ mod tests {
     }
 
     #[test]
+    fn kinds_of_pairs_shift_the_scores() {
+        // As before, and the pair of position 1 and position 0 has ln 9 more: weights 9 : 3, so 3/4 of 2 and 1/4 of 6: 3.
+        let l = 3f32.ln();
+        let pairs = PairBias { kinds: &[0, 0, 1, 0], bias: &[0.0, 2.0 * l] };
+        let attention = SelfAttention { heads: 1, causal: true, bias: &[], pairs };
+        let (mut out, mut weights) = ([0.0; 2], [0.0; 4]);
+        let qkv = [0.0, 0.0, 2.0, l, 1.0, 6.0];
+        attention.forward(&qkv, &mut out, &mut weights, &mut SelfAttentionScratch::default());
+        assert!((out[0] - 2.0).abs() < 1e-5 && (out[1] - 3.0).abs() < 1e-5, "{out:?}");
+    }
+
+    #[test]
     fn sequences_longer_than_a_block_have_the_right_gradients() {
-        Case::new((2, 3, ROWS + 5), true, ROWS + 9, 0.1).check();
-        Case::new((1, 4, ROWS + 2), false, 0, 0.2).check();
-        Case::new((2, 3, ROWS + 5), false, ROWS + 9, 0.3).check();
+        Case::new((2, 3, ROWS + 5), true, (ROWS + 9, 0), 0.1).check();
+        Case::new((1, 4, ROWS + 2), false, (0, 7), 0.2).check();
+        Case::new((2, 3, ROWS + 5), true, (0, 32), 0.4).check();
+        Case::new((2, 3, ROWS + 5), false, (ROWS + 9, 5), 0.3).check();
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn any_shape_has_the_right_values_and_gradients(
-            heads in 1usize..4, dim in 1usize..6, len in 1usize..12, kind in 0usize..4, seed in 0u32..100,
+            heads in 1usize..4, dim in 1usize..6, len in 1usize..12, kind in 0usize..4, n_kinds in 0usize..5, seed in 0u32..100,
         ) {
             let reach = if kind >= 2 { len + 2 } else { 0 };
-            Case::new((heads, dim, len), kind % 2 == 1, reach, f64::from(seed) * 0.013).check();
+            let shape = (heads, dim, len);
+            Case::new(shape, kind % 2 == 1, (reach, n_kinds), f64::from(seed) * 0.013).check();
         }
     }
 }

@@ -4,7 +4,9 @@
 //! et al. 2024; eSASRec: Tikhonovich et al. 2025): `x + sigmoid(x W + b) * A(norm(x))`, and so for `F`.
 //! Shapes: `x: [positions, dim]`, sequences one after another.
 
-use tastemaker_kernels::{Activation, SelfAttention, SelfAttentionScratch, dropout, sigmoid};
+use tastemaker_kernels::{
+    Activation, PairBias, SelfAttention, SelfAttentionScratch, dropout, sigmoid,
+};
 
 use super::{Linear, NormLayer};
 use crate::params::{Init, Layout, Span};
@@ -30,6 +32,8 @@ pub(crate) struct BlockShape {
     pub(crate) causal: bool,
     /// Distances that have a learnt bias, each way; 0 for none.
     pub(crate) reach: usize,
+    /// Kinds of pairs of positions that have a learnt bias; 0 for none.
+    pub(crate) kinds: usize,
 }
 
 /// What is dropped; the same key drops the same values.
@@ -52,6 +56,8 @@ pub(crate) struct Work<'a> {
     pub(crate) parameters: &'a [f32],
     /// Where each sequence begins, and the end of the last.
     pub(crate) offsets: &'a [usize],
+    /// Kind of every pair of positions of each sequence, `[len, len]` one after another; empty where they have none.
+    pub(crate) kinds: &'a [u8],
     pub(crate) dropout: Dropout,
 }
 
@@ -65,6 +71,8 @@ pub(crate) struct Block {
     qkv: Linear,
     out: Linear,
     reach_bias: Span,
+    /// `[heads, kinds]`.
+    kind_bias: Span,
     gate1: Option<Linear>,
     norm2: NormLayer,
     up: Linear,
@@ -110,7 +118,7 @@ fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
 impl Block {
     pub(crate) fn new(layout: &mut Layout, index: usize, shape: BlockShape) -> Self {
         let name = |part: &str| format!("block{index}.{part}");
-        let BlockShape { dim, heads, inner, feed_forward, gated, reach, .. } = shape;
+        let BlockShape { dim, heads, inner, feed_forward, gated, reach, kinds, .. } = shape;
         let wide = if feed_forward == FeedForward::SwiGlu { 2 * inner } else { inner };
         let biases = if shape.causal { reach } else { (2 * reach).saturating_sub(1) };
         let mut gate = |part: &str| gated.then(|| Linear::new(layout, &name(part), dim, dim));
@@ -122,6 +130,7 @@ impl Block {
             qkv: Linear::new(layout, &name("qkv"), dim, 3 * dim),
             out: Linear::new(layout, &name("out"), dim, dim),
             reach_bias: layout.add(name("reach"), heads * biases, Init::Constant(0.0)),
+            kind_bias: layout.add(name("kinds"), heads * kinds, Init::Constant(0.0)),
             gate1,
             norm2: NormLayer::new(layout, &name("norm2"), dim),
             up: Linear::new(layout, &name("up"), dim, wide),
@@ -130,9 +139,15 @@ impl Block {
         }
     }
 
-    fn attention<'a>(&self, parameters: &'a [f32]) -> SelfAttention<'a> {
+    fn attention<'a>(&self, parameters: &'a [f32], kinds: &'a [u8]) -> SelfAttention<'a> {
         let BlockShape { heads, causal, .. } = self.shape;
-        SelfAttention { heads, causal, bias: self.reach_bias.of(parameters) }
+        let pairs = PairBias { kinds, bias: self.kind_bias.of(parameters) };
+        SelfAttention { heads, causal, bias: self.reach_bias.of(parameters), pairs }
+    }
+
+    /// Tells whether kinds of pairs have a bias.
+    pub(crate) const fn has_kinds(&self) -> bool {
+        self.shape.kinds > 0
     }
 
     /// Returns about how many numbers a state holds for so many positions in sequences of at most `len`.
@@ -147,7 +162,7 @@ impl Block {
 
     /// Replaces `x` by the block's output.
     pub(crate) fn forward(&self, work: &Work<'_>, x: &mut [f32], state: &mut BlockState) {
-        let Work { parameters, offsets, dropout } = *work;
+        let Work { parameters, offsets, mut kinds, dropout } = *work;
         let BlockShape { dim, heads, inner, feed_forward, .. } = self.shape;
         let rows = x.len() / dim;
         let s = state;
@@ -166,7 +181,8 @@ impl Block {
             weights = rest;
             let qkv = &qkv[3 * dim * range.start..3 * dim * range.end];
             let out = &mut attended[dim * range.start..dim * range.end];
-            self.attention(parameters).forward(qkv, out, own, &mut s.attention);
+            let attention = self.attention(parameters, split_pairs(&mut kinds, len));
+            attention.forward(qkv, out, own, &mut s.attention);
         }
         let branch = sized(&mut s.gate1.branch, rows * dim);
         self.out.forward(parameters, attended, branch);
@@ -204,7 +220,7 @@ impl Block {
         gradients: &mut [f32],
         state: &mut BlockState,
     ) {
-        let Work { parameters, offsets, dropout } = *work;
+        let Work { parameters, offsets, mut kinds, dropout } = *work;
         let BlockShape { dim, heads, inner, feed_forward, .. } = self.shape;
         let rows = d.len() / dim;
         let s = state;
@@ -241,16 +257,24 @@ impl Block {
             let (own, rest) = weights.split_at(heads * len * len);
             weights = rest;
             let wide = 3 * dim * range.start..3 * dim * range.end;
-            self.attention(parameters).backward(
+            let biases = self.reach_bias.both(self.kind_bias, gradients);
+            self.attention(parameters, split_pairs(&mut kinds, len)).backward(
                 (&s.qkv[wide.clone()], own),
                 &d_narrow[dim * range.start..dim * range.end],
-                (&mut d_qkv[wide], self.reach_bias.of_mut(gradients)),
+                (&mut d_qkv[wide], biases),
                 &mut s.attention,
             );
         }
         self.qkv.backward((parameters, gradients), &s.n1, d_qkv, (0.0, d_narrow));
         self.norm1.backward((parameters, gradients), (&s.x, &s.stats1), d_narrow, d);
     }
+}
+
+/// Takes the kinds of a sequence's pairs off the front, if there are any.
+fn split_pairs<'a>(kinds: &mut &'a [u8], len: usize) -> &'a [u8] {
+    let (own, rest) = kinds.split_at(kinds.len().min(len * len));
+    *kinds = rest;
+    own
 }
 
 fn swiglu_backward(inner: usize, up: &[f32], d_inner: &mut [f32], d_up: &mut [f32]) {
@@ -314,15 +338,18 @@ mod tests {
         let n = offsets[offsets.len() - 1] * shape.dim;
         let mut x: Vec<f32> = (0..n).map(|i| (i as f32 * 0.7).sin()).collect();
         let w: Vec<f32> = (0..n).map(|i| (i as f32 * 1.3).cos()).collect();
+        let pairs: usize = offsets.windows(2).map(|w| (w[1] - w[0]).pow(2)).sum();
+        let kinds: Vec<u8> = (0..pairs).map(|i| (i * i % shape.kinds.max(1)) as u8).collect();
+        let kinds = if shape.kinds > 0 { &kinds[..] } else { &[] };
         let mut state = BlockState::default();
         let loss = |parameters: &[f32], x: &[f32], state: &mut BlockState| -> f64 {
             let mut y = x.to_vec();
-            block.forward(&Work { parameters, offsets, dropout }, &mut y, state);
+            block.forward(&Work { parameters, offsets, kinds, dropout }, &mut y, state);
             y.iter().zip(&w).map(|(y, w)| f64::from(*y) * f64::from(*w)).sum()
         };
         loss(&parameters, &x, &mut state);
         let (mut d, mut gradients) = (w.clone(), vec![0.0; parameters.len()]);
-        let work = Work { parameters: &parameters, offsets, dropout };
+        let work = Work { parameters: &parameters, offsets, kinds, dropout };
         block.backward(&work, &mut d, &mut gradients, &mut state);
         let step = 1e-2;
         let agree = |got: f32, above: f64, below: f64, what: &str| {
@@ -362,11 +389,14 @@ mod tests {
             gated: false,
             causal: true,
             reach: 0,
+            kinds: 0,
         };
         let ligr = BlockShape { feed_forward: FeedForward::SwiGlu, gated: true, reach: 9, ..plain };
         let both_ways = BlockShape { causal: false, heads: 3, ..plain };
         let with_distance = BlockShape { reach: 9, ..both_ways };
-        for shape in [plain, ligr, both_ways, with_distance] {
+        let with_kinds = BlockShape { kinds: 5, ..plain };
+        let with_both = BlockShape { kinds: 3, ..ligr };
+        for shape in [plain, ligr, both_ways, with_distance, with_kinds, with_both] {
             check(shape, &[0, 1, 4, 9], Dropout::default());
             check(shape, &[0, 1], Dropout::default());
             check(shape, &[0, 3, 4], Dropout { rate: 0.3, key: 5 });

@@ -86,7 +86,7 @@ impl CaserLayer {
 
     /// Replaces `x` by the layer's output.
     pub(crate) fn forward(&self, work: &Work<'_>, x: &mut [f32], state: &mut CaserState) {
-        let Work { parameters, offsets, dropout } = *work;
+        let Work { parameters, offsets, dropout, .. } = *work;
         let CaserShape { dim, reach, horizontal, vertical } = self.shape;
         let rows = x.len() / dim;
         let s = state;
@@ -135,7 +135,7 @@ impl CaserLayer {
         gradients: &mut [f32],
         state: &mut CaserState,
     ) {
-        let Work { parameters, offsets, dropout } = *work;
+        let Work { parameters, offsets, dropout, .. } = *work;
         let CaserShape { dim, reach, horizontal, vertical } = self.shape;
         let rows = d.len() / dim;
         let s = state;

@@ -13,6 +13,7 @@ use super::network::Network;
 use super::newcomers::Newcomers;
 use super::settings::{Architecture, Loss, Resolved, Settled, TextUse, Training};
 use super::step::{Contrast, Lane, Shared};
+use super::times::usual_gap;
 use super::tower::{Align, LONGEST, Tower, features, first_own};
 use super::windows::{Window, batches, lanes, windows};
 use crate::draws::{Draws, chance};
@@ -32,6 +33,8 @@ pub(super) struct SequenceLearner<'a, S: Architecture> {
     resolved: Resolved,
     draws: Draws,
     network: Network,
+    /// Median of the seconds between events, for networks that read times.
+    usual_gap: u32,
     tower: Tower,
     newcomers: Newcomers,
     parameters: Vec<f32>,
@@ -96,6 +99,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             settings,
             training,
             resolved,
+            usual_gap: if network.reads_times() { usual_gap(data.histories) } else { 0 },
             network,
             tower,
             newcomers,
@@ -142,6 +146,11 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         Err(FitError::TooLarge { model: S::NAME, needed_mb, limit_mb, n_items: self.data.n_items })
     }
 
+    /// Tells whether the times of events are learnt from.
+    pub(super) fn reads_times(&self) -> bool {
+        self.network.reads_times()
+    }
+
     /// Hands out the newcomers, and the items that were ever taken.
     pub(super) fn newcomers(&mut self) -> (Newcomers, &[u32]) {
         (std::mem::take(&mut self.newcomers), &self.known)
@@ -166,6 +175,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
         Sequence::assemble(
             settings,
             (self.network.clone(), self.tower.n_features(), self.parameters.clone()),
+            self.usual_gap,
             vectors,
             counts.iter().map(|&n| (n as f32).ln_1p()).collect(),
         )
@@ -213,6 +223,7 @@ impl<'a, S: Architecture> SequenceLearner<'a, S> {
             loss: self.training.loss,
             n_known: self.known.len(),
             dim,
+            usual_gap: self.usual_gap,
             task: (task, key),
             weight: 1.0 / asked as f32,
             views: self.settings.views(),

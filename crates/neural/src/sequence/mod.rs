@@ -7,6 +7,7 @@ mod network;
 mod newcomers;
 mod settings;
 mod step;
+mod times;
 mod tower;
 mod windows;
 
@@ -19,4 +20,5 @@ pub use model::Sequence;
 pub use network::Network;
 pub use settings::{Architecture, Loss, Settled, TextUse, Trained, Training};
 pub use step::{Task, Views};
+pub use times::Times;
 pub(crate) use tower::features as text_features;

@@ -2,7 +2,7 @@
 //!
 //! The same item vectors are read and predicted. A user is their history: strangers and fresh events are served at once.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tastemaker_core::{
     Embed, Fault, FitError, History, ItemId, Judge, Persist, PersistError, Recommender, Request,
     Saved, Scored, Similar, TrainData, Vectors, seed,
@@ -15,6 +15,7 @@ use super::network::{NOTHING_DROPPED, Network, NetworkState};
 use super::newcomers::{Level, Newcomers, SHIFTS, gauge_users, newcomers};
 use super::settings::{Architecture, Resolved, Settled, Training};
 use super::step::Task;
+use super::times::kinds;
 use super::tower::{Adapter, FEATURES};
 use super::windows::windows;
 use crate::layers::Work;
@@ -29,6 +30,8 @@ pub struct Sequence<S: Architecture> {
     /// Width of the text features behind the vectors; 0 where texts have no part in them.
     features: usize,
     parameters: Vec<f32>,
+    /// Seconds between events of which no date is known, for networks that read times.
+    usual_gap: u32,
     /// `[items, dim]`.
     vectors: Vec<f32>,
     /// What is said to somebody without a history: logarithms of counts, `[items]`.
@@ -37,6 +40,13 @@ pub struct Sequence<S: Architecture> {
     newcomers: Newcomers,
     /// Items that nobody took and no text speaks for: they come after all others.
     untaken: Vec<u32>,
+}
+
+/// What a model reads of a history, oldest first.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    items: Vec<ItemId>,
+    times: Vec<i64>,
 }
 
 fn untaken(prior: &[f32], newcomers: &Newcomers) -> Vec<u32> {
@@ -57,6 +67,7 @@ pub(super) fn fit<S: Architecture>(
     data: &TrainData<'_>,
 ) -> Result<Sequence<S>, FitError> {
     data.require_events()?;
+    let settings = &settings.decided(data)?;
     let training = settings.training();
     let resolved = training.resolve(data);
     let mut learner = SequenceLearner::new(data, settings, resolved)?;
@@ -72,7 +83,7 @@ pub(super) fn fit<S: Architecture>(
         "settings": settings,
         "seed": data.seed,
         "items": data.n_items,
-        "data": fingerprint(data),
+        "data": fingerprint(data, learner.reads_times()),
         "judge": data.judge.map(Judge::identity),
     });
     let plan = Plan {
@@ -101,12 +112,15 @@ pub(super) fn fit<S: Architecture>(
     Ok(model)
 }
 
-/// Stands for everything that is learnt from: histories in order, and texts.
-fn fingerprint(data: &TrainData<'_>) -> u64 {
+/// Stands for everything that is learnt from: histories in order, texts, and times where they are read.
+fn fingerprint(data: &TrainData<'_>, reads_times: bool) -> u64 {
     let ends = data.histories.offsets().iter().map(|&end| end as u64);
     let items = data.histories.events().items.iter().map(|item| u64::from(item.0));
     let texts = data.vectors.map(|vectors| vectors.flat()).unwrap_or_default();
-    seed::mix(ends.chain(items).chain(texts.iter().map(|x| u64::from(x.to_bits()))))
+    let times = if reads_times { data.histories.events().times } else { &[] };
+    let times = times.iter().map(|time| time.cast_unsigned());
+    let texts = texts.iter().map(|x| u64::from(x.to_bits()));
+    seed::mix(ends.chain(items).chain(texts).chain(times))
 }
 
 /// Puts the newcomers together from what was saved, if there were any.
@@ -128,13 +142,25 @@ impl<S: Architecture> Sequence<S> {
     pub(super) fn assemble(
         settings: S,
         (network, features, parameters): (Network, usize, Vec<f32>),
+        usual_gap: u32,
         vectors: Vec<f32>,
         prior: Vec<f32>,
     ) -> Self {
         let dim = settings.training().dim;
         let newcomers = Newcomers::default();
         let untaken = untaken(&prior, &newcomers);
-        Self { settings, dim, network, features, parameters, vectors, prior, newcomers, untaken }
+        Self {
+            settings,
+            dim,
+            network,
+            features,
+            parameters,
+            usual_gap,
+            vectors,
+            prior,
+            newcomers,
+            untaken,
+        }
     }
 
     /// Takes in items that nobody has taken, by their texts, and returns how much they are shifted.
@@ -184,12 +210,13 @@ impl<S: Architecture> Sequence<S> {
     /// Gives newcomers their vectors and reads their level off some histories.
     fn take_in(&mut self, newcomers: &mut Newcomers, taken: &[u32], data: &TrainData<'_>) {
         let users = gauge_users(data.histories.n_users());
-        let histories: Vec<Vec<ItemId>> = users
+        let read: Vec<Known> = users
             .map(|user| self.known(data.histories.row(user)))
-            .filter(|history| !history.is_empty())
+            .filter(|known| !known.items.is_empty())
             .collect();
-        let mut hidden = vec![0.0; histories.len() * self.dim];
-        self.encode(&histories, &mut hidden);
+        let mut hidden = vec![0.0; read.len() * self.dim];
+        self.encode(&read, &mut hidden);
+        let histories: Vec<Vec<ItemId>> = read.into_iter().map(|known| known.items).collect();
         let vectors = (self.dim, &mut self.vectors[..]);
         newcomers.take_in(taken, vectors, (&histories, &hidden), data.seed);
     }
@@ -212,22 +239,26 @@ impl<S: Architecture> Sequence<S> {
         &self.vectors[item * self.dim..][..self.dim]
     }
 
-    /// Lists the newest items of a history that the model reads, oldest first.
-    fn known(&self, history: History<'_>) -> Vec<ItemId> {
+    /// Lists the newest events of a history that the model reads, oldest first.
+    fn known(&self, history: History<'_>) -> Known {
         if self.vectors.is_empty() {
-            return Vec::new();
+            return Known::default();
         }
-        let known = history.items.iter().rev().filter(|item| item.index() < self.prior.len());
-        let mut items: Vec<ItemId> = known.take(self.network.max_length()).copied().collect();
+        let events = history.items.iter().copied().zip(history.times.iter().copied());
+        let known = events.rev().filter(|(item, _)| item.index() < self.prior.len());
+        let (mut items, mut times): (Vec<ItemId>, Vec<i64>) =
+            known.take(self.network.max_length()).unzip();
         items.reverse();
-        items
+        times.reverse();
+        Known { items, times }
     }
 
     /// Writes what is expected after each of some histories, none of them empty, to `out: [histories, dim]`.
-    fn encode(&self, histories: &[Vec<ItemId>], out: &mut [f32]) {
+    fn encode(&self, histories: &[Known], out: &mut [f32]) {
         let (dim, scale) = (self.dim, self.network.scale());
         let (mut state, mut x, mut offsets) = (NetworkState::default(), Vec::new(), Vec::new());
-        for (items, out) in histories.iter().zip(out.chunks_exact_mut(dim)) {
+        let mut of_pairs = Vec::new();
+        for (Known { items, times }, out) in histories.iter().zip(out.chunks_exact_mut(dim)) {
             x.clear();
             for item in items {
                 x.extend(self.vector(item.index()).iter().map(|x| scale * x));
@@ -238,7 +269,11 @@ impl<S: Architecture> Sequence<S> {
             offsets.clear();
             offsets.extend([0, x.len() / dim]);
             let parameters = &self.parameters[..];
-            let work = Work { parameters, offsets: &offsets, dropout: NOTHING_DROPPED };
+            if self.network.reads_times() {
+                kinds(times, &offsets, self.usual_gap, &mut of_pairs);
+            }
+            let (kinds, dropout) = (&of_pairs[..], NOTHING_DROPPED);
+            let work = Work { parameters, offsets: &offsets, kinds, dropout };
             self.network.forward(&work, &mut x, &mut state);
             out.copy_from_slice(&state.hidden[state.hidden.len() - dim..]);
         }
@@ -256,15 +291,15 @@ impl<S: Architecture> Recommender for Sequence<S> {
 
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
         let (dim, n_items) = (self.dim, self.n_items());
-        let histories: Vec<Vec<ItemId>> = requests.iter().map(|r| self.known(r.history)).collect();
-        let read: Vec<Vec<ItemId>> = histories.iter().filter(|h| !h.is_empty()).cloned().collect();
+        let histories: Vec<Known> = requests.iter().map(|r| self.known(r.history)).collect();
+        let read: Vec<Known> = histories.iter().filter(|h| !h.items.is_empty()).cloned().collect();
         let mut hidden = vec![0.0; read.len() * dim];
         self.encode(&read, &mut hidden);
         let mut hidden = hidden.chunks_exact(dim);
         let mut at = 0;
         // Runs of requests with a history share one product.
         while at < requests.len() {
-            let rows = histories[at..].iter().take_while(|h| !h.is_empty()).count();
+            let rows = histories[at..].iter().take_while(|h| !h.items.is_empty()).count();
             if rows == 0 {
                 scores[at * n_items..(at + 1) * n_items].copy_from_slice(&self.prior);
                 at += 1;
@@ -279,7 +314,7 @@ impl<S: Architecture> Recommender for Sequence<S> {
                 (&mut scores[at * n_items..], n_items),
             );
             let asked: Vec<&[ItemId]> =
-                histories[at..at + rows].iter().map(Vec::as_slice).collect();
+                histories[at..at + rows].iter().map(|known| &known.items[..]).collect();
             self.newcomers.speak(&asked, &mut scores[at * n_items..(at + rows) * n_items]);
             for row in scores[at * n_items..(at + rows) * n_items].chunks_exact_mut(n_items) {
                 self.put_untaken_last(row);
@@ -339,6 +374,7 @@ impl<S: Architecture> Persist for Sequence<S> {
             meta: json!({
                 "settings": self.settings,
                 "features": self.features,
+                "usual_gap": self.usual_gap,
                 // As bits: text would round them.
                 "newcomers": (!self.newcomers.is_empty()).then(|| level.bits()),
             }),
@@ -357,7 +393,7 @@ impl<S: Architecture> Persist for Sequence<S> {
 
     fn load(mut saved: Saved) -> Result<Self, PersistError> {
         let misfit = |name: &str| PersistError::Shape { name: name.into() };
-        let value = saved.meta.get_mut("settings").map(serde_json::Value::take).unwrap_or_default();
+        let value = saved.meta.get_mut("settings").map(Value::take).unwrap_or_default();
         let settings: S = serde_json::from_value(value)?;
         let training = settings.training();
         let Training { dim, max_length, experts, .. } = training;
@@ -371,6 +407,11 @@ impl<S: Architecture> Persist for Sequence<S> {
         let (_, prior) = saved.take_f32("prior")?;
         let features = saved.meta["features"].as_u64().and_then(|n| usize::try_from(n).ok());
         let features = features.filter(|&n| n <= FEATURES).ok_or_else(|| misfit("features"))?;
+        // Models saved before times took part have none.
+        let usual_gap = match saved.meta["usual_gap"].take() {
+            Value::Null => 0,
+            given => serde_json::from_value(given)?,
+        };
         if features > 0 {
             Adapter::new(&mut layout, (features, training.parts().text), experts);
         }
@@ -391,6 +432,7 @@ impl<S: Architecture> Persist for Sequence<S> {
             network,
             features,
             parameters,
+            usual_gap,
             vectors,
             prior,
             newcomers,

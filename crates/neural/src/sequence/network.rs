@@ -116,6 +116,14 @@ impl Network {
         self.mask.of_mut(gradients)
     }
 
+    /// Tells whether the times of events are read.
+    pub(super) fn reads_times(&self) -> bool {
+        match &self.layers {
+            Layers::Blocks(blocks) => blocks.iter().any(Block::has_kinds),
+            Layers::Cells(..) | Layers::Caser(_) | Layers::Mlp(_) => false,
+        }
+    }
+
     /// Returns how many events are read at most.
     pub(super) const fn max_length(&self) -> usize {
         self.max_length
@@ -245,6 +253,7 @@ mod tests {
 
     use super::*;
     use crate::layers::FeedForward;
+    use crate::sequence::times::{KINDS, kinds};
 
     /// Compares the gradients of `Σ w · hidden` with numeric ones, those of the input and of every parameter, the mask's included.
     fn check(network: &Network, layout: &Layout, offsets: &[usize], dropout: Dropout) {
@@ -254,6 +263,12 @@ mod tests {
         let n = offsets[offsets.len() - 1] * network.dim;
         let mut x: Vec<f32> = (0..n).map(|i| (i as f32 * 0.7).sin()).collect();
         let w: Vec<f32> = (0..n).map(|i| (i as f32 * 1.3).cos()).collect();
+        let times: Vec<i64> = (0..100).map(|at| (1 << 30) + at * at * at * 7).collect();
+        let mut of_pairs = Vec::new();
+        if network.reads_times() {
+            kinds(&times, offsets, 9, &mut of_pairs);
+        }
+        let kinds = &of_pairs[..];
         let mut state = NetworkState::default();
         let loss = |parameters: &[f32], x: &[f32], state: &mut NetworkState| -> f64 {
             let mut x = x.to_vec();
@@ -262,12 +277,12 @@ mod tests {
             offsets.windows(2).filter(|_| !mask.is_empty()).for_each(|ends| {
                 x[(ends[1] - 1) * network.dim..ends[1] * network.dim].copy_from_slice(mask);
             });
-            network.forward(&Work { parameters, offsets, dropout }, &mut x, state);
+            network.forward(&Work { parameters, offsets, kinds, dropout }, &mut x, state);
             state.hidden.iter().zip(&w).map(|(y, w)| f64::from(*y) * f64::from(*w)).sum()
         };
         loss(&parameters, &x, &mut state);
         let (mut dx, mut gradients) = (Vec::new(), vec![0.0; parameters.len()]);
-        let work = Work { parameters: &parameters, offsets, dropout };
+        let work = Work { parameters: &parameters, offsets, kinds, dropout };
         network.backward(&work, &w, (&mut dx, &mut gradients), &mut state);
         if !network.mask(&parameters).is_empty() {
             for ends in offsets.windows(2) {
@@ -314,11 +329,14 @@ mod tests {
             gated: false,
             causal: true,
             reach: 9,
+            kinds: 0,
         };
         let both_ways = BlockShape { causal: false, ..shape };
         let mlp = MlpShape { dim: 4, reach: 3, layers: 2, hidden: 5 };
         let caser = CaserShape { dim: 4, reach: 3, horizontal: 3, vertical: 2 };
-        let kinds: [&dyn Fn(&mut Layout) -> Network; 7] = [
+        let timed = BlockShape { kinds: KINDS, ..shape };
+        let networks: [&dyn Fn(&mut Layout) -> Network; 8] = [
+            &|layout| Network::of_blocks(layout, 9, (true, false), (2, timed)),
             &|layout| Network::of_blocks(layout, 9, (true, false), (2, shape)),
             &|layout| Network::of_blocks(layout, 8, (true, true), (2, both_ways)),
             &|layout| Network::of_cells(layout, 9, (Cell::Gru, 2), (3, 4)),
@@ -327,9 +345,9 @@ mod tests {
             &|layout| Network::of_mlp(layout, mlp),
             &|layout| Network::of_mlp(layout, MlpShape { layers: 1, reach: 1, ..mlp }),
         ];
-        for kind in kinds {
+        for network in networks {
             let mut layout = Layout::default();
-            let network = kind(&mut layout);
+            let network = network(&mut layout);
             check(&network, &layout, &[0, 1, 4, 9], Dropout::default());
             check(&network, &layout, &[0, 1], Dropout::default());
             check(&network, &layout, &[0, 3, 4], Dropout { rate: 0.3, key: 5 });

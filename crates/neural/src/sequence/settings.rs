@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tastemaker_core::{Fault, TrainData};
+use tastemaker_core::{Fault, FitError, TrainData};
 use tastemaker_train::OptimizerSettings;
 
 use super::network::Network;
@@ -154,6 +154,12 @@ pub trait Architecture:
     /// Lays the network out.
     #[doc(hidden)]
     fn network(&self, layout: &mut Layout, max_length: usize) -> Network;
+
+    /// Returns these settings with what is decided by the data before anything is laid out, or why the data do not serve.
+    #[doc(hidden)]
+    fn decided(&self, _data: &TrainData<'_>) -> Result<Self, FitError> {
+        Ok(self.clone())
+    }
 
     /// Says what is asked of a window in training.
     fn task(&self) -> Task {

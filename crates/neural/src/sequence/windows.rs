@@ -24,6 +24,12 @@ impl Window {
         &histories.row(self.user as usize).items[start..=start + len]
     }
 
+    /// Returns when the events that are read happened.
+    pub(super) fn times(self, histories: &Histories) -> &[i64] {
+        let (start, len) = (self.start as usize, self.len as usize);
+        &histories.row(self.user as usize).times[start..start + len]
+    }
+
     /// Returns the items that are read and those to be predicted.
     pub(super) fn pairs(self, histories: &Histories) -> (&[ItemId], &[ItemId]) {
         let items = self.items(histories);

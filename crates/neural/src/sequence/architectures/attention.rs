@@ -20,6 +20,7 @@ use crate::sequence::settings::{
     Architecture, Loss, Settled, TextUse, Training, block_problems, trained,
 };
 use crate::sequence::step::Views;
+use crate::sequence::times::{KINDS, Times};
 
 /// How the model knows the order of a history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -86,6 +87,8 @@ pub struct AttentionSettings<V: Blocks> {
     pub max_length: Option<usize>,
     /// How the order of events is known.
     pub positions: Positions,
+    /// Whether the time between two events has a learnt bias of each head: `off`, `auto` (where times are dates) or `on`.
+    pub times: Times,
     /// Share of values dropped in training; left out: 0.2 for 100 events an item or more, rising to 0.5 for 10 or fewer.
     pub dropout: Option<f32>,
     /// What is minimised.
@@ -137,6 +140,7 @@ impl<V: Blocks> Default for AttentionSettings<V> {
             heads: 2,
             inner: 4,
             positions: Positions::Both,
+            times: Times::Off,
             max_length: None,
             dropout: None,
             loss: Loss::CrossEntropy,
@@ -179,6 +183,11 @@ impl<V: Blocks> Architecture for AttentionSettings<V> {
         all
     }
 
+    fn decided(&self, data: &TrainData<'_>) -> Result<Self, FitError> {
+        let times = self.times.decide(V::NAME, data.histories)?;
+        Ok(Self { times, ..self.clone() })
+    }
+
     fn network(&self, layout: &mut Layout, max_length: usize) -> Network {
         let Self { dim, layers, heads, inner, positions, .. } = *self;
         let shape = BlockShape {
@@ -193,6 +202,7 @@ impl<V: Blocks> Architecture for AttentionSettings<V> {
             gated: V::GATED,
             causal: true,
             reach: if positions == Positions::Learned { 0 } else { max_length },
+            kinds: if self.times == Times::On { KINDS } else { 0 },
         };
         let has_places = positions != Positions::Distance;
         let has_mask = self.views().has_masks();
@@ -313,6 +323,16 @@ mod tests {
             let told = told(settings);
             assert!(told.len() == 1 && told[0].0 == field && told[0].1.contains(part), "{told:?}");
         }
+    }
+
+    #[test]
+    fn fits_that_read_times_keep_the_contracts() {
+        // `on` refuses the suite's data of one item without a gap.
+        let (times, contrast, augment) = (Times::Auto, 0.5, 0.3);
+        contract::recommender(|| AttentionSettings { times, ..small::<Plain>() });
+        contract::recommender(|| AttentionSettings { times, contrast, ..small::<Gated>() });
+        contract::recommender(|| AttentionSettings { times, augment, ..small::<Gated>() });
+        contract::similar(|| AttentionSettings { times, epochs: 100, ..small::<Plain>() });
     }
 
     #[test]

@@ -135,6 +135,7 @@ impl Architecture for Bert4recSettings {
             gated: false,
             causal: false,
             reach: if positions == Positions::Learned { 0 } else { max_length + 1 },
+            kinds: 0,
         };
         let has_places = positions != Positions::Distance;
         Network::of_blocks(layout, max_length, (has_places, true), (layers, shape))

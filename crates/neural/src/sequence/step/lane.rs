@@ -42,6 +42,8 @@ pub(in crate::sequence) struct Shared<'a> {
     pub(in crate::sequence) loss: Loss,
     pub(in crate::sequence) n_known: usize,
     pub(in crate::sequence) dim: usize,
+    /// Seconds between events of which no date is known.
+    pub(in crate::sequence) usual_gap: u32,
     /// What is asked, and the key of its draws.
     pub(in crate::sequence) task: (Task, u64),
     pub(in crate::sequence) weight: f32,
@@ -77,6 +79,9 @@ impl Lane {
                     }
                 }
             }
+            if shared.network.reads_times() {
+                pass.times.extend(window.times(shared.histories));
+            }
             pass.end();
         }
     }
@@ -107,7 +112,11 @@ impl Lane {
             for window in windows.clone() {
                 let (read, _) = window.pairs(shared.histories);
                 let places = read.iter().map(|item| shared.place[item.index()]);
-                view(places, window_key(*window, shared.task.1), name, &mut pass.read);
+                let key = window_key(*window, shared.task.1);
+                let left = view(places, key, name, &mut pass.read);
+                if shared.network.reads_times() {
+                    pass.times.extend(&window.times(shared.histories)[left]);
+                }
                 pass.end();
             }
             pass.forward(shared, of_side(dropout, side));
@@ -241,6 +250,7 @@ mod tests {
     use super::*;
     use crate::layers::{BlockShape, FeedForward};
     use crate::params::Layout;
+    use crate::sequence::times::KINDS;
     use crate::sequence::windows::windows;
 
     const DIM: usize = 6;
@@ -272,6 +282,7 @@ mod tests {
                 loss: Loss::CrossEntropy,
                 n_known: ITEMS,
                 dim: DIM,
+                usual_gap: 60,
                 task: (task, 5),
                 weight: 0.3,
                 views,
@@ -310,14 +321,18 @@ mod tests {
     fn gradients_of_a_step_equal_numeric_ones_whatever_is_asked() {
         let mut builder = HistoriesBuilder::default();
         for len in [2, 7, 4, 11] {
-            (0..len).for_each(|at| builder.push(ItemId((at * len + at) % 9), 1.0, 0));
+            (0..len).for_each(|at| {
+                builder.push(ItemId((at * len + at) % 9), 1.0, (1 << 30) + i64::from(at * at * at));
+            });
             builder.end_user();
         }
-        for (causal, task, augment, contrast) in [
-            (true, Task::Next, 0.0, 0.0),
-            (true, Task::Next, 0.9, 0.0),
-            (true, Task::Next, 0.0, 2.0),
-            (false, Task::Masked { share: 0.4, last: 0.2 }, 0.0, 0.0),
+        for (kinds, task, augment, contrast) in [
+            (KINDS, Task::Next, 0.0, 0.0),
+            (KINDS, Task::Next, 0.9, 2.0),
+            (0, Task::Next, 0.0, 0.0),
+            (0, Task::Next, 0.9, 0.0),
+            (0, Task::Next, 0.0, 2.0),
+            (0, Task::Masked { share: 0.4, last: 0.2 }, 0.0, 0.0),
         ] {
             let mut layout = Layout::default();
             let shape = BlockShape {
@@ -326,8 +341,9 @@ mod tests {
                 inner: 5,
                 feed_forward: FeedForward::Plain(Activation::Gelu),
                 gated: false,
-                causal,
+                causal: task == Task::Next,
                 reach: 9,
+                kinds,
             };
             let world = World {
                 histories: builder.clone().build(),

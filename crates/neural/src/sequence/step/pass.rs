@@ -6,6 +6,7 @@ use tastemaker_kernels::axpy;
 use super::lane::Shared;
 use crate::layers::{Dropout, Work};
 use crate::sequence::network::NetworkState;
+use crate::sequence::times::kinds;
 
 /// Marks a masked event among the places that are read.
 pub(super) const MASK: u32 = u32::MAX;
@@ -16,6 +17,9 @@ pub(super) struct Pass {
     /// Places of the items among the active ones, or [`MASK`].
     pub(super) read: Vec<u32>,
     pub(super) offsets: Vec<usize>,
+    /// When what is read happened, where the network reads it.
+    pub(super) times: Vec<i64>,
+    kinds: Vec<u8>,
     pub(super) state: NetworkState,
     pub(super) d_hidden: Vec<f32>,
     x: Vec<f32>,
@@ -26,6 +30,7 @@ impl Pass {
     /// Forgets what was read.
     pub(super) fn clear(&mut self) {
         self.read.clear();
+        self.times.clear();
         self.offsets.clear();
         self.offsets.push(0);
     }
@@ -46,7 +51,11 @@ impl Pass {
             };
             self.x.extend(vector.iter().map(|x| scale * x));
         }
-        let work = Work { parameters: shared.parameters, offsets: &self.offsets, dropout };
+        if shared.network.reads_times() {
+            kinds(&self.times, &self.offsets, shared.usual_gap, &mut self.kinds);
+        }
+        let (offsets, kinds) = (&self.offsets[..], &self.kinds[..]);
+        let work = Work { parameters: shared.parameters, offsets, kinds, dropout };
         shared.network.forward(&work, &mut self.x, &mut self.state);
         self.d_hidden.resize(self.x.len(), 0.0);
     }
@@ -59,7 +68,8 @@ impl Pass {
         (gradients, d_vectors): (&mut [f32], &mut [f32]),
     ) {
         let (dim, scale) = (shared.dim, shared.network.scale());
-        let work = Work { parameters: shared.parameters, offsets: &self.offsets, dropout };
+        let (offsets, kinds) = (&self.offsets[..], &self.kinds[..]);
+        let work = Work { parameters: shared.parameters, offsets, kinds, dropout };
         let into = (&mut self.dx, &mut *gradients);
         shared.network.backward(&work, &self.d_hidden, into, &mut self.state);
         for (&at, dx) in self.read.iter().zip(self.dx.chunks_exact(dim)) {

@@ -4,6 +4,8 @@
 //! those of the batch: `-ln softmax_v(a_u · b_v / sqrt(dim))[u]`, and so from `b` to `a`. Unlike the paper, first views are not set
 //! against first views, and the products are divided by the root of the width. Shapes: `a, b: [windows, dim]`.
 
+use std::ops::Range;
+
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use tastemaker_core::seed;
@@ -48,13 +50,15 @@ fn stretch(len: usize, share: f32, rng: &mut impl Rng) -> (usize, usize) {
     (rng.random_range(0..=len - n), n)
 }
 
-fn alter(kind: Kind, read: &mut Vec<u32>, from: usize, rng: &mut impl Rng) {
+/// Alters what is read after the first `from`, and returns which of its places are left.
+fn alter(kind: Kind, read: &mut Vec<u32>, from: usize, rng: &mut impl Rng) -> Range<usize> {
     let len = read.len() - from;
     match kind {
         Kind::Crop => {
             let (start, n) = stretch(len, CROP, rng);
             read.copy_within(from + start..from + start + n, from);
             read.truncate(from + n);
+            return start..start + n;
         }
         Kind::Mask => {
             read[from..]
@@ -67,15 +71,22 @@ fn alter(kind: Kind, read: &mut Vec<u32>, from: usize, rng: &mut impl Rng) {
             read[from + start..from + start + n].shuffle(rng);
         }
     }
+    0..len
 }
 
-/// Adds a view of a sequence that is not empty, one of two, to what is read.
-pub(super) fn view(sequence: impl Iterator<Item = u32>, key: u64, side: &str, read: &mut Vec<u32>) {
+/// Adds a view of a sequence that is not empty, one of two, to what is read, and returns which of its places are left; items that are
+/// reordered take each other's times.
+pub(super) fn view(
+    sequence: impl Iterator<Item = u32>,
+    key: u64,
+    side: &str,
+    read: &mut Vec<u32>,
+) -> Range<usize> {
     let mut rng = seed::stream(key, side);
     let from = read.len();
     read.extend(sequence);
     let kind = [Kind::Crop, Kind::Mask, Kind::Reorder][rng.random_range(0..3)];
-    alter(kind, read, from, &mut rng);
+    alter(kind, read, from, &mut rng)
 }
 
 /// Adds what is read of a sequence and what is to be predicted, altered for a share of the sequences; each next item of a reordered
