@@ -343,11 +343,11 @@ impl<S: Architecture> Embed for Sequence<S> {
     fn write_user_vectors(&self, requests: &[Request<'_>], vectors: &mut [f32]) -> Vec<bool> {
         let rows = requests.iter().zip(vectors.chunks_exact_mut(self.vector_dim()));
         let write = |(request, row): (&Request<'_>, &mut [f32])| {
-            let history = self.known(request.history);
+            let known = self.known(request.history);
             let (own, texts) = row.split_at_mut(self.dim);
-            if !history.is_empty() {
-                self.newcomers.write_user(&history, texts);
-                self.encode(&[history], own);
+            if !known.items.is_empty() {
+                self.newcomers.write_user(&known.items, texts);
+                self.encode(&[known], own);
                 return true;
             }
             false
