@@ -333,6 +333,7 @@ mod tests {
         contract::recommender(|| AttentionSettings { times, contrast, ..small::<Gated>() });
         contract::recommender(|| AttentionSettings { times, augment, ..small::<Gated>() });
         contract::similar(|| AttentionSettings { times, epochs: 100, ..small::<Plain>() });
+        contract::embed(|| AttentionSettings { times, ..small::<Plain>() });
     }
 
     #[test]
