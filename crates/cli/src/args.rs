@@ -99,6 +99,8 @@ pub(crate) enum Command {
     Similar(Similar),
     /// Say why an item would be recommended
     Explain(Explain),
+    /// Write the vectors of items and users, and an index of nearest neighbours, for other programs
+    Export(Export),
     /// Pre-trained language models: list them, get them
     Weights(Assets),
     /// Public data sets: list them, get them
@@ -394,6 +396,53 @@ pub(crate) struct Explain {
     /// Item id
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) item: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tastemaker train --data data --model two-tower --out model
+  tastemaker export --model model --out items.parquet --users users.parquet --index items.usearch
+
+Formats by the end of the name: .parquet, .npy (ids beside it in .ids.json), .safetensors (ids in its metadata).
+The product of a user's and an item's vector is the model's score. Models: ials bpr mf lightgcn two-tower sasrec esasrec bert4rec
+gru4rec lstm caser next-mlp.")]
+pub(crate) struct Export {
+    /// Model folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// File for the vectors of items
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// File for the vectors of the users in the data set
+    #[arg(long, value_name = "FILE")]
+    pub(crate) users: Option<PathBuf>,
+    /// File for an index of the items, which usearch reads too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) index: Option<PathBuf>,
+    /// Neighbours of an item in the index [default: 16]
+    #[arg(long, value_name = "N", requires = "index")]
+    pub(crate) connectivity: Option<usize>,
+    /// Candidates looked at for the neighbours of an item [default: 128]
+    #[arg(long, value_name = "N", requires = "index")]
+    pub(crate) ef_construction: Option<usize>,
+    /// Candidates looked at for a query [default: 128]
+    #[arg(long, value_name = "N", requires = "index")]
+    pub(crate) ef_search: Option<usize>,
+    /// How the index keeps a number
+    #[arg(long, value_enum, requires = "index")]
+    pub(crate) storage: Option<IndexStorage>,
+}
+
+/// How an index keeps a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IndexStorage {
+    /// 4 bytes (the default).
+    F32,
+    /// 2 bytes.
+    Bf16,
+    /// 1 byte.
+    I8,
 }
 
 #[derive(Debug, Args)]

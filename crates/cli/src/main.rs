@@ -10,7 +10,7 @@ mod side_files;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tastemaker_engine::{Error, fetch};
+use tastemaker_engine::{Error, fetch, index};
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
@@ -45,6 +45,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
                     | Error::ConfigSyntax { .. }
                     | Error::UnknownModel { .. }
                     | Error::UnknownTask { .. }
+                    | Error::VectorFormat { .. }
+                    | Error::Index(index::Error::Settings(_))
                     | Error::Fetch(fetch::Error::Unknown { .. })
             )
         )

@@ -20,7 +20,9 @@ pub use history::{EARLIEST_CLOCK, Histories, HistoriesBuilder, History};
 pub use id::{ItemId, UserId};
 pub use persist::{Persist, PersistError, Saved, Tensor, TensorData};
 pub use progress::{Epoch, Progress, Silent};
-pub use recommend::{Contribution, Evidence, Predict, Prediction, Rate, Recommender, Similar};
+pub use recommend::{
+    Contribution, Embed, Evidence, Predict, Prediction, Rate, Recommender, Similar,
+};
 pub use request::Request;
 pub use scored::{Scored, top_k};
 pub use vectors::{BadFeature, Feature, FeatureValues, Features, Vectors};

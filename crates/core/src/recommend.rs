@@ -84,6 +84,24 @@ pub trait Evidence {
     fn evidence(&self, request: &Request<'_>, item: ItemId) -> Vec<Contribution>;
 }
 
+/// Puts users and items into one space, in which the score is the product of two vectors, up to rounding.
+///
+/// So whoever holds the vectors can rank without the model, as an index of nearest neighbours does.
+pub trait Embed: Recommender {
+    /// Counts the numbers of a vector.
+    fn vector_dim(&self) -> usize;
+
+    /// Writes the vector of an item, of length [`vector_dim`](Self::vector_dim); returns whether there is one.
+    ///
+    /// An item without a vector is one of which nothing is known: the model ranks it behind all that have one.
+    fn write_item_vector(&self, item: ItemId, vector: &mut [f32]) -> bool;
+
+    /// Writes the vectors of those who ask, row after row, and says for whom there is one.
+    ///
+    /// Somebody without a vector is one of whom nothing is known: the model does not rank by products then.
+    fn write_user_vectors(&self, requests: &[Request<'_>], vectors: &mut [f32]) -> Vec<bool>;
+}
+
 /// Predicts a rating.
 pub trait Rate {
     /// Returns the expected rating on the scale of the training data; falls back to averages for the unknown.

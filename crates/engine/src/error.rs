@@ -184,6 +184,22 @@ pub enum Error {
         /// Why the first failed.
         why: String,
     },
+    /// A file for vectors whose name does not tell its format.
+    #[error(
+        "cannot tell the format of {}: its name must end in .parquet, .npy or .safetensors", path.display()
+    )]
+    VectorFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Vectors that a format cannot hold.
+    #[error("cannot write {} ({why}): write .parquet instead", path.display())]
+    Vectors {
+        /// The file.
+        path: PathBuf,
+        /// The writer's words.
+        why: String,
+    },
     /// A file could not be read or written.
     #[error("{}: {}", path.display(), io_words(source))]
     Io {
@@ -201,6 +217,9 @@ pub enum Error {
     /// Evaluation.
     #[error(transparent)]
     Eval(#[from] tastemaker_eval::Error),
+    /// Nearest neighbours.
+    #[error(transparent)]
+    Index(#[from] tastemaker_index::Error),
     /// Downloads.
     #[error(transparent)]
     Fetch(#[from] tastemaker_fetch::Error),

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tastemaker_core::{
-    Checked, Evidence, Fault, Fit, ItemId, Persist, Predict, Rate, Recommender, Request, Saved,
-    Shape, Similar, TrainData,
+    Checked, Embed, Evidence, Fault, Fit, ItemId, Persist, Predict, Rate, Recommender, Request,
+    Saved, Shape, Similar, TrainData,
 };
 use tastemaker_models as models;
 use tastemaker_neural as neural;
@@ -19,6 +19,7 @@ macro_rules! ability {
     ($model:ident, evidence, [evidence $($rest:ident)*]) => { Some($model as &dyn Evidence) };
     ($model:ident, rate, [rate $($rest:ident)*]) => { Some($model as &dyn Rate) };
     ($model:ident, predict, [predict $($rest:ident)*]) => { Some($model as &dyn Predict) };
+    ($model:ident, embed, [embed $($rest:ident)*]) => { Some($model as &dyn Embed) };
     ($model:ident, $wanted:ident, [$other:ident $($rest:ident)*]) => { ability!($model, $wanted, [$($rest)*]) };
 }
 
@@ -181,6 +182,11 @@ macro_rules! registry {
                 match self { $(Self::$kind(model) => ability!(model, predict, $abilities)),+ }
             }
 
+            /// Returns the model as one whose scores are products of vectors, if they are.
+            pub fn as_embed(&self) -> Option<&dyn Embed> {
+                match self { $(Self::$kind(model) => ability!(model, embed, $abilities)),+ }
+            }
+
             fn inner(&self) -> &dyn Recommender {
                 match self { $(Self::$kind(model) => model),+ }
             }
@@ -200,31 +206,31 @@ registry! {
     /// Linear item-item weights in closed form (EASE).
     "ease" ease models Ease EaseSettings [similar evidence];
     /// Implicit matrix factorisation by alternating least squares (iALS).
-    "ials" ials models Ials IalsSettings [similar evidence];
+    "ials" ials models Ials IalsSettings [similar evidence embed];
     /// Matrix factorisation by Bayesian personalised ranking (BPR).
-    "bpr" bpr models Bpr BprSettings [similar];
+    "bpr" bpr models Bpr BprSettings [similar embed];
     /// Biased matrix factorisation for ratings.
-    "mf" mf models Mf MfSettings [similar rate];
+    "mf" mf models Mf MfSettings [similar rate embed];
     /// Items whose texts resemble what the user took; knows items nobody has touched.
     "text-knn" text_knn models TextKnn TextKnnSettings [similar evidence];
     /// What a transformer expects next after the history in order (SASRec).
-    "sasrec" sasrec neural Sasrec SasrecSettings [similar];
+    "sasrec" sasrec neural Sasrec SasrecSettings [similar embed];
     /// The same with gated blocks (eSASRec).
-    "esasrec" esasrec neural Esasrec EsasrecSettings [similar];
+    "esasrec" esasrec neural Esasrec EsasrecSettings [similar embed];
     /// What a transformer that sees both ways expects behind a mask (BERT4Rec).
-    "bert4rec" bert4rec neural Bert4rec Bert4recSettings [similar];
+    "bert4rec" bert4rec neural Bert4rec Bert4recSettings [similar embed];
     /// What a gated recurrent network expects next (GRU4Rec).
-    "gru4rec" gru4rec neural Gru4rec Gru4recSettings [similar];
+    "gru4rec" gru4rec neural Gru4rec Gru4recSettings [similar embed];
     /// What a long short-term memory expects next.
-    "lstm" lstm neural LstmRec LstmSettings [similar];
+    "lstm" lstm neural LstmRec LstmSettings [similar embed];
     /// What convolutions over the last few items expect next (Caser).
-    "caser" caser neural Caser CaserSettings [similar];
+    "caser" caser neural Caser CaserSettings [similar embed];
     /// What hidden layers over the last few items expect next.
-    "next-mlp" next_mlp neural NextMlp NextMlpSettings [similar];
+    "next-mlp" next_mlp neural NextMlp NextMlpSettings [similar embed];
     /// Vectors of users and items passed on along the graph of who took what (LightGCN).
-    "lightgcn" lightgcn neural LightGcn LightGcnSettings [similar evidence];
+    "lightgcn" lightgcn neural LightGcn LightGcnSettings [similar evidence embed];
     /// A vector of the user against one of the item, each of ids, columns, texts and history (two-tower retrieval).
-    "two-tower" two_tower neural TwoTower TwoTowerSettings [similar];
+    "two-tower" two_tower neural TwoTower TwoTowerSettings [similar embed];
     /// Probability of a click or a rating from first-order weights of ids, columns, texts and history (logistic regression).
     "linear" linear neural LinearRanker LinearSettings [predict];
     /// The same from a multi-layer perceptron (DNN).

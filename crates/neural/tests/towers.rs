@@ -51,6 +51,8 @@ fn keeps_the_contracts_and_learns_the_checkerboard() {
     contract::recommender(raw);
     contract::similar(small);
     contract::similar(deep);
+    contract::embed(small);
+    contract::embed(deep);
     contract::learns_the_checkerboard(small);
     contract::learns_the_checkerboard(deep);
 }

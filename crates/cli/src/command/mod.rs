@@ -4,7 +4,7 @@ mod assets;
 mod config;
 mod demo;
 mod evaluate;
-mod explain;
+mod export;
 mod import;
 mod inspect;
 mod recommend;

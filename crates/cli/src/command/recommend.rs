@@ -1,10 +1,10 @@
-//! `tastemaker recommend` and `tastemaker similar`.
+//! `tastemaker recommend`, `tastemaker similar` and `tastemaker explain`: what a saved model answers.
 
 use serde_json::json;
-use tastemaker_engine::{Ask, Engine, Listed, MAX_N, artifact};
+use tastemaker_engine::{Ask, Engine, Explained, Listed, MAX_N, artifact};
 
 use super::Usage;
-use crate::args::{Format, Recommend, Similar};
+use crate::args::{Explain, Format, Recommend, Similar};
 use crate::context::Context;
 use crate::output;
 
@@ -31,6 +31,13 @@ pub(crate) fn similar(args: &Similar, context: &Context) -> anyhow::Result<()> {
     let title = engine.title(engine.item(&args.item)?);
     let value = json!({ "model": engine.name(), "item": args.item, "title": title, "n": args.n, "items": list });
     output::result(context.format, &value, || format!("Like “{title}”:\n\n{}", table(&list)))
+}
+
+pub(crate) fn explain(args: &Explain, context: &Context) -> anyhow::Result<()> {
+    let (engine, _) = artifact::open(&args.model, &context.places)?;
+    let ask = Ask { user: args.user.as_deref(), history: &args.history, n: 1, ..Ask::default() };
+    let explained = engine.explain(&ask, &args.item)?;
+    output::result(context.format, &explained, || place(&explained))
 }
 
 fn check_n(n: usize) -> anyhow::Result<()> {
@@ -65,4 +72,21 @@ pub(crate) fn table(list: &[Listed]) -> String {
     let last = if has_reasons { "why" } else { "score" };
     let right: &[usize] = if has_reasons { &[0] } else { &[0, 3] };
     output::table(&["#", "item", "title", last], list.iter().map(row), right)
+}
+
+/// Says where an item stands and why.
+fn place(explained: &Explained) -> String {
+    let stands = match explained.rank {
+        Some(rank) => format!("stands at place {rank}"),
+        None => "was taken already and is not recommended again".into(),
+    };
+    let mut out = format!("“{}” {stands}.\n{}\n", explained.title, explained.reason.text);
+    if !explained.parts.is_empty() {
+        let rows = explained.parts.iter().map(|part| {
+            vec![part.name.clone(), format!("{:.3}", part.weight), format!("{:+.3}", part.share)]
+        });
+        out.push('\n');
+        out.push_str(&output::table(&["part", "weight", "adds to the score"], rows, &[1, 2]));
+    }
+    out
 }

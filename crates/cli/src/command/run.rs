@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::CommandFactory as _;
 
-use super::{assets, config, demo, evaluate, explain, import, inspect, recommend, search, train};
+use super::{assets, config, demo, evaluate, export, import, inspect, recommend, search, train};
 use crate::args::{Cli, Command};
 use crate::context::Context;
 
@@ -31,7 +31,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Search(args) => search::run(args, context),
         Command::Recommend(args) => recommend::run(args, context),
         Command::Similar(args) => recommend::similar(args, context),
-        Command::Explain(args) => explain::run(args, context),
+        Command::Explain(args) => recommend::explain(args, context),
+        Command::Export(args) => export::run(args, context),
         Command::Weights(args) => {
             assets::run(tastemaker_engine::fetch::Kind::Weights, args, context)
         }

@@ -7,6 +7,7 @@ mod bad_asks;
 mod bad_files;
 mod bad_folders;
 mod evaluate;
+mod export;
 mod home;
 mod long;
 mod outputs;

@@ -23,7 +23,17 @@ type Result<T> = std::result::Result<T, ParquetError>;
 pub(super) fn write_file(
     fields: Vec<TypePtr>,
     encodings: &[(&str, Encoding)],
-    write: impl FnOnce(&mut Group<'_>) -> Result<()>,
+    write: impl Fn(&mut Group<'_>) -> Result<()>,
+) -> Result<Vec<u8>> {
+    write_groups(fields, encodings, 1, |_, group| write(group))
+}
+
+/// Opens `n` row groups for writing into memory, one after another.
+pub(super) fn write_groups(
+    fields: Vec<TypePtr>,
+    encodings: &[(&str, Encoding)],
+    n: usize,
+    write: impl Fn(usize, &mut Group<'_>) -> Result<()>,
 ) -> Result<Vec<u8>> {
     let schema = Type::group_type_builder("tastemaker").with_fields(fields).build()?;
     let mut properties = WriterProperties::builder()
@@ -32,7 +42,7 @@ pub(super) fn write_file(
         .set_offset_index_disabled(true)
         .set_created_by("tastemaker".into());
     for &(name, encoding) in encodings {
-        let column = ColumnPath::from(name);
+        let column = ColumnPath::new(name.split('.').map(Into::into).collect());
         properties = properties
             .set_column_dictionary_enabled(column.clone(), false)
             .set_column_compression(column.clone(), Compression::UNCOMPRESSED)
@@ -40,15 +50,15 @@ pub(super) fn write_file(
     }
     let properties = Arc::new(properties.build());
     let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), properties)?;
-    {
+    for number in 0..n {
         let mut group = Group(file.next_row_group()?);
-        write(&mut group)?;
+        write(number, &mut group)?;
         group.0.close()?;
     }
     file.into_inner()
 }
 
-/// The one row group of a file being written.
+/// A row group of a file being written.
 pub(super) struct Group<'a>(SerializedRowGroupWriter<'a, Vec<u8>>);
 
 /// Values of a column with their levels; a column without absent or repeated values has none.
@@ -126,9 +136,9 @@ pub(super) fn field(name: &str, physical: Physical, repetition: Repetition) -> R
         .map(Arc::new)
 }
 
-/// Describes a column of lists of strings.
-pub(super) fn list_field(name: &str) -> Result<TypePtr> {
-    let element = field("element", Physical::BYTE_ARRAY, Repetition::REQUIRED)?;
+/// Describes a column of lists.
+pub(super) fn list_field(name: &str, physical: Physical) -> Result<TypePtr> {
+    let element = field("element", physical, Repetition::REQUIRED)?;
     let list = Type::group_type_builder("list")
         .with_repetition(Repetition::REPEATED)
         .with_fields(vec![element])

@@ -51,7 +51,7 @@ fn describe(column: &Column) -> Result<TypePtr> {
     match column.values {
         Values::Text(_) => field(&column.name, Physical::BYTE_ARRAY, Repetition::OPTIONAL),
         Values::Number(_) => field(&column.name, Physical::FLOAT, Repetition::OPTIONAL),
-        Values::Categories(_) => list_field(&column.name),
+        Values::Categories(_) => list_field(&column.name, Physical::BYTE_ARRAY),
     }
 }
 

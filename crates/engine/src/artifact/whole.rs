@@ -9,7 +9,7 @@ use crate::Error;
 pub(crate) const PARTIAL: &str = ".partial-";
 
 /// Writes a file whose folder is there.
-pub(crate) fn write_whole(path: &Path, content: &str) -> Result<(), Error> {
+pub(crate) fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Error> {
     let parent = path.parent().filter(|parent| *parent != Path::new(""));
     let put = || -> std::io::Result<()> {
         let mut builder = tempfile::Builder::new();
@@ -21,7 +21,7 @@ pub(crate) fn write_whole(path: &Path, content: &str) -> Result<(), Error> {
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         let mut file = builder.tempfile_in(parent.unwrap_or(Path::new(".")))?;
-        file.write_all(content.as_bytes())?;
+        file.write_all(content.as_ref())?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())

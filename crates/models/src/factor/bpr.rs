@@ -10,8 +10,8 @@ use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{
-    Checked, Fault, Fit, FitError, Histories, ItemId, Persist, PersistError, Recommender, Request,
-    Saved, Scored, Shape, Similar, TrainData, seed,
+    Checked, Embed, Fault, Fit, FitError, Histories, ItemId, Persist, PersistError, Recommender,
+    Request, Saved, Scored, Shape, Similar, TrainData, seed,
 };
 use tastemaker_kernels::dot;
 
@@ -199,12 +199,26 @@ impl Recommender for Bpr {
     }
 
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
-        let width = self.items.width();
-        let mut rows = vec![0.0; requests.len() * width];
-        for (request, row) in requests.iter().zip(rows.chunks_exact_mut(width)) {
+        let mut rows = vec![0.0; requests.len() * self.items.width()];
+        self.write_user_vectors(requests, &mut rows);
+        self.items.multiply(&rows, scores);
+    }
+}
+
+impl Embed for Bpr {
+    fn vector_dim(&self) -> usize {
+        self.items.width()
+    }
+
+    fn write_item_vector(&self, item: ItemId, vector: &mut [f32]) -> bool {
+        self.items.get(item.index()).map(|row| vector.copy_from_slice(row)).is_some()
+    }
+
+    fn write_user_vectors(&self, requests: &[Request<'_>], vectors: &mut [f32]) -> Vec<bool> {
+        for (request, row) in requests.iter().zip(vectors.chunks_exact_mut(self.items.width())) {
             self.fold_in.write(&self.items, request.history, row);
         }
-        self.items.multiply(&rows, scores);
+        vec![true; requests.len()]
     }
 }
 
@@ -244,6 +258,7 @@ mod tests {
     fn keeps_the_contracts_and_learns_the_checkerboard() {
         contract::recommender(small);
         contract::similar(small);
+        contract::embed(small);
         contract::learns_the_checkerboard(small);
         contract::learns_the_checkerboard(|| BprSettings {
             negatives: Negatives::Uniform,

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tastemaker_core::{
-    Checked, Fault, Fit, FitError, History, ItemId, Persist, PersistError, Rate, Recommender,
-    Request, Saved, Scored, Similar, TrainData, UserId, seed,
+    Checked, Embed, Fault, Fit, FitError, History, ItemId, Persist, PersistError, Rate,
+    Recommender, Request, Saved, Scored, Similar, TrainData, UserId, seed,
 };
 use tastemaker_kernels::{axpy, cholesky_solve, dot};
 
@@ -227,13 +227,31 @@ impl Recommender for Mf {
     }
 
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
-        let width = self.items.width();
-        let mut rows = vec![0.0; requests.len() * width];
-        for (request, row) in requests.iter().zip(rows.chunks_exact_mut(width)) {
-            self.write_user(request, row);
-        }
+        let mut rows = vec![0.0; requests.len() * self.items.width()];
+        self.write_user_vectors(requests, &mut rows);
         self.items.multiply(&rows, scores);
         scores.iter_mut().for_each(|score| *score += self.scale.mean);
+    }
+}
+
+impl Embed for Mf {
+    fn vector_dim(&self) -> usize {
+        self.items.width()
+    }
+
+    /// Adds the mean of all ratings to the bias of an item, which stands against the 1 of users.
+    fn write_item_vector(&self, item: ItemId, vector: &mut [f32]) -> bool {
+        let Some(row) = self.items.get(item.index()) else { return false };
+        vector.copy_from_slice(row);
+        vector[row.len() - 1] += self.scale.mean;
+        true
+    }
+
+    fn write_user_vectors(&self, requests: &[Request<'_>], vectors: &mut [f32]) -> Vec<bool> {
+        for (request, row) in requests.iter().zip(vectors.chunks_exact_mut(self.items.width())) {
+            self.write_user(request, row);
+        }
+        vec![true; requests.len()]
     }
 }
 
@@ -277,6 +295,7 @@ mod tests {
     #[test]
     fn keeps_the_contract() {
         contract::recommender(small);
+        contract::embed(small);
     }
 
     #[test]

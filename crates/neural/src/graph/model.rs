@@ -8,8 +8,8 @@
 
 use serde_json::json;
 use tastemaker_core::{
-    Contribution, Evidence, Fit, History, ItemId, Persist, PersistError, Recommender, Request,
-    Saved, Scored, Similar, top_k,
+    Contribution, Embed, Evidence, Fit, History, ItemId, Persist, PersistError, Recommender,
+    Request, Saved, Scored, Similar, top_k,
 };
 use tastemaker_kernels::{View, axpy, dot, product};
 
@@ -112,9 +112,7 @@ impl Recommender for LightGcn {
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
         let (dim, n_items) = (self.settings.dim, self.n_items());
         let mut users = vec![0.0; requests.len() * dim];
-        let rows = requests.iter().zip(users.chunks_exact_mut(dim));
-        let told: Vec<bool> =
-            rows.map(|(request, row)| self.write_user(request.history, row)).collect();
+        let told = self.write_user_vectors(requests, &mut users);
         let items = View::rows(&self.vectors.items, dim).transposed();
         let shape = (requests.len(), n_items, dim);
         product(shape, (1.0, View::rows(&users, dim), items), 0.0, (scores, n_items));
@@ -128,6 +126,25 @@ impl Recommender for LightGcn {
             let untaken = scores.iter_mut().zip(&self.prior).filter(|(_, prior)| **prior <= 0.0);
             untaken.for_each(|(score, _)| *score = lowest);
         }
+    }
+}
+
+impl Embed for LightGcn {
+    fn vector_dim(&self) -> usize {
+        self.settings.dim
+    }
+
+    fn write_item_vector(&self, item: ItemId, vector: &mut [f32]) -> bool {
+        let is_taken = self.is_taken(item.index());
+        if is_taken {
+            vector.copy_from_slice(self.item(item.index()));
+        }
+        is_taken
+    }
+
+    fn write_user_vectors(&self, requests: &[Request<'_>], vectors: &mut [f32]) -> Vec<bool> {
+        let rows = requests.iter().zip(vectors.chunks_exact_mut(self.settings.dim));
+        rows.map(|(request, row)| self.write_user(request.history, row)).collect()
     }
 }
 

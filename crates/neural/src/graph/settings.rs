@@ -189,6 +189,7 @@ mod tests {
             contract::learns_the_checkerboard(settings);
         }
         contract::similar(small);
+        contract::embed(small);
         contract::evidence(small);
     }
 

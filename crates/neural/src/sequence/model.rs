@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 use tastemaker_core::{
-    Fault, FitError, History, ItemId, Judge, Persist, PersistError, Recommender, Request, Saved,
-    Scored, Similar, TrainData, Vectors, seed,
+    Embed, Fault, FitError, History, ItemId, Judge, Persist, PersistError, Recommender, Request,
+    Saved, Scored, Similar, TrainData, Vectors, seed,
 };
 use tastemaker_kernels::{View, product};
 use tastemaker_train::{Plan, run};
@@ -321,6 +321,38 @@ impl<S: Architecture> Recommender for Sequence<S> {
             }
             at += rows;
         }
+    }
+}
+
+impl<S: Architecture> Embed for Sequence<S> {
+    fn vector_dim(&self) -> usize {
+        self.dim + self.newcomers.width()
+    }
+
+    fn write_item_vector(&self, item: ItemId, vector: &mut [f32]) -> bool {
+        let is_known = item.index() * self.dim < self.vectors.len()
+            && self.untaken.binary_search(&item.0).is_err();
+        if is_known {
+            let (own, texts) = vector.split_at_mut(self.dim);
+            own.copy_from_slice(self.vector(item.index()));
+            self.newcomers.write_item(item.0, texts);
+        }
+        is_known
+    }
+
+    fn write_user_vectors(&self, requests: &[Request<'_>], vectors: &mut [f32]) -> Vec<bool> {
+        let rows = requests.iter().zip(vectors.chunks_exact_mut(self.vector_dim()));
+        let write = |(request, row): (&Request<'_>, &mut [f32])| {
+            let known = self.known(request.history);
+            let (own, texts) = row.split_at_mut(self.dim);
+            if !known.items.is_empty() {
+                self.newcomers.write_user(&known.items, texts);
+                self.encode(&[known], own);
+                return true;
+            }
+            false
+        };
+        rows.map(write).collect()
     }
 }
 

@@ -48,6 +48,11 @@ impl Level {
         [self.weight, self.middle, self.spread, self.shift].map(f32::to_bits)
     }
 
+    /// Returns what is added to the score of every newcomer.
+    fn offset(self) -> f32 {
+        self.shift * self.spread - self.weight * self.middle
+    }
+
     /// Puts it together from bits; none where a number is not finite.
     pub(super) fn of_bits(bits: [u32; 4]) -> Option<Self> {
         let [weight, middle, spread, shift] = bits.map(f32::from_bits);
@@ -154,14 +159,37 @@ impl Newcomers {
         }
     }
 
+    /// Counts the numbers that stand for texts beside the vectors; 0 without newcomers.
+    pub(super) fn width(&self) -> usize {
+        if self.is_empty() { 0 } else { self.features.dim() + 1 }
+    }
+
+    /// Writes the numbers of an item whose product with those of [`write_user`](Self::write_user) is what texts say of it.
+    pub(super) fn write_item(&self, item: u32, out: &mut [f32]) {
+        out.fill(0.0);
+        if let (Ok(at), Some((last, out))) = (self.items.binary_search(&item), out.split_last_mut())
+        {
+            let own = &self.own[at * out.len()..][..out.len()];
+            out.iter_mut().zip(own).for_each(|(x, own)| *x = self.level.weight * own);
+            *last = self.level.offset();
+        }
+    }
+
+    /// Writes the numbers of somebody with this history, oldest event first.
+    pub(super) fn write_user(&self, history: &[ItemId], out: &mut [f32]) {
+        if let Some((last, out)) = out.split_last_mut() {
+            out.copy_from_slice(&self.profile(history));
+            *last = 1.0;
+        }
+    }
+
     /// Adds what texts say to the scores of newcomers; `scores: [histories, n_items]`.
     pub(super) fn speak(&self, histories: &[&[ItemId]], scores: &mut [f32]) {
         if self.is_empty() || histories.is_empty() {
             return;
         }
         let profiles: Vec<f32> = histories.iter().flat_map(|items| self.profile(items)).collect();
-        let Level { weight, middle, spread, shift } = self.level;
-        let offset = shift * spread - weight * middle;
+        let (weight, offset) = (self.level.weight, self.level.offset());
         let mut likeness = Vec::new();
         multiply(&profiles, &self.own, self.features.dim(), &mut likeness);
         let n_items = scores.len() / histories.len();

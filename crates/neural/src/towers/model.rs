@@ -8,8 +8,8 @@
 
 use serde_json::json;
 use tastemaker_core::{
-    Fit, History, ItemId, Persist, PersistError, Recommender, Request, Saved, Scored, Similar,
-    UserId, top_k,
+    Embed, Fit, History, ItemId, Persist, PersistError, Recommender, Request, Saved, Scored,
+    Similar, UserId, top_k,
 };
 use tastemaker_kernels::{View, axpy, dot, product};
 
@@ -108,17 +108,12 @@ impl Recommender for TwoTower {
 
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
         let (dim, n_items) = (self.settings.dim, self.n_items());
-        let mut x = vec![0.0; requests.len() * dim];
-        let rows = requests.iter().zip(x.chunks_exact_mut(dim));
-        let told: Vec<bool> =
-            rows.map(|(asked, row)| self.write_user((asked.user, asked.history), row)).collect();
+        let mut users = vec![0.0; requests.len() * dim];
+        let told = self.write_user_vectors(requests, &mut users);
         if told.contains(&true) {
-            let mut state = TowerState::default();
-            let nothing_dropped = (&mut state, Dropout::default());
-            self.tower.forward(&self.parts.parameters, &x, nothing_dropped);
             let items = View::rows(&self.parts.vectors, dim).transposed();
             let shape = (requests.len(), n_items, dim);
-            product(shape, (1.0, View::rows(&state.y, dim), items), 0.0, (scores, n_items));
+            product(shape, (1.0, View::rows(&users, dim), items), 0.0, (scores, n_items));
         }
         let blank: Vec<usize> =
             (0..n_items).filter(|&item| !self.is_known(ItemId::from_index(item))).collect();
@@ -131,6 +126,33 @@ impl Recommender for TwoTower {
             let lowest = scores.iter().copied().fold(f32::INFINITY, f32::min) - 1.0;
             blank.iter().for_each(|&item| scores[item] = lowest);
         }
+    }
+}
+
+impl Embed for TwoTower {
+    fn vector_dim(&self) -> usize {
+        self.settings.dim
+    }
+
+    fn write_item_vector(&self, item: ItemId, vector: &mut [f32]) -> bool {
+        let is_known = self.is_known(item);
+        if is_known {
+            vector.copy_from_slice(self.vector(item.index()));
+        }
+        is_known
+    }
+
+    fn write_user_vectors(&self, requests: &[Request<'_>], vectors: &mut [f32]) -> Vec<bool> {
+        let rows = requests.iter().zip(vectors.chunks_exact_mut(self.settings.dim));
+        let told: Vec<bool> =
+            rows.map(|(asked, row)| self.write_user((asked.user, asked.history), row)).collect();
+        if told.contains(&true) {
+            let mut state = TowerState::default();
+            let nothing_dropped = (&mut state, Dropout::default());
+            self.tower.forward(&self.parts.parameters, vectors, nothing_dropped);
+            vectors.copy_from_slice(&state.y);
+        }
+        told
     }
 }
 

@@ -4,5 +4,5 @@ mod extras;
 mod persist;
 mod recommender;
 
-pub use extras::{evidence, similar};
+pub use extras::{embed, evidence, similar};
 pub use recommender::{answers, learns_the_checkerboard, recommender};

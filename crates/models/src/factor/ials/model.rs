@@ -1,8 +1,8 @@
 //! The fitted model: answers from the request's history, takes in users and items that were not there.
 
 use tastemaker_core::{
-    Contribution, Evidence, History, ItemId, Persist, PersistError, Recommender, Request, Saved,
-    Scored, Similar, UserId, top_k,
+    Contribution, Embed, Evidence, History, ItemId, Persist, PersistError, Recommender, Request,
+    Saved, Scored, Similar, UserId, top_k,
 };
 use tastemaker_kernels::{
     ConjugateScratch, DiagonalPlusRows, Layout, RightSide, Stop, WeightedRows, axpy,
@@ -155,6 +155,23 @@ impl Recommender for Ials {
             requests.iter().flat_map(|request| self.fold_in_user(request.history)).collect();
         let shape = (requests.len(), self.n_items(), self.dim());
         gemm(shape, 1.0, (&users, Layout::Plain), (&self.items, Layout::Transposed), 0.0, scores);
+    }
+}
+
+impl Embed for Ials {
+    fn vector_dim(&self) -> usize {
+        self.dim()
+    }
+
+    fn write_item_vector(&self, item: ItemId, vector: &mut [f32]) -> bool {
+        self.item_vector(item).map(|own| vector.copy_from_slice(own)).is_some()
+    }
+
+    fn write_user_vectors(&self, requests: &[Request<'_>], vectors: &mut [f32]) -> Vec<bool> {
+        for (request, row) in requests.iter().zip(vectors.chunks_exact_mut(self.dim())) {
+            row.copy_from_slice(&self.fold_in_user(request.history));
+        }
+        vec![true; requests.len()]
     }
 }
 

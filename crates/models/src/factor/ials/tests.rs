@@ -35,6 +35,7 @@ fn keeps_the_contracts() {
     let two = || IalsSettings { factors: 2, ..IalsSettings::default() };
     contract::learns_the_checkerboard(two);
     contract::similar(two);
+    contract::embed(two);
     contract::evidence(small);
 }
 

@@ -238,12 +238,15 @@ mod tests {
         contract::recommender(small::<Plain>);
         contract::recommender(small::<Gated>);
         contract::similar(|| AttentionSettings { epochs: 100, ..small::<Plain>() });
+        contract::embed(small::<Plain>);
+        contract::embed(small::<Gated>);
     }
 
     #[test]
     fn every_use_of_text_and_place_and_every_loss_keeps_the_contracts() {
         for text in [TextUse::Init, TextUse::Sum, TextUse::Only, TextUse::Concat] {
             contract::recommender(|| AttentionSettings { text, ..small::<Plain>() });
+            contract::embed(|| AttentionSettings { text, ..small::<Plain>() });
         }
         for (text, experts, align) in
             [(TextUse::Sum, 3, 0.5), (TextUse::Concat, 2, 0.5), (TextUse::Only, 4, 0.0)]
@@ -330,6 +333,7 @@ mod tests {
         contract::recommender(|| AttentionSettings { times, contrast, ..small::<Gated>() });
         contract::recommender(|| AttentionSettings { times, augment, ..small::<Gated>() });
         contract::similar(|| AttentionSettings { times, epochs: 100, ..small::<Plain>() });
+        contract::embed(|| AttentionSettings { times, ..small::<Plain>() });
     }
 
     #[test]

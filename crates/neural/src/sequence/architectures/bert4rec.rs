@@ -174,6 +174,7 @@ mod tests {
             contract::recommender(|| Bert4recSettings { loss, text, negatives: 8, ..small() });
         }
         contract::similar(|| Bert4recSettings { epochs: 200, ..small() });
+        contract::embed(small);
     }
 
     #[test]

@@ -150,6 +150,7 @@ mod tests {
         let loss = Loss::SampledSoftmax;
         contract::recommender(|| CaserSettings { loss, negatives: 8, ..small() });
         contract::similar(|| CaserSettings { epochs: 100, ..small() });
+        contract::embed(small);
     }
 
     #[test]

@@ -141,6 +141,7 @@ mod tests {
         let loss = Loss::SampledSoftmax;
         contract::recommender(|| NextMlpSettings { loss, negatives: 8, ..small() });
         contract::similar(|| NextMlpSettings { epochs: 100, ..small() });
+        contract::embed(small);
     }
 
     #[test]

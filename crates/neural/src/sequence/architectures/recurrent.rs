@@ -177,6 +177,8 @@ mod tests {
             ..small::<GruCells>()
         });
         contract::similar(|| RecurrentSettings { epochs: 100, ..small::<GruCells>() });
+        contract::embed(small::<GruCells>);
+        contract::embed(small::<LstmCells>);
     }
 
     #[test]

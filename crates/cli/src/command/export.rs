@@ -1,0 +1,107 @@
+//! `tastemaker export`.
+
+use std::path::{Path, PathBuf};
+
+use tastemaker_engine::artifact;
+use tastemaker_engine::core::SystemClock;
+use tastemaker_engine::export::{BuiltIndex, Export, Exported, VectorFormat};
+use tastemaker_engine::index::{HnswSettings, Storage};
+
+use super::Usage;
+use crate::args::{self, IndexStorage};
+use crate::context::Context;
+use crate::output::{self, thousands};
+
+pub(crate) fn run(args: &args::Export, context: &Context) -> anyhow::Result<()> {
+    check_distinct(args)?;
+    let (engine, _) = artifact::open(&args.model, &context.places)?;
+    let usual = HnswSettings::default();
+    let exported = Export {
+        engine: &engine,
+        items: &args.out,
+        users: args.users.as_deref(),
+        index: args.index.as_deref(),
+        settings: HnswSettings {
+            connectivity: args.connectivity.unwrap_or(usual.connectivity),
+            ef_construction: args.ef_construction.unwrap_or(usual.ef_construction),
+            ef_search: args.ef_search.unwrap_or(usual.ef_search),
+            storage: args.storage.map_or(usual.storage, storage),
+        },
+        clock: &SystemClock::default(),
+        progress: context.progress.as_ref(),
+    }
+    .run()?;
+    output::result(context.format, &exported, || text(&exported))
+}
+
+const fn storage(asked: IndexStorage) -> Storage {
+    match asked {
+        IndexStorage::F32 => Storage::F32,
+        IndexStorage::Bf16 => Storage::Bf16,
+        IndexStorage::I8 => Storage::I8,
+    }
+}
+
+/// Every file that is written must be another one.
+fn check_distinct(args: &args::Export) -> anyhow::Result<()> {
+    let mut all: Vec<PathBuf> = VectorFormat::of(&args.out)?.files(&args.out);
+    if let Some(users) = &args.users {
+        all.extend(VectorFormat::of(users)?.files(users));
+    }
+    all.extend(args.index.clone());
+    let place = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let places: Vec<PathBuf> = all.iter().map(|path| place(path)).collect();
+    for (at, path) in all.iter().enumerate() {
+        if places[..at].contains(&places[at]) {
+            let path = path.display();
+            let text =
+                format!("{path} would be written twice: give each of the files its own name");
+            anyhow::bail!(Usage(text));
+        }
+    }
+    Ok(())
+}
+
+fn text(exported: &Exported) -> String {
+    let without = |n: usize| match n {
+        0 => String::new(),
+        n => format!(" ({} have no vector: nothing is known of them)", thousands(n)),
+    };
+    let mut rows = vec![
+        ("model", exported.model.clone()),
+        ("items", thousands(exported.items) + &without(exported.items_without_vector)),
+    ];
+    if let (Some(users), Some(missing)) = (exported.users, exported.users_without_vector) {
+        rows.push(("users", thousands(users) + &without(missing)));
+    }
+    rows.push(("numbers of a vector", exported.dims.to_string()));
+    rows.push(("measure", exported.measure.into()));
+    if let Some(index) = &exported.index {
+        rows.extend(index_rows(index));
+    }
+    let facts = rows.into_iter().map(|(what, value)| vec![what.into(), value]);
+    let files = exported.files.iter().map(|file| {
+        let bytes = usize::try_from(file.bytes).unwrap_or(usize::MAX);
+        vec![file.path.display().to_string(), thousands(bytes)]
+    });
+    format!(
+        "{}\n\n{}",
+        output::table(&["what", "value"], facts, &[]),
+        output::table(&["file", "bytes"], files, &[1])
+    )
+}
+
+fn index_rows(index: &BuiltIndex) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("index built in", format!("{:.2} s", index.seconds))];
+    let told = (index.recall, index.per_second, index.exact_per_second);
+    if let (Some(recall), Some(per_second), Some(exact)) = told {
+        let queries = thousands(index.queries);
+        rows.push((
+            "recall of the index",
+            format!("{recall:.4} of the first {} for {queries} users", index.k),
+        ));
+        rows.push(("queries a second, index", thousands(per_second as usize)));
+        rows.push(("queries a second, exact", thousands(exact as usize)));
+    }
+    rows
+}

@@ -1,0 +1,102 @@
+//! `export`: vectors and an index for other programs.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::home::{FEW_EPOCHS, Home, NO_SEARCH, SMALL};
+
+/// Reads a matrix that `NumPy` would read, and the ids beside it.
+fn npy(home: &Home, name: &str) -> (Vec<String>, Vec<Vec<f32>>) {
+    let bytes = fs::read(home.path(format!("{name}.npy"))).unwrap();
+    assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
+    let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let flat: Vec<f32> =
+        bytes[start..].as_chunks::<4>().0.iter().map(|&word| f32::from_le_bytes(word)).collect();
+    let ids: Vec<String> = serde_json::from_str(&home.read(&format!("{name}.ids.json"))).unwrap();
+    let rows = flat.chunks_exact(flat.len() / ids.len()).map(<[f32]>::to_vec).collect();
+    (ids, rows)
+}
+
+/// Ranks all items for a user by products, the taken ones left out.
+fn ranked(items: &(Vec<String>, Vec<Vec<f32>>), user: &[f32], taken: &[String]) -> Vec<String> {
+    let product =
+        |item: &Vec<f32>| -> f64 { item.iter().zip(user).map(|(a, b)| f64::from(a * b)).sum() };
+    let mut all: Vec<(f64, &String)> = items.1.iter().map(product).zip(&items.0).collect();
+    all.retain(|(_, id)| !taken.contains(id));
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    all.into_iter().map(|(_, id)| id.clone()).collect()
+}
+
+#[test]
+fn products_of_exported_vectors_rank_as_the_model_does() {
+    let home = Home::with_data();
+    for model in ["ials", "bpr", "two-tower", "gru4rec"] {
+        home.run(["train", "--data", "data", "--out", model, "--model", model])
+            .args(SMALL)
+            .args(NO_SEARCH)
+            .args(FEW_EPOCHS)
+            .good();
+        let told = home
+            .run(["export", "--model", model, "--out", "items.npy", "--users", "users.npy"])
+            .json();
+        let (items, users) = (npy(&home, "items"), npy(&home, "users"));
+        assert_eq!((&told["model"], &told["measure"]), (&model.into(), &"dot".into()));
+        assert_eq!(told["items"], items.0.len());
+        assert_eq!(told["users"], users.0.len());
+        assert_eq!(told["dims"], items.1[0].len());
+        assert_eq!(told["files"].as_array().unwrap().len(), 4);
+        assert_eq!(told["index"], Value::Null);
+        let table = home.read("interactions.csv");
+        for (id, vector) in users.0.iter().zip(&users.1).take(5) {
+            let start = format!("{id},");
+            let own = table.lines().filter(|line| line.starts_with(&start));
+            let taken: Vec<String> =
+                own.map(|line| line.split(',').nth(1).unwrap().into()).collect();
+            let list = home.run(["recommend", "--model", model, "--user", id, "-n", "5"]).json();
+            let list = list["items"].as_array().unwrap().clone();
+            let scores: Vec<f64> = list.iter().map(|x| x["score"].as_f64().unwrap()).collect();
+            // Neighbours nearer than rounding may change places.
+            let apart = scores.windows(2).all(|pair| pair[0] - pair[1] > 1e-5);
+            let list: Vec<&str> = list.iter().map(|x| x["item_id"].as_str().unwrap()).collect();
+            let own = ranked(&items, vector, &taken);
+            assert!(!apart || own[..4] == list[..4], "{model} {id}: {own:?} {list:?}");
+        }
+    }
+}
+
+#[test]
+fn an_index_is_written_measured_and_told_of() {
+    let home = Home::with_model("ials");
+    let args = ["--users", "users.safetensors", "--index", "items.usearch", "--storage", "bf16"];
+    let told = home.run(["export", "--model", "model", "--out", "items.parquet"]).args(args).json();
+    let index = &told["index"];
+    assert!(index["recall"].as_f64().unwrap() > 0.9, "{index}");
+    assert_eq!((&index["k"], &index["queries"]), (&10.into(), &60.into()));
+    let files = told["files"].as_array().unwrap();
+    let names: Vec<&str> = files.iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert_eq!(names, ["items.parquet", "users.safetensors", "items.usearch"]);
+    for file in files {
+        let path = home.path(file["path"].as_str().unwrap());
+        assert_eq!(fs::metadata(path).unwrap().len(), file["bytes"]);
+    }
+    let again =
+        home.run(["export", "--model", "model", "--out", "items.parquet"]).args(args).good();
+    for part in ["recall of the index", "queries a second, exact", "items.usearch", "| measure"] {
+        assert!(again.contains(part), "no `{part}` in:\n{again}");
+    }
+}
+
+#[test]
+fn what_cannot_be_exported_is_told_before_anything_is_written() {
+    let home = Home::with_model("fused");
+    let export = |out: &str| home.run(["export", "--model", "model", "--out"]).args([out]);
+    export("items.parquet").fails(1, &["`fused` cannot be exported as vectors", "ials"]);
+    export("items.csv").fails(2, &["items.csv", ".parquet, .npy or .safetensors"]);
+    export("items.npy").args(["--users", "items.npy"]).fails(2, &["would be written twice"]);
+    export("items.npy").args(["--users", "users.txt"]).fails(2, &["users.txt"]);
+    let ials = Home::with_model("ials");
+    let call = ials.run(["export", "--model", "model", "--out", "x.npy", "--index", "x.usearch"]);
+    call.args(["--connectivity", "1"]).fails(2, &["`connectivity` must be 2 to 256, is 1"]);
+    ials.run(["export", "--model", "model", "--out", "no/x.npy"]).fails(1, &["no/x"]);
+}
