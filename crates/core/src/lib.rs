@@ -12,6 +12,7 @@ mod recommend;
 mod request;
 mod scored;
 pub mod seed;
+mod tokens;
 mod vectors;
 
 pub use clock::{Clock, SystemClock};
@@ -23,4 +24,5 @@ pub use progress::{Epoch, Progress, Silent};
 pub use recommend::{Contribution, Evidence, Predict, Prediction, Rate, Recommender, Similar};
 pub use request::Request;
 pub use scored::{Scored, top_k};
+pub use tokens::Tokens;
 pub use vectors::{BadFeature, Feature, FeatureValues, Features, Vectors};

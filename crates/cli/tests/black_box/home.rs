@@ -46,6 +46,8 @@ pub(crate) const FEW_EPOCHS: [&str; 28] = [
     "models.deepfm.epochs=2",
     "--set",
     "models.dcn.epochs=2",
+    "--set",
+    "models.text-cnn.epochs=2",
 ];
 
 /// A temporary folder; every test has its own.
