@@ -12,7 +12,6 @@ mod recommend;
 mod request;
 mod scored;
 pub mod seed;
-mod tokens;
 mod vectors;
 
 pub use clock::{Clock, SystemClock};
@@ -24,5 +23,4 @@ pub use progress::{Epoch, Progress, Silent};
 pub use recommend::{Contribution, Evidence, Predict, Prediction, Rate, Recommender, Similar};
 pub use request::Request;
 pub use scored::{Scored, top_k};
-pub use tokens::Tokens;
-pub use vectors::{BadFeature, Feature, FeatureValues, Features, Vectors};
+pub use vectors::{BadFeature, Feature, FeatureValues, Features, Tokens, Vectors};

@@ -6,7 +6,7 @@
 //! - `deepfm`: `fm` and `dnn` added, with the same vectors (Guo et al. 2017).
 //! - `dcn`: cross layers `x_{l+1} = x_0 ⊙ (W x_l + b) + x_l` beside the MLP (DCN-v2, Wang et al. 2021, parallel form).
 //! - `text-cnn`: `deepfm` with two more fields: what convolutions make of the item's text, and the mean of what they make of the
-//!   texts of the items taken (TextCNN, Kim 2014; on both sides as in DeepCoNN, Zheng et al. 2017).
+//!   texts of the items taken (`TextCNN`, Kim 2014; on both sides as in `DeepCoNN`, Zheng et al. 2017).
 
 use std::marker::PhantomData;
 
