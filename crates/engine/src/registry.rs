@@ -240,7 +240,7 @@ registry! {
     "deepfm" deepfm neural DeepFmRanker DeepFmSettings [predict];
     /// The same from cross layers and a perceptron (DCN-v2).
     "dcn" dcn neural DcnRanker DcnSettings [predict];
-    /// The same from `deepfm` with convolutions over the tokens of item texts (TextCNN, DeepCoNN).
+    /// The same from `deepfm` with convolutions over the tokens of item texts.
     "text-cnn" text_cnn neural TextCnnRanker TextCnnSettings [predict];
 }
 
