@@ -222,7 +222,7 @@ Examples:
   tastemaker evaluate --data data --task like --split random --share 0.1 --models linear,fm,deepfm,dcn
 
 Models: popularity markov item-knn user-knn ease ials bpr mf text-knn sasrec esasrec bert4rec gru4rec lstm caser next-mlp lightgcn
-two-tower linear dnn fm deepfm dcn fused.
+two-tower linear dnn fm deepfm dcn text-cnn fused.
 Settings that are not given are chosen on validation events; nothing is ever chosen on the test.")]
 pub(crate) struct Evaluate {
     /// Data-set folder

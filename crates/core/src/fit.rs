@@ -4,7 +4,9 @@ use std::ops::Deref;
 
 use thiserror::Error;
 
-use crate::{BadFeature, Features, Histories, Progress, Recommender, Saved, Silent, Vectors};
+use crate::{
+    BadFeature, Features, Histories, Progress, Recommender, Saved, Silent, Tokens, Vectors,
+};
 
 /// What a model learns from.
 #[derive(Clone, Copy)]
@@ -15,6 +17,8 @@ pub struct TrainData<'a> {
     pub n_items: usize,
     /// Text vectors `[n_items, dim]`, L2-normalised, a zero row where an item has no text.
     pub vectors: Option<&'a Vectors>,
+    /// Item texts as tokens; row = item number.
+    pub tokens: Option<&'a Tokens>,
     /// Columns of users and items.
     pub features: Option<&'a Features>,
     /// Root of every random stream of this fit.
@@ -78,6 +82,11 @@ pub trait Fit: Sized {
 
     /// Tells whether a model with these settings reads texts, and so has an opinion of items nobody has touched.
     fn reads_text(&self) -> bool {
+        false
+    }
+
+    /// Tells whether a model with these settings reads the tokens of item texts.
+    fn reads_tokens(&self) -> bool {
         false
     }
 
@@ -245,6 +254,7 @@ impl<'a> TrainData<'a> {
             histories,
             n_items,
             vectors: None,
+            tokens: None,
             features: None,
             seed: 0,
             progress: &Silent,
@@ -266,5 +276,13 @@ impl<'a> TrainData<'a> {
         } else {
             Err(FitError::WrongVectors { rows: vectors.rows(), n_items: self.n_items })
         }
+    }
+
+    /// Returns the tokens of the item texts, or an error when they are missing or of another catalogue.
+    pub fn require_tokens(&self) -> Result<&'a Tokens, FitError> {
+        let tokens = self.tokens.ok_or(FitError::NoVectors)?;
+        let rows = tokens.rows().len();
+        let error = FitError::WrongVectors { rows, n_items: self.n_items };
+        if rows == self.n_items { Ok(tokens) } else { Err(error) }
     }
 }

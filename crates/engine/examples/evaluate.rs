@@ -36,6 +36,7 @@ fn main() -> anyhow::Result<()> {
         loaded: &settings,
         models: &["popularity", "markov", "text-knn", "fused"].map(String::from),
         vectors: encoded.as_ref().map(|encoded| (encoded.vectors.as_ref(), "tfidf")),
+        tokens: None,
         skip_unfit: true,
         refit: true,
         clock: &SystemClock::default(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tastemaker_core::{Clock, Features, Histories, Progress, Recommender, Vectors};
+use tastemaker_core::{Clock, Features, Histories, Progress, Recommender, Tokens, Vectors};
 use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
 use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
 
@@ -29,6 +29,8 @@ pub struct Evaluation<'a> {
     pub skip_unfit: bool,
     /// Text vectors of the catalogue and the encoder's name.
     pub vectors: Option<(&'a Vectors, &'a str)>,
+    /// Tokens of the catalogue's texts, where a model reads them.
+    pub tokens: Option<&'a Tokens>,
     /// Lets the tested models learn from validation events too.
     pub refit: bool,
     /// Tells the time.
@@ -155,6 +157,7 @@ impl Evaluation<'_> {
             split,
             n_items: self.data.n_items(),
             vectors: self.vectors.map(|(vectors, _)| vectors),
+            tokens: self.tokens,
             features,
             task,
             refit: self.refit,

@@ -99,6 +99,11 @@ macro_rules! registry {
                 match kind { $(Kind::$kind => self.$field.reads_text()),+ }
             }
 
+            /// Tells whether a model reads the tokens of item texts with the settings given to it.
+            pub fn reads_tokens(&self, kind: Kind) -> bool {
+                match kind { $(Kind::$kind => self.$field.reads_tokens()),+ }
+            }
+
             /// Returns the settings of one model as JSON.
             pub fn of(&self, kind: Kind) -> Value {
                 match kind { $(Kind::$kind => plain(&self.$field)),+ }
@@ -241,6 +246,8 @@ registry! {
     "deepfm" deepfm neural DeepFmRanker DeepFmSettings [predict];
     /// The same from cross layers and a perceptron (DCN-v2).
     "dcn" dcn neural DcnRanker DcnSettings [predict];
+    /// The same from `deepfm` with convolutions over the tokens of item texts.
+    "text-cnn" text_cnn neural TextCnnRanker TextCnnSettings [predict];
 }
 
 /// The name of the fused model, which is made of the others.

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tastemaker_core::{Progress, Vectors};
+use tastemaker_core::{Progress, Tokens, Vectors};
 use tastemaker_data::{Column, Dataset, Table, Values};
 use tastemaker_fetch as fetch;
 use tastemaker_text::{BertEncoder, BertSettings, Cached, Encoder, Template, TfIdf};
 
-use crate::config::TextSettings;
+use crate::config::{Config, TextSettings};
+use crate::registry::{FUSED, Kind};
 use crate::{Error, Places};
 
 /// A column must fill this share of the rows to be taken up by `auto`.
@@ -174,6 +175,24 @@ impl Reader {
         let with_text = texts.iter().filter(|text| !text.is_empty()).count();
         let (truncated, from_cache) = (encoded.truncated, encoded.from_cache);
         Ok(Encoded { vectors: Arc::new(encoded.vectors), with_text, truncated, from_cache })
+    }
+
+    /// Cuts the texts of the catalogue into tokens where one of the models named reads them.
+    pub fn tokens(
+        &self,
+        data: &Dataset,
+        config: &Config,
+        models: &[String],
+    ) -> Result<Option<Tokens>, Error> {
+        let is_fused = models.iter().any(|name| name == FUSED);
+        let parts = if is_fused { &config.fusion.parts[..] } else { &[] };
+        let mut kinds = models.iter().chain(parts).filter_map(|name| Kind::named(name));
+        if !kinds.any(|kind| config.models.reads_tokens(kind)) {
+            return Ok(None);
+        }
+        let texts = texts(&data.items, &self.template);
+        let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+        Ok(Some(self.encoder.tokens(&borrowed)?))
     }
 }
 

@@ -53,6 +53,11 @@ pub fn train(
         false => None,
     };
     let encoded = reader.as_ref().map(|reader| reader.encode(&data, progress)).transpose()?;
+    let names = [name.to_owned()];
+    let tokens = match &reader {
+        Some(reader) => reader.tokens(&data, config, &names)?,
+        None => None,
+    };
     let vectors = encoded.map(|encoded| encoded.vectors);
     let recorder = Recorder::new(progress);
     let parts = everything(&data)?;
@@ -70,6 +75,7 @@ pub fn train(
         split: &parts,
         n_items,
         vectors: vectors.as_deref(),
+        tokens: tokens.as_ref(),
         features: features.as_ref(),
         task: None,
         refit: true,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use serde_json::Value;
 use tastemaker_core::{
-    Checkpoints, Clock, Features, FitError, Histories, Judge, Progress, Shape, TrainData, Vectors,
-    seed,
+    Checkpoints, Clock, Features, FitError, Histories, Judge, Progress, Shape, Tokens, TrainData,
+    Vectors, seed,
 };
 use tastemaker_data::Split;
 use tastemaker_pipeline::{
@@ -66,6 +66,8 @@ pub struct Job<'a> {
     pub n_items: usize,
     /// Text vectors of the catalogue.
     pub vectors: Option<&'a Vectors>,
+    /// Tokens of the catalogue's texts, where a model reads them.
+    pub tokens: Option<&'a Tokens>,
     /// Columns of users and items.
     pub features: Option<&'a Features>,
     /// What is to be predicted, instead of lists to be made.
@@ -94,9 +96,11 @@ impl<'a> Workbench<'a> {
     }
 
     fn train_data(&self, histories: &'a Histories) -> TrainData<'a> {
-        let Job { n_items, vectors, features, progress, loaded, checkpoints, .. } = self.job;
+        let Job { n_items, vectors, tokens, features, progress, loaded, checkpoints, .. } =
+            self.job;
         TrainData {
             vectors,
+            tokens,
             features,
             seed: loaded.config.run.seed,
             progress,

@@ -16,7 +16,8 @@ pub use params::Layout;
 pub use rankers::{
     CrossParts, DcnRanker, DcnSettings, DeepFmParts, DeepFmRanker, DeepFmSettings, DeepParts,
     DnnRanker, DnnSettings, FmParts, FmRanker, FmSettings, Interaction, LinearParts, LinearRanker,
-    LinearSettings, Objective, Ranker, RankerSettings,
+    LinearSettings, Objective, Ranker, RankerSettings, TextCnnParts, TextCnnRanker,
+    TextCnnSettings,
 };
 pub use sequence::{
     Architecture, AttentionSettings, Bert4rec, Bert4recSettings, Blocks, Caser, CaserSettings,

@@ -2,17 +2,27 @@
 #![expect(clippy::panic, reason = "a test may stop at what it did not expect")]
 
 use tastemaker_core::{
-    Checked, Feature, FeatureValues, Features, Fit, FitError, Histories, HistoriesBuilder, History,
-    ItemId, Judge, Outcome, Persist, Predict, Recommender, Request, TrainData, Vectors,
+    Checked, Checkpoints, Feature, FeatureValues, Features, Fit, FitError, Histories,
+    HistoriesBuilder, History, ItemId, Judge, Outcome, Persist, Predict, Progress, Recommender,
+    Request, Saved, Tokens, TrainData, UserId, Vectors,
 };
 use tastemaker_neural::{
     CrossParts, DcnSettings, DeepFmParts, DeepFmSettings, DeepParts, FmParts, Interaction,
-    LinearParts, LinearSettings, Objective, RankerSettings,
+    LinearParts, LinearSettings, Objective, RankerSettings, TextCnnParts, TextCnnSettings,
 };
 use tastemaker_testkit::{contract, tiny};
 
 fn small<V: Interaction>() -> RankerSettings<V> {
-    RankerSettings { dim: 4, hidden: vec![8, 5], epochs: 2, batch: Some(64), ..Default::default() }
+    RankerSettings {
+        dim: 4,
+        hidden: vec![8, 5],
+        token_dim: 5,
+        filters: 4,
+        filter_widths: vec![1, 2],
+        epochs: 2,
+        batch: Some(64),
+        ..Default::default()
+    }
 }
 
 fn fit<S: Fit>(settings: S, data: &TrainData<'_>) -> Result<S::Model, FitError> {
@@ -45,6 +55,20 @@ fn every_architecture_keeps_the_contracts() {
     contract::recommender(small::<DeepParts>);
     contract::recommender(small::<DeepFmParts>);
     contract::recommender(small::<CrossParts>);
+    contract::recommender(small::<TextCnnParts>);
+}
+
+#[test]
+fn convolutions_keep_the_contracts_beside_any_interaction_without_a_history_and_with_fixed_vectors()
+{
+    contract::recommender(|| RankerSettings { tokens: 3, ..small::<LinearParts>() });
+    contract::recommender(|| RankerSettings { tokens: 2, ..small::<CrossParts>() });
+    contract::recommender(|| RankerSettings {
+        history: 0,
+        text_dim: 0,
+        train_tokens: false,
+        ..small::<TextCnnParts>()
+    });
 }
 
 #[test]
@@ -82,10 +106,90 @@ fn one_thread_and_two_give_the_same_bits() {
         let data = TrainData { features: Some(&features), ..world.data() };
         pool.install(|| {
             let deepfm = fit(small::<DeepFmParts>(), &data).unwrap();
-            (deepfm, fit(small::<CrossParts>(), &data).unwrap())
+            let text_cnn = fit(small::<TextCnnParts>(), &data).unwrap();
+            (deepfm, fit(small::<CrossParts>(), &data).unwrap(), text_cnn)
         })
     };
     assert!(with(1) == with(2));
+}
+
+/// Keeps the last state and stops the fit after an epoch, once.
+#[derive(Default)]
+struct Keeper {
+    kept: std::sync::Mutex<Option<Saved>>,
+    stop: std::sync::atomic::AtomicBool,
+}
+
+impl Checkpoints for Keeper {
+    fn load(&self, _name: &str) -> Option<Saved> {
+        self.kept.lock().unwrap().clone()
+    }
+
+    fn save(&self, _name: &str, state: &Saved) {
+        *self.kept.lock().unwrap() = Some(state.clone());
+        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Progress for Keeper {
+    fn report(&self, _stage: &str, _done: usize, _total: usize) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.stop.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_stopped_fit_with_convolutions_goes_on_to_the_same_bits() {
+    let world = tiny(1);
+    let settings = || TextCnnSettings { epochs: 4, ..small() };
+    let whole = fit(settings(), &world.data()).unwrap();
+    let keeper = Keeper::default();
+    let data = TrainData { checkpoints: Some(&keeper), progress: &keeper, ..world.data() };
+    assert!(matches!(fit(settings(), &data), Err(FitError::Cancelled { .. })));
+    let data = TrainData { checkpoints: Some(&keeper), ..world.data() };
+    assert!(fit(settings(), &data).unwrap() == whole);
+}
+
+#[test]
+fn the_order_of_tokens_tells_of_items_nobody_took() {
+    // Ten items: even ones say 0 1, odd ones 1 0; users like one sort each. Items 8 and 9 were taken by nobody.
+    let rows = |item: usize| if item.is_multiple_of(2) { vec![0, 1] } else { vec![1, 0] };
+    let tokens = Tokens::new((0..10).map(rows).collect(), 2, None).unwrap();
+    let mut builder = HistoriesBuilder::default();
+    for user in 0..40 {
+        for at in 0..3 {
+            let item = (user / 2 + at) % 4 * 2 + user % 2;
+            builder.push(ItemId::from_index(item), 1.0, at as i64);
+        }
+        builder.end_user();
+    }
+    let histories = builder.build();
+    let data = TrainData { tokens: Some(&tokens), ..TrainData::new(&histories, 10) };
+    // Only the order of the tokens tells the sorts apart.
+    let settings = TextCnnSettings { epochs: 60, learning_rate: 1e-2, dropout: 0.0, ..small() };
+    let model = fit(settings, &data).unwrap();
+    for user in 0..4 {
+        let mut scores = [0.0; 10];
+        let request = Request::new(Some(UserId::from_index(user)), histories.row(user));
+        model.score(&request, &mut scores);
+        assert!(scores[8 + user % 2] > scores[9 - user % 2] + 0.5, "user {user}: {scores:?}");
+    }
+}
+
+#[test]
+fn convolutions_without_texts_are_refused() {
+    let world = tiny(1);
+    let data = TrainData { tokens: None, ..world.data() };
+    assert!(matches!(fit(small::<TextCnnParts>(), &data), Err(FitError::NoVectors)));
+    let few = Tokens::new(vec![vec![0]], 1, None).unwrap();
+    let data = TrainData { tokens: Some(&few), ..world.data() };
+    let error = fit(small::<TextCnnParts>(), &data).unwrap_err();
+    assert!(matches!(error, FitError::WrongVectors { rows: 1, n_items: 40 }), "{error}");
+    // None of the texts holds a token: all items look alike, and the rest is learnt.
+    let none = Tokens::new(vec![vec![]; 40], 0, None).unwrap();
+    let data = TrainData { tokens: Some(&none), ..world.data() };
+    assert!(fit(small::<TextCnnParts>(), &data).is_ok());
 }
 
 #[test]
@@ -252,12 +356,26 @@ fn every_impossible_setting_is_named() {
         learning_rate: 0.0,
         positive_at: f32::NAN,
         text_dim: 999,
+        tokens: 513,
+        token_dim: 0,
+        filters: 0,
+        filter_widths: vec![0],
         ..Default::default()
     };
     let fields: Vec<&str> = settings.faults().iter().map(|fault| fault.field).collect();
-    for field in
-        ["dim", "hidden", "negatives", "dropout", "learning_rate", "positive_at", "text_dim"]
-    {
+    for field in [
+        "dim",
+        "hidden",
+        "negatives",
+        "dropout",
+        "learning_rate",
+        "positive_at",
+        "text_dim",
+        "tokens",
+        "token_dim",
+        "filters",
+        "filter_widths",
+    ] {
         assert!(fields.contains(&field), "{field}: {fields:?}");
     }
 }

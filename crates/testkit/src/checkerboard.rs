@@ -7,6 +7,7 @@
 use tastemaker_core::{HistoriesBuilder, ItemId, Vectors};
 
 use crate::World;
+use crate::world::group_tokens;
 
 /// The world and the item withheld from each user.
 #[derive(Clone, Debug)]
@@ -31,8 +32,9 @@ impl Checkerboard {
             builder.end_user();
         }
         let withheld = (0..n_items).map(ItemId::from_index).collect();
-        let world =
-            World { histories: builder.build(), n_items, vectors: colour_vectors(colours, size) };
+        let vectors = colour_vectors(colours, size);
+        let tokens = group_tokens(&vectors, colours);
+        let world = World { histories: builder.build(), n_items, vectors, tokens };
         Self { world, withheld }
     }
 }

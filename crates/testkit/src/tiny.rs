@@ -4,6 +4,7 @@ use rand::RngExt;
 use tastemaker_core::{HistoriesBuilder, ItemId, Vectors, seed};
 
 use crate::World;
+use crate::world::group_tokens;
 
 const GROUPS: usize = 4;
 const DIM: usize = 12;
@@ -45,7 +46,8 @@ pub fn tiny(seed: u64) -> World {
         }
     }
     vectors.normalise();
-    World { histories: builder.build(), n_items, vectors }
+    let tokens = group_tokens(&vectors, GROUPS);
+    World { histories: builder.build(), n_items, vectors, tokens }
 }
 
 #[cfg(test)]

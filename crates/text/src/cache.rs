@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
-use tastemaker_core::{Progress, Vectors};
+use tastemaker_core::{Progress, Tokens, Vectors};
 
 use crate::{Encoded, Encoder, Error};
 
@@ -48,6 +48,10 @@ impl<E: Encoder> Encoder for Cached<E> {
 
     fn dim(&self) -> usize {
         self.inner.dim()
+    }
+
+    fn tokens(&self, texts: &[&str]) -> Result<Tokens, Error> {
+        self.inner.tokens(texts)
     }
 
     fn encode(&self, texts: &[&str], progress: &dyn Progress) -> Result<Encoded, Error> {

@@ -95,9 +95,22 @@ fn prepared<T>(
     }
     let encoder = reader.as_ref().map(|reader| reader.choice.name()).unwrap_or_default();
     let vectors = encoded.as_ref().map(|encoded| (encoded.vectors.as_ref(), encoder.as_str()));
+    let tokens = match &reader {
+        Some(reader) => reader.tokens(data, config, models)?,
+        None => None,
+    };
     let clock = SystemClock::default();
-    let evaluation =
-        Evaluation { data, loaded, models, vectors, refit, skip_unfit, clock: &clock, progress };
+    let evaluation = Evaluation {
+        data,
+        loaded,
+        models,
+        vectors,
+        tokens: tokens.as_ref(),
+        refit,
+        skip_unfit,
+        clock: &clock,
+        progress,
+    };
     Ok(run(&evaluation)?)
 }
 

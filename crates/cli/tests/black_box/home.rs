@@ -17,7 +17,7 @@ pub(crate) const SMALL: [&str; 4] =
 pub(crate) const NO_SEARCH: [&str; 2] = ["--set", "search.enabled=false"];
 
 /// Keeps models that learn by epochs short.
-pub(crate) const FEW_EPOCHS: [&str; 28] = [
+pub(crate) const FEW_EPOCHS: [&str; 30] = [
     "--set",
     "models.sasrec.epochs=2",
     "--set",
@@ -46,6 +46,8 @@ pub(crate) const FEW_EPOCHS: [&str; 28] = [
     "models.deepfm.epochs=2",
     "--set",
     "models.dcn.epochs=2",
+    "--set",
+    "models.text-cnn.epochs=2",
 ];
 
 /// A temporary folder; every test has its own.

@@ -86,6 +86,10 @@ impl Search<'_> {
         };
         let encoded =
             reader.as_ref().map(|reader| reader.encode(self.data, self.progress)).transpose()?;
+        let tokens = match &reader {
+            Some(reader) => reader.tokens(self.data, config, &[kind.name().to_owned()])?,
+            None => None,
+        };
         let encoder = reader.as_ref().map(|reader| reader.choice.name());
         let facts = json!({
             "judge": format!("{:016x}", judge.identity()),
@@ -99,6 +103,7 @@ impl Search<'_> {
             train: &parts.train,
             n_items,
             vectors: encoded.as_ref().map(|encoded| encoded.vectors.as_ref()),
+            tokens: tokens.as_ref(),
             features: features.as_ref(),
             judge: &judge,
             progress: self.progress,

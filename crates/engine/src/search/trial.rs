@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use tastemaker_core::{
-    Features, FitError, Histories, HistoriesBuilder, Judge, Progress, TrainData, Vectors, seed,
+    Features, FitError, Histories, HistoriesBuilder, Judge, Progress, Tokens, TrainData, Vectors,
+    seed,
 };
 use tastemaker_train::search::{Ask, Failure, Journal, Keeper};
 
@@ -26,6 +27,7 @@ pub(super) struct Bench<'a> {
     pub(super) train: &'a Histories,
     pub(super) n_items: usize,
     pub(super) vectors: Option<&'a Vectors>,
+    pub(super) tokens: Option<&'a Tokens>,
     pub(super) features: Option<&'a Features>,
     pub(super) judge: &'a dyn Judge,
     pub(super) progress: &'a dyn Progress,
@@ -132,6 +134,7 @@ impl Bench<'_> {
         let quiet = Quiet(self.progress);
         let data = TrainData {
             vectors: self.vectors,
+            tokens: self.tokens,
             features: self.features,
             seed,
             progress: &quiet,

@@ -5,6 +5,7 @@ mod caser;
 mod linear;
 mod mlp;
 mod recurrent;
+mod text_cnn;
 
 pub(crate) use block::{Block, BlockShape, BlockState, Dropout, FeedForward, Work};
 pub(crate) use caser::{CaserLayer, CaserShape, CaserState};
@@ -12,3 +13,4 @@ pub(crate) use linear::{Linear, NormLayer};
 pub(crate) use mlp::{Mlp, MlpShape, MlpState};
 pub use recurrent::Cell;
 pub(crate) use recurrent::{RecurrentLayer, RecurrentState};
+pub(crate) use text_cnn::{TextCnn, TextCnnShape, TextCnnState};

@@ -2,7 +2,8 @@
 //!
 //! A field's vector is `Σ weight · row`: an id is one row, labels are averaged, a number is a row times its standardised value, a
 //! text is as many rows as components, which makes it a linear projection. User fields: id, columns, the mean of the items
-//! taken, the same weighed by how they were rated, the mean of their texts. Item fields: id, columns, text.
+//! taken, the same weighed by how they were rated, the mean of their texts, the mean of what convolutions make of these. Item fields:
+//! id, columns, text, what convolutions make of it.
 
 use tastemaker_core::{
     BadFeature, FitError, Histories, History, ItemId, PersistError, Saved, TrainData, UserId,
@@ -58,6 +59,8 @@ pub(super) struct Inputs {
     texts: Vec<f32>,
     text_dim: usize,
     text_rows: u32,
+    /// Whether the last rows, two an item, hold what convolutions make of texts; see `tokens`.
+    has_tokens: bool,
     n_rows: usize,
 }
 
@@ -117,12 +120,22 @@ impl Inputs {
             inputs.text_rows = next as u32;
             next += 2 * inputs.text_dim;
         }
-        inputs.n_rows = next;
+        inputs.has_tokens = settings.tokens > 0;
+        inputs.n_rows = next + inputs.token_rows();
         Ok(inputs)
     }
 
     pub(super) const fn n_rows(&self) -> usize {
         self.n_rows
+    }
+
+    /// Counts the rows that are learnt as they stand; those that convolutions write come behind them.
+    pub(super) fn learnt_rows(&self) -> usize {
+        self.n_rows - self.token_rows()
+    }
+
+    fn token_rows(&self) -> usize {
+        if self.has_tokens { 2 * self.n_items() } else { 0 }
     }
 
     pub(super) fn n_items(&self) -> usize {
@@ -140,12 +153,13 @@ impl Inputs {
     /// Counts the fields of a user with their history.
     pub(super) fn user_fields(&self) -> usize {
         let valued = usize::from(self.value_scale > 0.0);
-        self.users.n_fields + self.has_history() * (1 + valued + self.has_text())
+        let texts = self.has_text() + usize::from(self.has_tokens);
+        self.users.n_fields + self.has_history() * (1 + valued + texts)
     }
 
     /// Counts the fields of an item.
-    pub(super) const fn item_fields(&self) -> usize {
-        self.items.n_fields + self.has_text()
+    pub(super) fn item_fields(&self) -> usize {
+        self.items.n_fields + self.has_text() + usize::from(self.has_tokens)
     }
 
     /// Adds the fields of an item; `is_hidden` puts the unknown in place of its id.
@@ -154,6 +168,10 @@ impl Inputs {
         if self.text_dim > 0 {
             let texts = &self.texts[item * self.text_dim..][..self.text_dim];
             (self.text_rows..).zip(texts).for_each(|(row, &x)| out.push(row, x));
+            out.end_field();
+        }
+        if self.has_tokens {
+            out.push((self.learnt_rows() + item) as u32, 1.0);
             out.end_field();
         }
     }
@@ -202,6 +220,12 @@ impl Inputs {
             (first..).zip(profile).for_each(|(row, x)| out.push(row, x));
             out.end_field();
         }
+        if self.has_tokens {
+            let first = self.learnt_rows() + self.n_items();
+            let row = |at: usize| first + history.items[at].index();
+            newest.iter().for_each(|&at| out.push(row(at) as u32, share));
+            out.end_field();
+        }
     }
 }
 
@@ -233,7 +257,7 @@ impl Inputs {
     }
 
     /// Takes the fields out of a saved model; parts that do not fit are refused.
-    pub(super) fn load(saved: &mut Saved) -> Result<Self, PersistError> {
+    pub(super) fn load(saved: &mut Saved, has_tokens: bool) -> Result<Self, PersistError> {
         let misfit = |name: &str| PersistError::Shape { name: name.into() };
         let (_, sizes) = saved.take_u32("sizes")?;
         let sizes: [u32; 9] = sizes.try_into().map_err(|_| misfit("sizes"))?;
@@ -264,6 +288,7 @@ impl Inputs {
             && furthest.unwrap_or(0) < n_rows
             && texts.len() == if text_dim > 0 { items.len() * text_dim } else { 0 }
             && sizes[6] as usize + 2 * text_dim <= n_rows
+            && (!has_tokens || 2 * items.len() < n_rows)
             && texts.iter().chain([&value_scale]).all(|x| x.is_finite());
         if !fits {
             return Err(misfit("history or texts"));
@@ -278,6 +303,7 @@ impl Inputs {
             texts,
             text_dim,
             text_rows: sizes[6],
+            has_tokens,
             n_rows,
         })
     }

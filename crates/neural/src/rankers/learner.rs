@@ -8,24 +8,24 @@ use tastemaker_core::{FitError, PersistError, Saved, TrainData, UserId};
 use tastemaker_kernels::axpy;
 use tastemaker_train::{Adam, AdamSettings, Learner, Schedule, Step};
 
+use super::active::Active;
 use super::batch::{Batch, Examples, Group};
 use super::head::{Head, Scale};
 use super::inputs::Inputs;
 use super::model::Ranker;
 use super::network::{Network, Shape, State};
 use super::settings::{Interaction, Objective, RankerSettings};
+use super::tokens::Texts;
 use super::vocabulary::Entries;
 use crate::layers::Dropout;
 use crate::params::{Layout, normal};
 
 /// Tasks of a batch.
-const LANES: usize = 4;
+pub(super) const LANES: usize = 4;
 /// Steps over which the learning rate rises.
 const WARM_UP: u64 = 100;
 /// Deviation of the first vectors.
-const DEVIATION: f32 = 0.05;
-/// Marks a row that takes no part in a step.
-const ABSENT: u32 = u32::MAX;
+pub(super) const DEVIATION: f32 = 0.05;
 
 /// The parts of a ranker that are learnt, and how they are laid out.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,12 +111,12 @@ pub(super) struct RankerLearner<'a, V: Interaction> {
     examples: Examples<'a>,
     inputs: Inputs,
     body: Body,
+    /// Convolutions of item texts, for a model that has them.
+    texts: Option<Texts>,
     adam: Adam,
     adam_table: Adam,
     batch: usize,
-    /// Rows that take part in a step, rising, and where each row stands among them.
-    active: Vec<u32>,
-    place: Vec<u32>,
+    active: Active,
     lanes: Vec<Lane>,
 }
 
@@ -158,7 +158,10 @@ impl<'a, V: Interaction> RankerLearner<'a, V> {
         let batch = (examples.n_rows() / 100).next_power_of_two().clamp(512, 4096);
         let batch = settings.batch.unwrap_or(batch);
         let (mut body, layout) = Body::new(settings, &inputs, scale);
-        check_memory::<V>(settings.max_memory_mb, (&body, &inputs, layout.len()), batch, data)?;
+        let texts = Texts::new(settings, data, body.width)?;
+        let more = texts.as_ref().map_or(0, Texts::floats);
+        let sizes = (layout.len(), batch, more);
+        check_memory::<V>(settings.max_memory_mb, (&body, &inputs), sizes, data)?;
         body.parameters = layout.start(data.seed);
         body.table = first_rows(&body, inputs.n_rows(), data.seed);
         let labels = match negatives {
@@ -173,10 +176,10 @@ impl<'a, V: Interaction> RankerLearner<'a, V> {
             data,
             examples,
             adam: Adam::new(body.parameters.len(), AdamSettings::default()),
-            adam_table: Adam::new(body.table.len(), decay),
+            adam_table: Adam::new(inputs.learnt_rows() * body.width, decay),
+            texts,
             batch,
-            active: Vec::new(),
-            place: vec![ABSENT; inputs.n_rows()],
+            active: Active::new(inputs.n_rows()),
             lanes: (0..LANES).map(|_| lane()).collect(),
             settings: RankerSettings { batch: Some(batch), ..settings.clone() },
             inputs,
@@ -186,7 +189,11 @@ impl<'a, V: Interaction> RankerLearner<'a, V> {
 
     /// Returns the model as it stands.
     pub(super) fn model(&self) -> Ranker<V> {
-        Ranker::assemble(self.settings.clone(), self.inputs.clone(), self.body.clone())
+        let mut body = self.body.clone();
+        if let Some(texts) = &self.texts {
+            texts.encode_all(&mut body.table[self.inputs.learnt_rows() * body.width..]);
+        }
+        Ranker::assemble(self.settings.clone(), self.inputs.clone(), body)
     }
 
     /// Writes the entries of a lane's groups.
@@ -207,20 +214,6 @@ impl<'a, V: Interaction> RankerLearner<'a, V> {
         }
     }
 
-    /// Makes the rows active that take part in the step.
-    fn activate(&mut self, lanes: &[Lane]) {
-        self.active.iter().for_each(|&row| self.place[row as usize] = ABSENT);
-        self.active.clear();
-        for &row in lanes.iter().flat_map(|lane| lane.users.rows.iter().chain(&lane.items.rows)) {
-            if self.place[row as usize] == ABSENT {
-                self.place[row as usize] = 0;
-                self.active.push(row);
-            }
-        }
-        self.active.sort_unstable();
-        (0..).zip(&self.active).for_each(|(at, &row)| self.place[row as usize] = at);
-    }
-
     fn step(&mut self, events: &[(u32, u32)], key: u64) -> (f64, usize) {
         let batch = self.examples.batch(events, key);
         let mut lanes = std::mem::take(&mut self.lanes);
@@ -233,16 +226,26 @@ impl<'a, V: Interaction> RankerLearner<'a, V> {
             .par_iter_mut()
             .enumerate()
             .for_each(|(number, lane)| self.read(&batch, groups(number), key, lane));
-        self.activate(&lanes);
+        let rows = lanes.iter().flat_map(|lane| lane.users.rows.iter().chain(&lane.items.rows));
+        self.active.set(rows);
+        // Rows of texts come last.
+        let (learnt, width) = (self.inputs.learnt_rows(), self.body.width);
+        let split = self.active.rows().partition_point(|&row| (row as usize) < learnt);
+        let of_texts: Vec<u32> =
+            self.active.rows()[split..].iter().map(|row| row - learnt as u32).collect();
+        let on_texts = Dropout { rate: self.settings.dropout, key: !key };
+        if let Some(texts) = &mut self.texts {
+            texts.encode(&of_texts, on_texts, &mut self.body.table[learnt * width..]);
+        }
         let shared = Shared {
             inputs: &self.inputs,
             body: &self.body,
             batch: &batch,
-            place: &self.place,
+            place: self.active.place(),
             weight: 1.0 / batch.items.len().max(1) as f32,
             embedding_dropout: self.settings.embedding_dropout,
         };
-        let sizes = (self.body.parameters.len(), self.active.len() * self.body.width);
+        let sizes = (self.body.parameters.len(), self.active.rows().len() * width);
         let rate = self.settings.dropout;
         let losses: Vec<f64> = lanes
             .par_iter_mut()
@@ -262,8 +265,13 @@ impl<'a, V: Interaction> RankerLearner<'a, V> {
         }
         let rate = self.settings.learning_rate * Schedule::Constant.at(self.adam.steps(), WARM_UP);
         self.adam.step(&mut self.body.parameters, &first.gradients, rate, 1.0);
-        let rows = (&self.active[..], self.body.width);
-        self.adam_table.step_rows(&mut self.body.table, rows, &first.d_rows, (rate, 1.0));
+        let rows = (&self.active.rows()[..split], width);
+        let (d_rows, d_texts) = first.d_rows.split_at(split * width);
+        let table = &mut self.body.table[..learnt * width];
+        self.adam_table.step_rows(table, rows, d_rows, (rate, 1.0));
+        if let Some(texts) = &mut self.texts {
+            texts.learn((&of_texts, d_texts), on_texts, rate);
+        }
         first.gradients.fill(0.0);
         self.lanes = lanes;
         (losses.iter().sum(), batch.items.len())
@@ -284,13 +292,13 @@ fn first_rows(body: &Body, n_rows: usize, seed: u64) -> Vec<f32> {
 
 fn check_memory<V: Interaction>(
     limit_mb: usize,
-    (body, inputs, n_parameters): (&Body, &Inputs, usize),
-    batch: usize,
+    (body, inputs): (&Body, &Inputs),
+    (n_parameters, batch, more): (usize, usize, usize),
     data: &TrainData<'_>,
 ) -> Result<(), FitError> {
     let all = inputs.n_rows() * body.width + n_parameters;
     // Weights, two momenta, the best, a copy to save and the model; a lane's gradients are of active rows, all at worst.
-    let floats = (6 + LANES) * all + (batch + LANES) * body.network.floats();
+    let floats = (6 + LANES) * all + (batch + LANES) * body.network.floats() + more;
     let rows = data.n_items * body.network.floats();
     let needed_mb = (4 * (floats + rows)) >> 20;
     if needed_mb <= limit_mb {
@@ -396,12 +404,16 @@ impl<V: Interaction> Learner for RankerLearner<'_, V> {
         let Body { parameters, table, .. } = &self.body;
         saved.put_f32("parameters", &[parameters.len()], parameters.clone());
         saved.put_f32("table", &[table.len()], table.clone());
+        self.texts.iter().for_each(|texts| texts.put_weights(&mut saved));
         saved
     }
 
     fn set_weights(&mut self, mut weights: Saved) -> Result<(), PersistError> {
         let (_, parameters) = weights.take_f32("parameters")?;
         let (_, table) = weights.take_f32("table")?;
+        if let Some(texts) = &mut self.texts {
+            texts.take_weights(&mut weights)?;
+        }
         let body = &mut self.body;
         if parameters.len() != body.parameters.len() || table.len() != body.table.len() {
             return Err(PersistError::Shape { name: "weights".into() });
@@ -414,11 +426,13 @@ impl<V: Interaction> Learner for RankerLearner<'_, V> {
         let mut saved = Saved::default();
         self.adam.put("parameters", &mut saved);
         self.adam_table.put("table", &mut saved);
+        self.texts.iter().for_each(|texts| texts.put_momentum(&mut saved));
         saved
     }
 
     fn set_momentum(&mut self, mut momentum: Saved) -> Result<(), PersistError> {
         self.adam.take("parameters", &mut momentum)?;
-        self.adam_table.take("table", &mut momentum)
+        self.adam_table.take("table", &mut momentum)?;
+        self.texts.as_mut().map_or(Ok(()), |texts| texts.take_momentum(&mut momentum))
     }
 }

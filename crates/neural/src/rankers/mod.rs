@@ -1,5 +1,6 @@
 //! Ranking models: user, item and what is known of both to the probability of an event, or to a rating.
 
+mod active;
 mod batch;
 mod head;
 mod inputs;
@@ -7,6 +8,7 @@ mod learner;
 mod model;
 mod network;
 mod settings;
+mod tokens;
 mod vocabulary;
 
 pub(crate) use inputs::{check_vectors, texts as text_components};
@@ -16,6 +18,6 @@ pub(crate) use model::fingerprint;
 pub use settings::{
     CrossParts, DcnRanker, DcnSettings, DeepFmParts, DeepFmRanker, DeepFmSettings, DeepParts,
     DnnRanker, DnnSettings, FmParts, FmRanker, FmSettings, Interaction, LinearParts, LinearRanker,
-    LinearSettings, Objective, RankerSettings,
+    LinearSettings, Objective, RankerSettings, TextCnnParts, TextCnnRanker, TextCnnSettings,
 };
 pub(crate) use vocabulary::{Column, Entries, Vocabulary};

@@ -6,7 +6,7 @@
 use serde_json::json;
 use tastemaker_core::{
     FitError, ItemId, Judge, Outcome, Persist, PersistError, Predict, Prediction, Recommender,
-    Request, Saved, TrainData, seed,
+    Request, Saved, Tokens, TrainData, seed,
 };
 use tastemaker_kernels::sigmoid;
 use tastemaker_train::{Plan, run};
@@ -94,9 +94,17 @@ pub(crate) fn fingerprint(data: &TrainData<'_>) -> u64 {
     let items = events.items.iter().map(|item| u64::from(item.0));
     let values = events.values.iter().map(|x| u64::from(x.to_bits()));
     let texts = data.vectors.map(|vectors| vectors.flat()).unwrap_or_default();
+    let tokens = data.tokens.map(|tokens| seed::mix(token_numbers(tokens)));
     let columns = data.features.map(|features| format!("{features:?}")).unwrap_or_default();
     let texts = texts.iter().map(|x| u64::from(x.to_bits()));
-    seed::mix(ends.chain(items).chain(values).chain(texts).chain(columns.bytes().map(u64::from)))
+    let columns = columns.bytes().map(u64::from);
+    seed::mix(ends.chain(items).chain(values).chain(texts).chain(tokens).chain(columns))
+}
+
+fn token_numbers(tokens: &Tokens) -> impl Iterator<Item = u64> {
+    let rows = tokens.rows().iter().flat_map(|row| row.iter().copied().chain([u32::MAX]));
+    let vectors = tokens.vectors().map(|vectors| vectors.flat()).unwrap_or_default();
+    rows.chain(vectors.iter().map(|x| x.to_bits())).map(u64::from)
 }
 
 impl<V: Interaction> Ranker<V> {
@@ -269,7 +277,7 @@ impl<V: Interaction> Persist for Ranker<V> {
         if !tastemaker_core::Fit::faults(&settings).is_empty() || settings.batch.is_none() {
             return Err(misfit("settings"));
         }
-        let inputs = Inputs::load(&mut saved)?;
+        let inputs = Inputs::load(&mut saved, settings.tokens > 0)?;
         let (mut body, layout) = Body::new(&settings, &inputs, scale);
         let (_, parameters) = saved.take_f32("parameters")?;
         let (width, table) = saved.take_matrix("table")?;

@@ -5,6 +5,8 @@
 //! - `fm`: `s = b + Σ w + Σ_{f<g} v_f · v_g` (Rendle 2010), over fields; labels within a field are averaged first.
 //! - `deepfm`: `fm` and `dnn` added, with the same vectors (Guo et al. 2017).
 //! - `dcn`: cross layers `x_{l+1} = x_0 ⊙ (W x_l + b) + x_l` beside the MLP (DCN-v2, Wang et al. 2021, parallel form).
+//! - `text-cnn`: `deepfm` with two more fields: what convolutions make of the item's text, and the mean of what they make of the
+//!   texts of the items taken (`TextCNN`, Kim 2014; on both sides as in `DeepCoNN`, Zheng et al. 2017).
 
 use std::marker::PhantomData;
 
@@ -40,13 +42,16 @@ pub trait Interaction: Clone + Copy + std::fmt::Debug + PartialEq + Send + Sync 
     /// Length of a step, unless it is set: weights alone can go fast, layers cannot.
     #[doc(hidden)]
     const LEARNING_RATE: f32;
+    /// Tokens read of each text, unless it is set.
+    #[doc(hidden)]
+    const TOKENS: usize;
     /// What the score is the sum of.
     #[doc(hidden)]
     const PARTS: Parts;
 }
 
 macro_rules! ranker {
-    ($($(#[doc = $about:literal])+ $name:literal $kind:ident $parts:ident $settings:ident $rate:literal { $($part:ident),+ } $space:expr;)+) => { $(
+    ($($(#[doc = $about:literal])+ $name:literal $kind:ident $parts:ident $settings:ident $rate:literal $tokens:literal { $($part:ident),+ } $space:expr;)+) => { $(
         $(#[doc = $about])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $parts;
@@ -55,6 +60,7 @@ macro_rules! ranker {
             const NAME: &'static str = $name;
             const SPACE: &'static [(&'static str, &'static str)] = $space;
             const LEARNING_RATE: f32 = $rate;
+            const TOKENS: usize = $tokens;
             const PARTS: Parts = Parts { $($part: true,)+ ..Parts::NONE };
         }
 
@@ -67,6 +73,7 @@ macro_rules! ranker {
 
 const DIM: (&str, &str) = ("dim", "8,16,32,64");
 const HIDDEN: (&str, &str) = ("hidden", "[64,32],[128,64],[256,128]");
+const FILTERS: (&str, &str) = ("filters", "16,32,64");
 const DROPOUT: (&str, &str) = ("dropout", "uniform(0, 0.5)");
 const DECAY: (&str, &str) = ("weight_decay", "log(0.1, 10)");
 const RATE_OF_WEIGHTS: (&str, &str) = ("learning_rate", "log(1e-3, 3e-2)");
@@ -74,15 +81,17 @@ const RATE_OF_LAYERS: (&str, &str) = ("learning_rate", "log(3e-4, 3e-3)");
 
 ranker! {
     /// First-order weights.
-    "linear" LinearRanker LinearParts LinearSettings 1e-2 { linear } &[RATE_OF_WEIGHTS, DECAY];
+    "linear" LinearRanker LinearParts LinearSettings 1e-2 0 { linear } &[RATE_OF_WEIGHTS, DECAY];
     /// A multi-layer perceptron.
-    "dnn" DnnRanker DeepParts DnnSettings 1e-3 { deep } &[DIM, HIDDEN, DROPOUT, RATE_OF_LAYERS, DECAY];
+    "dnn" DnnRanker DeepParts DnnSettings 1e-3 0 { deep } &[DIM, HIDDEN, DROPOUT, RATE_OF_LAYERS, DECAY];
     /// First-order weights and products of pairs.
-    "fm" FmRanker FmParts FmSettings 3e-3 { linear, pairs } &[DIM, RATE_OF_WEIGHTS, DECAY];
+    "fm" FmRanker FmParts FmSettings 3e-3 0 { linear, pairs } &[DIM, RATE_OF_WEIGHTS, DECAY];
     /// A factorisation machine and a perceptron.
-    "deepfm" DeepFmRanker DeepFmParts DeepFmSettings 1e-3 { linear, pairs, deep } &[DIM, HIDDEN, DROPOUT, RATE_OF_LAYERS, DECAY];
+    "deepfm" DeepFmRanker DeepFmParts DeepFmSettings 1e-3 0 { linear, pairs, deep } &[DIM, HIDDEN, DROPOUT, RATE_OF_LAYERS, DECAY];
     /// Cross layers and a perceptron.
-    "dcn" DcnRanker CrossParts DcnSettings 1e-3 { cross, deep } &[DIM, ("cross_layers", "1,2,3"), HIDDEN, DROPOUT, RATE_OF_LAYERS, DECAY];
+    "dcn" DcnRanker CrossParts DcnSettings 1e-3 0 { cross, deep } &[DIM, ("cross_layers", "1,2,3"), HIDDEN, DROPOUT, RATE_OF_LAYERS, DECAY];
+    /// A factorisation machine and a perceptron, with convolutions over the tokens of texts.
+    "text-cnn" TextCnnRanker TextCnnParts TextCnnSettings 1e-3 48 { linear, pairs, deep } &[DIM, HIDDEN, DROPOUT, FILTERS, RATE_OF_LAYERS, DECAY];
 }
 
 /// Settings of the ranking models.
@@ -106,6 +115,16 @@ pub struct RankerSettings<V: Interaction> {
     pub history: usize,
     /// Principal components of the item texts that are read; 0 = none.
     pub text_dim: usize,
+    /// Tokens of each item text that convolutions read; 0 = no convolutions.
+    pub tokens: usize,
+    /// Width of a token's vector; an encoder's are reduced to their leading components.
+    pub token_dim: usize,
+    /// Tokens in a row that a filter sees, for each group of filters.
+    pub filter_widths: Vec<usize>,
+    /// Filters of each width.
+    pub filters: usize,
+    /// Learns on at the encoder's token vectors instead of leaving them as they are.
+    pub train_tokens: bool,
     /// Rows that the ids, or the labels of a column, share by hash; left out: one each, and a million where there are more.
     pub hash_buckets: Option<usize>,
     /// Share of ids that are hidden in training, so that strangers and new items are learnt about.
@@ -145,6 +164,11 @@ impl<V: Interaction> Default for RankerSettings<V> {
             cross_layers: 2,
             history: 50,
             text_dim: 32,
+            tokens: V::TOKENS,
+            token_dim: 32,
+            filter_widths: vec![2, 3, 4],
+            filters: 32,
+            train_tokens: true,
             hash_buckets: None,
             unknown: 0.05,
             dropout: 0.2,
@@ -188,6 +212,14 @@ impl<V: Interaction> RankerSettings<V> {
         .flatten()
     }
 
+    fn filter_widths(&self) -> Option<Fault> {
+        let widths = &self.filter_widths;
+        let fits = (1..=8).contains(&widths.len()) && widths.iter().all(|w| (1..=16).contains(w));
+        Fault::unless(fits, "filter_widths", || {
+            format!("must be one to 8 widths of 1 to 16, is {widths:?}")
+        })
+    }
+
     fn counts(&self) -> impl Iterator<Item = Fault> {
         let most = |field, n: usize, most: usize| {
             Fault::unless(n <= most, field, || format!("must be 0 to {most}, is {n}"))
@@ -206,6 +238,10 @@ impl<V: Interaction> RankerSettings<V> {
             count("cross_layers", self.cross_layers, 16),
             most("history", self.history, 4096),
             most("text_dim", self.text_dim, 256),
+            most("tokens", self.tokens, 512),
+            count("token_dim", self.token_dim, 256),
+            count("filters", self.filters, 1024),
+            self.filter_widths(),
             self.hash_buckets.and_then(|n| count("hash_buckets", n, 1 << 30)),
             self.batch.and_then(|n| count("batch", n, 1 << 20)),
             count("epochs", self.epochs, 100_000),
@@ -230,7 +266,11 @@ impl<V: Interaction> Fit for RankerSettings<V> {
     }
 
     fn reads_text(&self) -> bool {
-        self.text_dim > 0
+        self.text_dim > 0 || self.tokens > 0
+    }
+
+    fn reads_tokens(&self) -> bool {
+        self.tokens > 0
     }
 
     fn settled(&self, model: &Ranker<V>) -> Self {

@@ -225,6 +225,10 @@ fn world_of_one_item() -> World {
     let mut vectors = tastemaker_core::Vectors::zeros(1, world.vectors.dim());
     vectors.row_mut(0).copy_from_slice(world.vectors.row(0));
     world.vectors = vectors;
+    let rows = world.tokens.rows()[..1].to_vec();
+    let (n_tokens, vectors) = (world.tokens.n_tokens(), world.tokens.vectors().cloned());
+    world.tokens =
+        tastemaker_core::Tokens::new(rows, n_tokens, vectors).expect("some of good tokens");
     world
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
-use tastemaker_core::{Progress, Vectors};
+use tastemaker_core::{Progress, Tokens as TokenRows, Vectors};
 
 use super::config::{
     BertSettings, Description, NumberFormat, Pooling, read_limited, read_tokenizer,
@@ -14,6 +14,7 @@ use super::model::{BertModel, Buffers};
 use super::tokenise::{Tokeniser, Tokens};
 use super::weights::{WEIGHTS_LIMIT, Weights};
 use crate::cache::Digest;
+use crate::encode::number;
 use crate::{Encoded, Encoder, Error};
 
 /// Tokens of a block: enough to feed the matrix products, few enough to stay in the caches.
@@ -81,6 +82,13 @@ impl Encoder for BertEncoder {
 
     fn dim(&self) -> usize {
         self.hidden
+    }
+
+    fn tokens(&self, texts: &[&str]) -> Result<TokenRows, Error> {
+        let (rows, kept) = number(&self.tokeniser.numbers(texts)?, |_| true);
+        let vectors = kept.iter().flat_map(|&token| self.model.word(token)).copied().collect();
+        let vectors = Vectors::from_flat(self.hidden, vectors);
+        Ok(TokenRows::new(rows, kept.len(), vectors).expect("every token has a finite vector"))
     }
 
     fn encode(&self, texts: &[&str], progress: &dyn Progress) -> Result<Encoded, Error> {

@@ -88,6 +88,11 @@ impl Norm {
 }
 
 impl BertModel {
+    /// Returns the vector of a token of the vocabulary.
+    pub(crate) fn word(&self, token: u32) -> &[f32] {
+        &self.words[token as usize * self.hidden..][..self.hidden]
+    }
+
     /// Takes the weights apart and lays them out for use.
     pub(crate) fn load(
         weights: &Weights<'_>,

@@ -77,9 +77,25 @@ impl Tokeniser {
             .collect()
     }
 
-    fn one(&self, index: usize, text: &str) -> Result<Tokens, Error> {
+    /// Returns the numbers of every text's tokens in the vocabulary, without the marks around it.
+    pub(crate) fn numbers(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, Error> {
+        let one = |(index, text): (usize, &&str)| {
+            let encoding = self.tokenizer.encode_fast(self.start(text), false);
+            let fault =
+                |fault: tokenizers::Error| Error::Tokenise { index, why: fault.to_string() };
+            encoding.map(|encoding| encoding.get_ids().to_vec()).map_err(fault)
+        };
+        texts.par_iter().with_min_len(16).enumerate().map(one).collect()
+    }
+
+    /// Returns as much of a text as can be read.
+    fn start<'a>(&self, text: &'a str) -> &'a str {
         let whole = text.trim();
-        let text = &whole[..whole.floor_char_boundary(self.max_bytes)];
+        &whole[..whole.floor_char_boundary(self.max_bytes)]
+    }
+
+    fn one(&self, index: usize, text: &str) -> Result<Tokens, Error> {
+        let (whole, text) = (text.trim(), self.start(text));
         let encoding = self
             .tokenizer
             .encode_fast(text, true)

@@ -191,3 +191,21 @@ fn the_folder_says_how_it_is_pooled_and_cut() {
     assert_eq!(encoded.truncated, 1);
     assert_naive(&tensors, Pooling::Cls, &[2, 5, 7, 3], encoded.vectors.row(0));
 }
+
+#[test]
+fn tokens_come_without_marks_numbered_in_their_order_with_the_vectors_of_their_words() {
+    let (folder, tensors) = folder();
+    let encoder = open(&folder, &BertSettings::default());
+    let tokens = encoder.tokens(&["books", "", "电影", "books 电影"]).unwrap();
+    // Of the vocabulary 8, 12, 14 and 15.
+    let rows: [&[u32]; 4] = [&[0, 1], &[], &[2, 3], &[0, 1, 2, 3]];
+    assert_eq!((tokens.rows(), tokens.n_tokens()), (&rows.map(<[u32]>::to_vec)[..], 4));
+    let (_, words) = tensors.get("embeddings.word_embeddings.weight").unwrap();
+    let of = |token: usize| &words[token * TINY.hidden..][..TINY.hidden];
+    for (token, word) in [8, 12, 14, 15].into_iter().enumerate() {
+        assert_eq!(tokens.vectors().unwrap().row(token), of(word));
+    }
+    // A cache hands them on.
+    let cached = tastemaker_text::Cached::new(encoder, folder.path());
+    assert_eq!(cached.tokens(&["电影"]).unwrap().vectors().unwrap().row(1), of(15));
+}
