@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tastemaker_core::{Progress, Tokens, Vectors};
 use tastemaker_data::{Column, Dataset, Table, Values};
 use tastemaker_fetch as fetch;
-use tastemaker_text::{BertEncoder, BertSettings, Cached, Encoder, Template, TfIdf};
+use tastemaker_text::{BertEncoder, BertSettings, Cached, Encoder, Precision, Template, TfIdf};
 
 use crate::config::{Config, TextSettings};
 use crate::registry::{FUSED, Kind};
@@ -31,6 +31,9 @@ pub enum EncoderChoice {
         folder: PathBuf,
         /// Tokens read of each text; 0 = what the model allows.
         max_tokens: usize,
+        /// What the model multiplies.
+        #[serde(default)]
+        precision: Precision,
     },
 }
 
@@ -120,7 +123,8 @@ impl Reader {
         let name =
             fetch::find(fetch::Kind::Weights, &settings.encoder).map(|asset| asset.name.to_owned());
         let name = if settings.encoder == "auto" { Some(PREFERRED.to_owned()) } else { name.ok() };
-        let choice = EncoderChoice::Bert { name, folder, max_tokens: settings.max_tokens };
+        let TextSettings { max_tokens, precision, .. } = *settings;
+        let choice = EncoderChoice::Bert { name, folder, max_tokens, precision };
         Self::with_weights(choice, &text, settings.cache.then_some(places)).map(Some)
     }
 
@@ -130,7 +134,7 @@ impl Reader {
         template: &str,
         cache: Option<&Places>,
     ) -> Result<Self, Error> {
-        let EncoderChoice::Bert { folder, max_tokens, .. } = &choice else {
+        let EncoderChoice::Bert { folder, max_tokens, precision, .. } = &choice else {
             return Err(Error::NotAModel {
                 path: PathBuf::new(),
                 why: "its TF-IDF terms are missing".into(),
@@ -138,6 +142,7 @@ impl Reader {
         };
         let settings = BertSettings {
             max_tokens: (*max_tokens > 0).then_some(*max_tokens),
+            precision: *precision,
             ..BertSettings::default()
         };
         let bert = BertEncoder::open(folder, &settings)?;

@@ -8,6 +8,7 @@
 use multiversion::{multiversion, target::target_cfg_f};
 
 use crate::activation::gelu_lane;
+use crate::matrix::aligned::Aligned;
 use crate::matrix::words::{ALIGN, Engine, Kind, Left, PANEL, Panels};
 use crate::matrix::{Packed, Rows, pair};
 
@@ -57,10 +58,10 @@ enum Layout {
 /// Memory reused from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct LinearScratch {
-    left: Vec<u32>,
+    left: Aligned<u32>,
     scales: Vec<f32>,
     zeros: Vec<i32>,
-    sums: Vec<u32>,
+    sums: Aligned<u32>,
     bytes: Vec<u8>,
     turned: Vec<f32>,
 }
@@ -117,7 +118,7 @@ impl LinearWeights {
             }
             Layout::Half(panels) => {
                 let stride = panels.depth();
-                clear(&mut scratch.left, rows.next_multiple_of(ALIGN) * stride);
+                scratch.left.resize(rows.next_multiple_of(ALIGN) * stride);
                 for (x, to) in x.chunks_exact(inputs).zip(scratch.left.chunks_exact_mut(stride)) {
                     round_row(x, to);
                 }
@@ -125,8 +126,8 @@ impl LinearWeights {
             }
             Layout::Byte { panels, scales, sums } => {
                 let stride = panels.depth();
-                clear(&mut scratch.left, rows.next_multiple_of(ALIGN) * stride);
-                clear(&mut scratch.bytes, 4 * stride);
+                scratch.left.resize(rows.next_multiple_of(ALIGN) * stride);
+                scratch.bytes.resize(4 * stride, 0);
                 scratch.scales.clear();
                 scratch.zeros.clear();
                 for (x, to) in x.chunks_exact(inputs).zip(scratch.left.chunks_exact_mut(stride)) {
@@ -141,47 +142,49 @@ impl LinearWeights {
                 }
                 let (row_scales, zeros) =
                     (std::mem::take(&mut scratch.scales), std::mem::take(&mut scratch.zeros));
-                self.multiply((Kind::Byte, panels), (y, then), scratch, |from, tile| {
+                self.multiply((Kind::Byte, panels), (y, then), scratch, |(row, from), tile| {
                     let columns = from..from + PANEL;
                     let columns = (&scales[columns.clone()], &sums[columns]);
-                    dequantise(tile, (&row_scales, &zeros), columns);
+                    dequantise(tile, (&row_scales[row..], &zeros[row..]), columns);
                 });
                 (scratch.scales, scratch.zeros) = (row_scales, zeros);
             }
         }
     }
 
-    /// Multiplies what stands in the scratch with every panel; `scale` makes `f32` of a panel's sums, given its first column.
+    /// Multiplies what stands in the scratch with every panel; `scale` makes `f32` of a panel's sums, given the first row and
+    /// column.
     fn multiply(
         &self,
         (kind, panels): (Kind, &Panels),
         (y, then): (&mut [f32], Then),
         scratch: &mut LinearScratch,
-        scale: impl Fn(usize, &mut [u32]),
+        scale: impl Fn((usize, usize), &mut [u32]),
     ) {
         let outputs = self.bias.len();
         let rows = y.len() / outputs;
-        clear(&mut scratch.sums, rows.next_multiple_of(ALIGN) * PANEL);
-        let left = Left { words: &scratch.left, stride: panels.depth(), rows };
+        // Few rows of little depth stay in the first cache while all panels pass; of greater depth neither side does.
+        let together = if panels.depth() <= 256 { 32 } else { 96 };
+        scratch.sums.resize(together.min(rows.next_multiple_of(ALIGN)) * PANEL);
         let engine = Engine::open();
-        for (index, panel) in panels.panels().enumerate() {
-            engine.product(kind, left, panel, (&mut scratch.sums, PANEL));
-            let tile = &mut scratch.sums[..rows * PANEL];
-            let from = index * PANEL;
-            scale(from, tile);
-            let bias = &self.bias[from..outputs.min(from + PANEL)];
-            match then {
-                Then::Write => finish_write(tile, bias, (&mut y[from..], outputs)),
-                Then::Gelu => finish_gelu(tile, bias, (&mut y[from..], outputs)),
-                Then::Add => finish_add(tile, bias, (&mut y[from..], outputs)),
+        for (chunk, y) in y.chunks_mut(together * outputs).enumerate() {
+            let (first, rows) = (chunk * together, y.len() / outputs);
+            let stride = panels.depth();
+            let left = Left { words: &scratch.left[first * stride..], stride, rows };
+            for (index, panel) in panels.panels().enumerate() {
+                engine.product(kind, left, panel, (&mut scratch.sums, PANEL));
+                let tile = &mut scratch.sums[..rows * PANEL];
+                let from = index * PANEL;
+                scale((first, from), tile);
+                let bias = &self.bias[from..outputs.min(from + PANEL)];
+                match then {
+                    Then::Write => finish_write(tile, bias, (&mut y[from..], outputs)),
+                    Then::Gelu => finish_gelu(tile, bias, (&mut y[from..], outputs)),
+                    Then::Add => finish_add(tile, bias, (&mut y[from..], outputs)),
+                }
             }
         }
     }
-}
-
-/// Makes a buffer of this length, whatever it holds.
-fn clear<T: Copy + Default>(buffer: &mut Vec<T>, len: usize) {
-    buffer.resize(len, T::default());
 }
 
 fn halves(weights: &[f32], inputs: usize) -> Panels {
@@ -240,26 +243,42 @@ const fn turned_together(width: usize) -> usize {
         return 1;
     }
     let power = 1 << (width / LANES).trailing_zeros();
-    if power < 32 { power } else { 32 }
+    if power < 16 { power } else { 16 }
 }
 
 /// Multiplies groups of numbers, [`LANES`] apart, with the Hadamard matrix of +1 and -1.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn turn(row: &mut [f32]) {
     let size = turned_together(row.len());
-    for group in row.as_chunks_mut::<LANES>().0.chunks_exact_mut(size) {
-        let mut half = 1;
-        while half < size {
-            for pair in group.chunks_exact_mut(2 * half) {
-                let (first, second) = pair.split_at_mut(half);
-                for (a, b) in first.iter_mut().zip(second) {
-                    for (a, b) in a.iter_mut().zip(b) {
-                        (*a, *b) = (*a + *b, *a - *b);
-                    }
+    let lanes = row.as_chunks_mut::<LANES>().0;
+    match size {
+        2 => lanes.as_chunks_mut().0.iter_mut().for_each(turn_group::<2>),
+        4 => lanes.as_chunks_mut().0.iter_mut().for_each(turn_group::<4>),
+        8 => lanes.as_chunks_mut().0.iter_mut().for_each(turn_group::<8>),
+        16 => lanes.as_chunks_mut().0.iter_mut().for_each(turn_group::<16>),
+        _ => {}
+    }
+}
+
+/// The fast Walsh-Hadamard transform of `N` numbers in every lane.
+#[inline(always)]
+fn turn_group<const N: usize>(group: &mut [[f32; LANES]; N]) {
+    let mut half = 1;
+    while half < N {
+        let mut from = 0;
+        while from < N {
+            for at in from..from + half {
+                let (a, b) = (group[at], group[at + half]);
+                for lane in 0..LANES {
+                    group[at][lane] = a[lane] + b[lane];
+                }
+                for lane in 0..LANES {
+                    group[at + half][lane] = a[lane] - b[lane];
                 }
             }
-            half *= 2;
+            from += 2 * half;
         }
+        half *= 2;
     }
 }
 
@@ -282,11 +301,16 @@ fn quantise_row(x: &[f32], to: &mut [u8]) -> (f32, i32) {
     // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let (mut low, mut high) = ([0.0f32; LANES], [0.0f32; LANES]);
-    for chunk in x.chunks(LANES) {
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    for chunk in chunks {
         for ((low, high), x) in low.iter_mut().zip(&mut high).zip(chunk) {
             *low = if *x < *low { *x } else { *low };
             *high = if *x > *high { *x } else { *high };
         }
+    }
+    for ((low, high), x) in low.iter_mut().zip(&mut high).zip(tail) {
+        *low = if *x < *low { *x } else { *low };
+        *high = if *x > *high { *x } else { *high };
     }
     let low = low.iter().fold(0.0f32, |m, x| m.min(*x));
     let high = high.iter().fold(0.0f32, |m, x| m.max(*x));
@@ -427,7 +451,7 @@ mod tests {
 
     #[test]
     fn turning_twice_multiplies_by_the_size_and_spreads_what_stands_out() {
-        for (width, size) in [(1, 1), (17, 1), (16, 1), (96, 2), (384, 8), (1024, 32)] {
+        for (width, size) in [(1, 1), (17, 1), (16, 1), (96, 2), (384, 8), (1024, 16)] {
             let want = numbers(width, 0.7);
             let mut row = want.clone();
             turn(&mut row);

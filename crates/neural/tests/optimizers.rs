@@ -6,7 +6,7 @@ use tastemaker_core::{
 };
 use tastemaker_neural::{
     EsasrecSettings, Gru4recSettings, Loss, OptimizerDecay, OptimizerMethod, OptimizerSettings,
-    Sasrec, SasrecSettings, TextUse,
+    Sasrec, SasrecSettings, TextUse, Times,
 };
 use tastemaker_testkit::{contract, tiny};
 
@@ -162,11 +162,13 @@ fn runs_away<S: Fit>(settings: S) {
 #[test]
 fn a_loss_that_explodes_ends_in_an_error_that_says_what_to_change() {
     let (learning_rate, epochs) = (1.0, 200);
+    let times = Times::Off;
     let optimizer = OptimizerSettings { warm_up: 0, ..Default::default() };
-    runs_away(SasrecSettings { learning_rate, epochs, ..small(optimizer) });
+    runs_away(SasrecSettings { learning_rate, epochs, times, ..small(optimizer) });
     runs_away(SasrecSettings {
         learning_rate,
         epochs,
+        times,
         loss: Loss::Gbce,
         negatives: 8,
         ..small(optimizer)

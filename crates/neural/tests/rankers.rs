@@ -122,11 +122,11 @@ struct Keeper {
 
 impl Checkpoints for Keeper {
     fn load(&self, _name: &str) -> Option<Saved> {
-        self.kept.lock().unwrap().clone()
+        self.kept.lock().expect("no thread died").clone()
     }
 
     fn save(&self, _name: &str, state: &Saved) {
-        *self.kept.lock().unwrap() = Some(state.clone());
+        *self.kept.lock().expect("no thread died") = Some(state.clone());
         self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use tastemaker_core::{Clock, Silent, SystemClock};
-use tastemaker_text::{BertEncoder, BertSettings, Encoder, NumberFormat};
+use tastemaker_text::{BertEncoder, BertSettings, Encoder, Precision};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -14,19 +14,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("say the model's folder and a file of texts, one a line".into());
     };
     let repeats = rest.first().map_or(Ok(3), |n| n.parse::<usize>())?;
-    let numbers = match rest.get(1).map_or("f32", String::as_str) {
-        "f32" => NumberFormat::F32,
-        "bf16" => NumberFormat::Bf16,
-        "int8" => NumberFormat::Int8,
+    let precision = match rest.get(1).map_or("f32", String::as_str) {
+        "f32" => Precision::F32,
+        "bf16" => Precision::Bf16,
+        "int8" => Precision::Int8,
         other => return Err(format!("`{other}` is none of f32, bf16 and int8").into()),
     };
     let texts = std::fs::read_to_string(texts)?;
     let texts: Vec<&str> = texts.lines().collect();
     let clock = SystemClock::default();
-    let open = |numbers| {
-        BertEncoder::open(Path::new(folder), &BertSettings { numbers, ..BertSettings::default() })
+    let open = |precision| {
+        BertEncoder::open(Path::new(folder), &BertSettings { precision, ..BertSettings::default() })
     };
-    let encoder = open(numbers)?;
+    let encoder = open(precision)?;
     println!("opened in {:.2} s, {} threads", clock.seconds(), rayon::current_num_threads());
     let first = encoder.encode(&texts[..texts.len().min(1000)], &Silent)?;
     for _ in 0..repeats {
@@ -40,8 +40,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             encoded.truncated
         );
     }
-    if numbers != NumberFormat::F32 {
-        let exact = open(NumberFormat::F32)?.encode(&texts[..first.vectors.rows()], &Silent)?;
+    if precision != Precision::F32 {
+        let exact = open(Precision::F32)?.encode(&texts[..first.vectors.rows()], &Silent)?;
         let rows =
             (0..first.vectors.rows()).map(|row| (exact.vectors.row(row), first.vectors.row(row)));
         let cosines: Vec<f32> =

@@ -11,7 +11,7 @@ mod template;
 mod tfidf;
 mod words;
 
-pub use bert::{BertEncoder, BertSettings, NumberFormat, Pooling};
+pub use bert::{BertEncoder, BertSettings, Pooling, Precision};
 pub use cache::Cached;
 pub use encode::{Encoded, Encoder};
 pub use error::Error;

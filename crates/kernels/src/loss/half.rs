@@ -5,6 +5,7 @@
 use multiversion::{multiversion, target::target_cfg_f};
 
 use crate::exp::exp_lane;
+use crate::matrix::aligned::Aligned;
 use crate::matrix::tiles::{BLOCK, Left, Right, Tiles, pair, round};
 
 /// Positions worked on together.
@@ -18,9 +19,9 @@ pub(super) struct HalfTable {
     n_items: usize,
     dim: usize,
     /// `[items, dim]`, rows of zeros up to a whole tile.
-    rows: Vec<u16>,
+    rows: Aligned<u16>,
     /// `[tiles, dim, TILE]`: the transpose, tile by tile.
-    columns: Vec<u16>,
+    columns: Aligned<u16>,
 }
 
 impl HalfTable {
@@ -33,8 +34,8 @@ impl HalfTable {
         use rayon::prelude::*;
         (self.n_items, self.dim) = (vectors.len() / dim, dim);
         let padded = self.n_items.next_multiple_of(TILE) * dim;
-        self.rows.resize(padded, 0);
-        self.columns.resize(padded, 0);
+        self.rows.resize(padded);
+        self.columns.resize(padded);
         let size = TILE * dim;
         let blocks = self.rows.par_chunks_mut(size).zip(self.columns.par_chunks_mut(size));
         blocks.enumerate().for_each(|(index, (rows, columns))| {
@@ -56,23 +57,23 @@ impl HalfTable {
 #[derive(Clone, Debug, Default)]
 pub(super) struct HalfScratch {
     /// `[dim / 2, positions]`: hidden vectors as a right side.
-    hidden: Vec<u32>,
+    hidden: Aligned<u32>,
     /// `[tile, positions]`.
-    logits: Vec<f32>,
+    logits: Aligned<f32>,
     /// Exponentials of all tiles, `[items, positions]`, as a left side.
-    weights: Vec<u16>,
+    weights: Aligned<u16>,
     /// Those of one tile as a right side, `[tile / 2, positions]`.
-    paired: Vec<u32>,
+    paired: Aligned<u32>,
     /// `[dim, positions]`.
-    d_hidden: Vec<f32>,
+    d_hidden: Aligned<f32>,
     /// Maximum that each tile was taken against, `[tiles, positions]`.
     maxima: Vec<f32>,
     max: Vec<f32>,
     sum: Vec<f32>,
     target: Vec<f32>,
     /// `[positions / 2, dim]`: hidden vectors times what their weights lack.
-    scaled: Vec<u32>,
-    rest: Vec<f32>,
+    scaled: Aligned<u32>,
+    rest: Aligned<f32>,
 }
 
 /// A block of at most [`POSITIONS`] positions.
@@ -132,18 +133,16 @@ impl Block<'_> {
 
     fn prepare(&self, n: usize, n_tiles: usize, s: &mut HalfScratch) {
         let dim = self.table.dim;
-        s.hidden.clear();
-        s.hidden.resize(dim / 2 * n, 0);
+        s.hidden.fill_with(dim / 2 * n, 0);
         for (p, h) in self.hidden.chunks_exact(dim).enumerate() {
             let pairs = h.as_chunks::<2>().0;
             let to = s.hidden.iter_mut().skip(p).step_by(n);
             to.zip(pairs).for_each(|(to, [a, b])| *to = pair(*a, *b));
         }
-        s.logits.resize(TILE * n, 0.0);
-        s.weights.resize(n_tiles * TILE * n, 0);
-        s.paired.resize(TILE / 2 * n, 0);
-        s.d_hidden.clear();
-        s.d_hidden.resize(dim * n, 0.0);
+        s.logits.resize(TILE * n);
+        s.weights.resize(n_tiles * TILE * n);
+        s.paired.resize(TILE / 2 * n);
+        s.d_hidden.fill_with(dim * n, 0.0);
         s.maxima.resize(n_tiles * n, 0.0);
         for (buffer, start) in
             [(&mut s.max, f32::NEG_INFINITY), (&mut s.sum, 0.0), (&mut s.target, 0.0)]
@@ -164,18 +163,21 @@ impl Block<'_> {
         let HalfTable { n_items, dim, .. } = *self.table;
         let n = self.targets.len().next_multiple_of(BLOCK);
         let maxima = &s.maxima[index * n..(index + 1) * n];
-        s.scaled.clear();
+        s.scaled.resize(n / 2 * dim);
         let row = |p: usize| {
             let h = self.hidden.get(p * dim..(p + 1) * dim)?;
             Some((h, self.weight * (maxima[p] - s.max[p]).exp() / s.sum[p]))
         };
-        for p in (0..n).step_by(2) {
+        for (p, to) in (0..n).step_by(2).zip(s.scaled.chunks_exact_mut(dim)) {
             match (row(p), row(p + 1)) {
                 (Some((a, x)), Some((b, y))) => {
-                    s.scaled.extend(a.iter().zip(b).map(|(a, b)| pair(x * a, y * b)));
+                    let both = to.iter_mut().zip(a.iter().zip(b));
+                    both.for_each(|(to, (a, b))| *to = pair(x * a, y * b));
                 }
-                (Some((a, x)), None) => s.scaled.extend(a.iter().map(|a| pair(x * a, 0.0))),
-                (None, _) => s.scaled.extend(std::iter::repeat_n(0, dim)),
+                (Some((a, x)), None) => {
+                    to.iter_mut().zip(a).for_each(|(to, a)| *to = pair(x * a, 0.0));
+                }
+                (None, _) => to.fill(0),
             }
         }
         let items = index * TILE..n_items.min((index + 1) * TILE);
@@ -189,10 +191,10 @@ impl Block<'_> {
             tiles.product((whole, dim, n), (left, right), (d, dim), true);
         }
         if whole < items.len() {
-            s.rest.resize(BLOCK * dim, 0.0);
+            s.rest.resize(BLOCK * dim);
             let left = Left { data: &left.data[whole * n..], ..left };
             tiles.product((BLOCK, dim, n), (left, right), (&mut s.rest, dim), false);
-            d[whole * dim..].iter_mut().zip(&s.rest).for_each(|(d, x)| *d += x);
+            d[whole * dim..].iter_mut().zip(s.rest.iter()).for_each(|(d, x)| *d += x);
         }
     }
 }

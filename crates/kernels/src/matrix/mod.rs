@@ -1,5 +1,6 @@
 //! Products of matrices and vectors.
 
+pub(crate) mod aligned;
 mod gemm;
 mod packed;
 pub(crate) mod tiles;

@@ -2,6 +2,7 @@
 //! left side, of neighbouring rows on the right. Sums are `f32` or `i32`. Tile registers (AMX), AVX-512 with BF16 and VNNI, AVX2 or plain
 //! code are chosen at run time; sums of bytes are exact, so all of them agree to the bit there.
 
+use super::aligned::Aligned;
 use super::tiles::Tiles;
 
 /// Columns of a panel.
@@ -23,7 +24,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Panels {
     depth: usize,
-    words: Vec<u32>,
+    words: Aligned<u32>,
 }
 
 /// The left side: rows of words, `stride` apart. There must be rows up to a multiple of [`ALIGN`] in the slice, whatever they hold.
@@ -38,8 +39,7 @@ impl Panels {
     /// Makes room for `depth` rows of words and `columns` columns, all zero, and returns the depth as it was filled up.
     pub(crate) fn resize(&mut self, depth: usize, columns: usize) -> usize {
         self.depth = depth.next_multiple_of(ALIGN);
-        self.words.clear();
-        self.words.resize(self.depth * columns.next_multiple_of(PANEL), 0);
+        self.words.fill_with(self.depth * columns.next_multiple_of(PANEL), 0);
         self.depth
     }
 

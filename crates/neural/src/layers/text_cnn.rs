@@ -84,7 +84,7 @@ impl TextCnn {
         y: &mut [f32],
         state: &mut TextCnnState,
     ) {
-        let Work { parameters, offsets, dropout } = *work;
+        let Work { parameters, offsets, dropout, .. } = *work;
         let (filters, wide, texts) = (self.filters, self.wide(), offsets.len() - 1);
         let s = state;
         if s.convs.len() != self.widths.len() {
@@ -164,7 +164,12 @@ mod tests {
         let (layer, _) = layer((1, &[1, 2], 1), 1);
         // Width 1: K = 2, b = -1; width 2: K = (-1, 1), b = 0; out = 10 · + 1 · + 0.5.
         let parameters = [2.0, -1.0, -1.0, 1.0, 0.0, 10.0, 1.0, 0.5];
-        let work = |offsets| Work { parameters: &parameters, offsets, dropout: Dropout::default() };
+        let work = |offsets| Work {
+            parameters: &parameters,
+            offsets,
+            kinds: &[],
+            dropout: Dropout::default(),
+        };
         let (mut y, mut state) = ([0.0; 3], TextCnnState::default());
         // 3 1 4: the greatest of 5 1 7 is 7, of 3 -2 3 it is 3. Then -2: -5 and -2, which are cut off. Then no token at all.
         let x = [3.0, 1.0, 4.0, -2.0];
@@ -193,13 +198,18 @@ mod tests {
         let dy: Vec<f32> = (0..lens.len() * 4).map(|i| (i as f32 * 1.3).cos()).collect();
         let loss = |parameters: &[f32], x: &[f32], state: &mut TextCnnState| -> f64 {
             let mut y = vec![f32::NAN; dy.len()];
-            layer.forward(&Work { parameters, offsets: &offsets, dropout }, x, &mut y, state);
+            layer.forward(
+                &Work { parameters, offsets: &offsets, kinds: &[], dropout },
+                x,
+                &mut y,
+                state,
+            );
             y.iter().zip(&dy).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum()
         };
         let mut state = TextCnnState::default();
         loss(&parameters, &x, &mut state);
         let (mut dx, mut gradients) = (vec![f32::NAN; x.len()], vec![0.0; parameters.len()]);
-        let work = Work { parameters: &parameters, offsets: &offsets, dropout };
+        let work = Work { parameters: &parameters, offsets: &offsets, kinds: &[], dropout };
         layer.backward(&work, (&dy, &mut dx), &mut gradients, &mut state);
         // Small, so that few kinks lie within it.
         let step = 1e-4;

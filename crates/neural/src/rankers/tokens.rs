@@ -160,7 +160,7 @@ impl Texts {
             }
             offsets.push(x.len() / self.dim);
         }
-        let work = Work { parameters: &self.parameters, offsets, dropout };
+        let work = Work { parameters: &self.parameters, offsets, kinds: &[], dropout };
         self.cnn.forward(&work, x, y, state);
     }
 
@@ -224,7 +224,7 @@ impl Texts {
             self.forward(items, dropout, lane, &mut y[..d.len()]);
             let Lane { gradients, d_tokens, offsets, x, dx, state, .. } = &mut *lane;
             dx.resize(x.len(), 0.0);
-            let work = Work { parameters: &self.parameters, offsets, dropout };
+            let work = Work { parameters: &self.parameters, offsets, kinds: &[], dropout };
             self.cnn.backward(&work, (d, dx), gradients, state);
             let tokens = items.iter().flat_map(|&item| &self.rows[item as usize]);
             for (&token, dx) in tokens.zip(dx.chunks_exact(self.dim)) {

@@ -15,9 +15,9 @@ pub(super) const KINDS: usize = 32;
 #[serde(rename_all = "kebab-case")]
 pub enum Times {
     /// They do not.
-    #[default]
     Off,
     /// They do where they are dates: the latest is in March 1973 or later, and events do not all follow at one distance.
+    #[default]
     Auto,
     /// They do, and data without dates are refused.
     On,

@@ -30,7 +30,7 @@ pub enum Pooling {
 /// What the products of the model are made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum NumberFormat {
+pub enum Precision {
     /// `f32`: as the model was published.
     #[default]
     F32,
@@ -40,12 +40,12 @@ pub enum NumberFormat {
     Int8,
 }
 
-impl From<NumberFormat> for WeightFormat {
-    fn from(format: NumberFormat) -> Self {
+impl From<Precision> for WeightFormat {
+    fn from(format: Precision) -> Self {
         match format {
-            NumberFormat::F32 => Self::Single,
-            NumberFormat::Bf16 => Self::Half,
-            NumberFormat::Int8 => Self::Byte,
+            Precision::F32 => Self::Single,
+            Precision::Bf16 => Self::Half,
+            Precision::Int8 => Self::Byte,
         }
     }
 }
@@ -61,7 +61,7 @@ pub struct BertSettings {
     /// Scales vectors to length 1.
     pub normalise: bool,
     /// What products are made of: `f32`, `bf16` or `int8`.
-    pub numbers: NumberFormat,
+    pub precision: Precision,
 }
 
 impl Default for BertSettings {
@@ -70,7 +70,7 @@ impl Default for BertSettings {
             pooling: Pooling::Auto,
             max_tokens: None,
             normalise: true,
-            numbers: NumberFormat::F32,
+            precision: Precision::F32,
         }
     }
 }

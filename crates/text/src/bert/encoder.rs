@@ -7,9 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use tastemaker_core::{Progress, Tokens as TokenRows, Vectors};
 
-use super::config::{
-    BertSettings, Description, NumberFormat, Pooling, read_limited, read_tokenizer,
-};
+use super::config::{BertSettings, Description, Pooling, Precision, read_limited, read_tokenizer};
 use super::model::{BertModel, Buffers};
 use super::tokenise::{Tokeniser, Tokens};
 use super::weights::{WEIGHTS_LIMIT, Weights};
@@ -52,14 +50,14 @@ impl BertEncoder {
         let bytes = read_limited(&path, WEIGHTS_LIMIT)?;
         digest.bytes(&bytes);
         let model =
-            BertModel::load(&Weights::open(&path, &bytes)?, &config, settings.numbers.into())?;
+            BertModel::load(&Weights::open(&path, &bytes)?, &config, settings.precision.into())?;
         let scale = if settings.normalise { "unit" } else { "plain" };
-        let numbers = match settings.numbers {
-            NumberFormat::F32 => "",
-            NumberFormat::Bf16 => "/bf16",
-            NumberFormat::Int8 => "/int8",
+        let precision = match settings.precision {
+            Precision::F32 => "",
+            Precision::Bf16 => "/bf16",
+            Precision::Int8 => "/int8",
         };
-        let id = format!("bert/{}/{pooling:?}/{max_tokens}/{scale}{numbers}", digest.hex());
+        let id = format!("bert/{}/{pooling:?}/{max_tokens}/{scale}{precision}", digest.hex());
         let (hidden, normalise) = (config.hidden_size, settings.normalise);
         Ok(Self { id, model, tokeniser, hidden, pooling, normalise, idle: Mutex::default() })
     }

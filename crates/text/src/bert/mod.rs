@@ -6,5 +6,5 @@ mod model;
 mod tokenise;
 mod weights;
 
-pub use config::{BertSettings, NumberFormat, Pooling};
+pub use config::{BertSettings, Pooling, Precision};
 pub use encoder::BertEncoder;

@@ -7,7 +7,7 @@ mod tiny;
 
 use safetensors::Dtype;
 use tastemaker_core::Silent;
-use tastemaker_text::{BertEncoder, BertSettings, Encoder, NumberFormat, Pooling};
+use tastemaker_text::{BertEncoder, BertSettings, Encoder, Pooling, Precision};
 use tempfile::TempDir;
 use tiny::{Sizes, Tensors};
 
@@ -138,15 +138,15 @@ fn small_numbers_stay_near_the_full_ones_and_do_not_depend_on_their_neighbours()
     tiny::write_folder(folder.path(), sizes, &tiny::tensors(sizes));
     let texts = TEXTS.map(|(text, _)| text);
     let exact = open(&folder, &BertSettings::default()).encode(&texts, &Silent).unwrap().vectors;
-    for (numbers, least) in [(NumberFormat::Bf16, 0.999), (NumberFormat::Int8, 0.995)] {
-        let encoder = open(&folder, &BertSettings { numbers, ..BertSettings::default() });
+    for (precision, least) in [(Precision::Bf16, 0.999), (Precision::Int8, 0.995)] {
+        let encoder = open(&folder, &BertSettings { precision, ..BertSettings::default() });
         let all = encoder.encode(&texts, &Silent).unwrap().vectors;
-        assert!(all != exact, "{numbers:?} rounds");
+        assert!(all != exact, "{precision:?} rounds");
         for (row, text) in texts.iter().enumerate() {
             let alone = encoder.encode(&[text], &Silent).unwrap().vectors;
-            assert!(alone.row(0) == all.row(row), "{numbers:?}: {text}");
+            assert!(alone.row(0) == all.row(row), "{precision:?}: {text}");
             let cosine: f32 = exact.row(row).iter().zip(all.row(row)).map(|(a, b)| a * b).sum();
-            assert!(cosine > least, "{numbers:?}: {cosine}");
+            assert!(cosine > least, "{precision:?}: {cosine}");
         }
     }
 }
@@ -155,8 +155,8 @@ fn small_numbers_stay_near_the_full_ones_and_do_not_depend_on_their_neighbours()
 fn the_name_changes_with_everything_vectors_depend_on() {
     let (folder, _) = folder();
     let id = |pooling, max_tokens, normalise| {
-        let numbers = NumberFormat::F32;
-        open(&folder, &BertSettings { pooling, max_tokens, normalise, numbers }).id()
+        let precision = Precision::F32;
+        open(&folder, &BertSettings { pooling, max_tokens, normalise, precision }).id()
     };
     let base = id(Pooling::Mean, None, true);
     assert_eq!(base, id(Pooling::Auto, None, true));
@@ -166,8 +166,11 @@ fn the_name_changes_with_everything_vectors_depend_on() {
         id(Pooling::Mean, None, false),
     ];
     assert!(others.iter().all(|other| *other != base));
-    for numbers in [NumberFormat::Bf16, NumberFormat::Int8] {
-        assert_ne!(base, open(&folder, &BertSettings { numbers, ..BertSettings::default() }).id());
+    for precision in [Precision::Bf16, Precision::Int8] {
+        assert_ne!(
+            base,
+            open(&folder, &BertSettings { precision, ..BertSettings::default() }).id()
+        );
     }
     let mut changed = tiny::tensors(TINY);
     changed.get_mut("embeddings.LayerNorm.bias").unwrap().1[0] += 1.0;

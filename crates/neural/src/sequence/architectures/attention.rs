@@ -140,7 +140,7 @@ impl<V: Blocks> Default for AttentionSettings<V> {
             heads: 2,
             inner: 4,
             positions: Positions::Both,
-            times: Times::Off,
+            times: Times::Auto,
             max_length: None,
             dropout: None,
             loss: Loss::CrossEntropy,
