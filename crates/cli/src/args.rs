@@ -102,7 +102,7 @@ pub(crate) enum Command {
     /// Write the vectors of items and users, and an index of nearest neighbours, for other programs
     Export(Export),
     /// Pre-trained language models: list them, get them
-    Weights(Assets),
+    Weights(Weights),
     /// Public data sets: list them, get them
     Data(Assets),
     /// Settings: defaults, check, schema
@@ -449,6 +449,40 @@ pub(crate) enum IndexStorage {
 pub(crate) struct Assets {
     #[command(subcommand)]
     pub(crate) action: AssetAction,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Weights {
+    #[command(subcommand)]
+    pub(crate) action: WeightsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WeightsAction {
+    #[command(flatten)]
+    Assets(AssetAction),
+    /// Make a table of token vectors of an encoder: tens of thousands of texts a second, less exact
+    Distill(Distill),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  tastemaker weights distill --out words
+  tastemaker evaluate --data data --models text-knn --set text.encoder=words")]
+pub(crate) struct Distill {
+    /// A name of `weights list`, or a Hugging Face folder
+    #[arg(long, default_value = "minilm", value_name = "NAME")]
+    pub(crate) encoder: String,
+    /// Folder to write; opens with Python's model2vec too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Numbers of a vector
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    pub(crate) dim: usize,
+    /// Share of all tokens from which on a token counts less than half
+    #[arg(long, default_value_t = 0.001, value_name = "SHARE")]
+    pub(crate) smoothing: f64,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use tastemaker_core::{Progress, Tokens, Vectors};
 use tastemaker_data::{Column, Dataset, Table, Values};
 use tastemaker_fetch as fetch;
-use tastemaker_text::{BertEncoder, BertSettings, Cached, Encoder, Precision, Template, TfIdf};
+use tastemaker_text::{
+    BertEncoder, BertSettings, Cached, Distilled, Encoder, Precision, Template, TfIdf, distill,
+};
+
+pub use tastemaker_text::DistillSettings;
 
 use crate::config::{Config, TextSettings};
 use crate::registry::{FUSED, Kind};
@@ -145,10 +149,10 @@ impl Reader {
             precision: *precision,
             ..BertSettings::default()
         };
-        let bert = BertEncoder::open(folder, &settings)?;
+        let encoder = tastemaker_text::open(folder, &settings)?;
         let encoder: Arc<dyn Encoder> = match cache {
-            Some(places) => Arc::new(Cached::new(bert, &places.vectors())),
-            None => Arc::new(bert),
+            Some(places) => Arc::new(Cached::new(encoder, &places.vectors())),
+            None => encoder.into(),
         };
         Ok(Self {
             choice,
@@ -199,6 +203,22 @@ impl Reader {
         let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
         Ok(Some(self.encoder.tokens(&borrowed)?))
     }
+}
+
+/// Distills the encoder that `text` names into a table of token vectors.
+pub fn distill_encoder(
+    text: &TextSettings,
+    settings: DistillSettings,
+    places: &Places,
+    progress: &dyn Progress,
+) -> Result<Distilled, Error> {
+    let Some(folder) = weights(&text.encoder, places, progress)? else {
+        let problem = "is no language model: name one of `weights list` or a folder".into();
+        return Err(tastemaker_text::Error::Setting { field: "text.encoder", problem }.into());
+    };
+    let bert = BertSettings { precision: text.precision, ..BertSettings::default() };
+    let encoder = BertEncoder::open(&folder, &bert)?;
+    Ok(distill((&folder, &encoder), settings, progress)?)
 }
 
 /// Returns the text of every item; empty where it has none.

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use tastemaker_core::{Clock, Silent, SystemClock};
-use tastemaker_text::{BertEncoder, BertSettings, Encoder, Precision};
+use tastemaker_text::{BertSettings, Precision};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -24,7 +24,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let texts: Vec<&str> = texts.lines().collect();
     let clock = SystemClock::default();
     let open = |precision| {
-        BertEncoder::open(Path::new(folder), &BertSettings { precision, ..BertSettings::default() })
+        tastemaker_text::open(
+            Path::new(folder),
+            &BertSettings { precision, ..BertSettings::default() },
+        )
     };
     let encoder = open(precision)?;
     println!("opened in {:.2} s, {} threads", clock.seconds(), rayon::current_num_threads());

@@ -1,11 +1,13 @@
 //! The contract of everything that turns texts into vectors.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use tastemaker_core::{Progress, Tokens, Vectors};
 
-use crate::{Error, words};
+use crate::lookup::is_static;
+use crate::{BertEncoder, BertSettings, Error, StaticEncoder, words};
 
 /// Turns texts into vectors. Deterministic: the same text gives the same vector, whatever stands beside it.
 pub trait Encoder: Send + Sync {
@@ -51,6 +53,15 @@ fn common_words(texts: &[&str]) -> Tokens {
     let is_common = |word: &String| seen_in.get(word.as_str()).is_some_and(|(_, repeats)| *repeats);
     let (numbers, kept) = number(&rows, is_common);
     Tokens::new(numbers, kept.len(), None).expect("numbers are below their count")
+}
+
+/// Opens the encoder in a folder: a table of token vectors where its `config.json` says so, else a model of the BERT family.
+pub fn open(folder: &Path, settings: &BertSettings) -> Result<Box<dyn Encoder>, Error> {
+    Ok(if is_static(folder) {
+        Box::new(StaticEncoder::open(folder, settings)?)
+    } else {
+        Box::new(BertEncoder::open(folder, settings)?)
+    })
 }
 
 /// Vectors of texts, and how they came about.

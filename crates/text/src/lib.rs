@@ -6,6 +6,7 @@ mod bert;
 mod cache;
 mod encode;
 mod error;
+mod lookup;
 mod reduce;
 mod template;
 mod tfidf;
@@ -13,8 +14,9 @@ mod words;
 
 pub use bert::{BertEncoder, BertSettings, Pooling, Precision};
 pub use cache::Cached;
-pub use encode::{Encoded, Encoder};
+pub use encode::{Encoded, Encoder, open};
 pub use error::Error;
+pub use lookup::{DistillSettings, Distilled, StaticEncoder, distill};
 pub use template::Template;
 pub use tfidf::{TfIdf, TfIdfSettings};
 pub use words::{Language, words};

@@ -33,10 +33,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Similar(args) => recommend::similar(args, context),
         Command::Explain(args) => recommend::explain(args, context),
         Command::Export(args) => export::run(args, context),
-        Command::Weights(args) => {
-            assets::run(tastemaker_engine::fetch::Kind::Weights, args, context)
-        }
-        Command::Data(args) => assets::run(tastemaker_engine::fetch::Kind::Data, args, context),
+        Command::Weights(args) => assets::weights(args, context),
+        Command::Data(args) => assets::data(args, context),
         Command::Config(args) => config::run(args, context),
         Command::Completions { shell } => {
             let mut script = Vec::new();

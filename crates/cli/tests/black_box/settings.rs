@@ -125,6 +125,10 @@ fn what_can_be_fetched_is_listed_with_its_terms() {
 fn a_name_that_cannot_be_fetched_is_told_the_nearest() {
     let home = Home::new();
     home.run(["weights", "get", "minlm"]).fails(2, &["unknown weights `minlm`", "`minilm`"]);
+    let distill = ["weights", "distill", "--out", "words", "--encoder"];
+    home.run(distill).args(["minlm"]).fails(2, &["unknown weights `minlm`", "`minilm`"]);
+    home.run(distill).args(["tfidf"]).fails(2, &["--encoder tfidf", "no language model"]);
+    assert!(!home.path("words").exists());
     home.run(["data", "get", "ml-100"]).fails(2, &["unknown data `ml-100`", "`ml-100k`"]);
 }
 

@@ -12,7 +12,7 @@ use tastemaker_kernels::WeightFormat;
 use crate::Error;
 
 /// Largest JSON file that is read.
-const JSON_LIMIT: u64 = 64 << 20;
+pub(crate) const JSON_LIMIT: u64 = 64 << 20;
 
 /// How the vectors of a text's tokens become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -213,7 +213,8 @@ fn optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     }
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, Error> {
+/// Reads JSON of this kind; `path` is named in errors.
+pub(crate) fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(bytes)
         .map_err(|fault| Error::Config { path: path.to_owned(), why: fault.to_string() })
 }

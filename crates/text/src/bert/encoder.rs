@@ -45,7 +45,8 @@ impl BertEncoder {
         let path = dir.join("tokenizer.json");
         let bytes = read_tokenizer(&path)?;
         digest.bytes(&bytes);
-        let tokeniser = Tokeniser::new(&path, &bytes, max_tokens, &config)?;
+        let tokeniser =
+            Tokeniser::new(&path, &bytes, max_tokens, (config.vocab_size, config.type_vocab_size))?;
         let path = dir.join("model.safetensors");
         let bytes = read_limited(&path, WEIGHTS_LIMIT)?;
         digest.bytes(&bytes);
@@ -91,8 +92,20 @@ impl Encoder for BertEncoder {
 
     fn encode(&self, texts: &[&str], progress: &dyn Progress) -> Result<Encoded, Error> {
         let tokens = self.tokeniser.tokenise(texts)?;
-        let order = longest_first(&tokens);
-        let blocks = blocks(&tokens, &order);
+        let mut vectors = self.run_all(&tokens, progress);
+        if self.normalise {
+            vectors.normalise();
+        }
+        let truncated = tokens.iter().filter(|text| text.truncated).count();
+        Ok(Encoded { vectors, truncated, from_cache: 0 })
+    }
+}
+
+impl BertEncoder {
+    /// Returns the vectors of texts of any lengths, not scaled.
+    fn run_all(&self, tokens: &[Tokens], progress: &dyn Progress) -> Vectors {
+        let order = longest_first(tokens);
+        let blocks = blocks(tokens, &order);
         let done = AtomicUsize::new(0);
         let results: Vec<Vec<f32>> = blocks
             .par_iter()
@@ -105,17 +118,23 @@ impl Encoder for BertEncoder {
                 out
             })
             .collect();
-        let mut vectors = Vectors::zeros(texts.len(), self.hidden);
+        let mut vectors = Vectors::zeros(tokens.len(), self.hidden);
         for (block, out) in blocks.iter().zip(&results) {
             for (&row, vector) in block.iter().zip(out.chunks_exact(self.hidden)) {
                 vectors.row_mut(row).copy_from_slice(vector);
             }
         }
-        if self.normalise {
-            vectors.normalise();
-        }
-        let truncated = tokens.iter().filter(|text| text.truncated).count();
-        Ok(Encoded { vectors, truncated, from_cache: 0 })
+        vectors
+    }
+
+    /// Returns the width of a vector.
+    pub(crate) const fn width(&self) -> usize {
+        self.hidden
+    }
+
+    /// Returns the vector of every token of the vocabulary alone.
+    pub(crate) fn each_token(&self, progress: &dyn Progress) -> Vectors {
+        self.run_all(&self.tokeniser.each(self.model.vocabulary()), progress)
     }
 }
 

@@ -88,6 +88,11 @@ impl Norm {
 }
 
 impl BertModel {
+    /// Returns the number of tokens it knows.
+    pub(crate) fn vocabulary(&self) -> usize {
+        self.words.len() / self.hidden
+    }
+
     /// Returns the vector of a token of the vocabulary.
     pub(crate) fn word(&self, token: u32) -> &[f32] {
         &self.words[token as usize * self.hidden..][..self.hidden]

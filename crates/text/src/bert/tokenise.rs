@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use rayon::prelude::*;
+use serde::Deserialize;
 use tokenizers::{PostProcessor, Tokenizer, TruncationParams};
 
-use super::config::BertConfig;
 use crate::Error;
 
 /// Bytes of a text that are looked at per token that is read: no word piece is longer.
@@ -29,12 +29,12 @@ pub(crate) struct Tokens {
 }
 
 impl Tokeniser {
-    /// Reads a tokenizer that belongs to a model of this configuration.
+    /// Reads a tokenizer that belongs to a model of so many tokens and types of them.
     pub(crate) fn new(
         path: &Path,
         bytes: &[u8],
         max_tokens: usize,
-        config: &BertConfig,
+        (vocabulary, n_types): (usize, usize),
     ) -> Result<Self, Error> {
         let fault = |why: String| Error::Tokenizer { path: path.to_owned(), why };
         let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| fault(e.to_string()))?;
@@ -45,15 +45,11 @@ impl Tokeniser {
                 format!("must be above the {marks} marks of a text, is {max_tokens}"),
             ));
         }
-        if let Some(id) = tokenizer
-            .get_vocab(true)
-            .into_values()
-            .max()
-            .filter(|&id| id as usize >= config.vocab_size)
+        if let Some(id) =
+            tokenizer.get_vocab(true).into_values().max().filter(|&id| id as usize >= vocabulary)
         {
             return Err(fault(format!(
-                "it has token {id}, config.json has a `vocab_size` of {}: they belong to different models",
-                config.vocab_size
+                "it has token {id}, the model has a `vocab_size` of {vocabulary}: they belong to different models"
             )));
         }
         let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
@@ -61,9 +57,9 @@ impl Tokeniser {
         tokenizer.with_truncation(Some(truncation)).map_err(|e| fault(e.to_string()))?;
         Ok(Self {
             tokenizer,
-            max_bytes: max_tokens * BYTES_PER_TOKEN,
+            max_bytes: max_tokens.saturating_mul(BYTES_PER_TOKEN),
             marks,
-            n_types: config.type_vocab_size,
+            n_types,
         })
     }
 
@@ -79,13 +75,42 @@ impl Tokeniser {
 
     /// Returns the numbers of every text's tokens in the vocabulary, without the marks around it.
     pub(crate) fn numbers(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, Error> {
-        let one = |(index, text): (usize, &&str)| {
-            let encoding = self.tokenizer.encode_fast(self.start(text), false);
-            let fault =
-                |fault: tokenizers::Error| Error::Tokenise { index, why: fault.to_string() };
-            encoding.map(|encoding| encoding.get_ids().to_vec()).map_err(fault)
-        };
+        let one = |(index, text): (usize, &&str)| self.plain(index, text);
         texts.par_iter().with_min_len(16).enumerate().map(one).collect()
+    }
+
+    /// Returns the numbers of a text's tokens, without the marks around it.
+    pub(crate) fn plain(&self, index: usize, text: &str) -> Result<Vec<u32>, Error> {
+        let encoding = self.tokenizer.encode_fast(self.start(text), false);
+        let fault = |fault: tokenizers::Error| Error::Tokenise { index, why: fault.to_string() };
+        encoding.map(|encoding| encoding.get_ids().to_vec()).map_err(fault)
+    }
+
+    /// Returns the number of the token that stands for what the vocabulary lacks, if `bytes`, the tokenizer's file, names one.
+    pub(crate) fn unknown(&self, bytes: &[u8]) -> Option<u32> {
+        #[derive(Deserialize)]
+        struct File {
+            model: Model,
+        }
+        #[derive(Deserialize)]
+        struct Model {
+            unk_token: Option<String>,
+        }
+        let file: File = serde_json::from_slice(bytes).ok()?;
+        self.tokenizer.token_to_id(&file.model.unk_token?)
+    }
+
+    /// Returns every token of the vocabulary, numbered from 0 up to `n`, as a text of its own with its marks.
+    pub(crate) fn each(&self, n: usize) -> Vec<Tokens> {
+        let marks = self.tokenizer.encode_fast("", true);
+        let mut ids = marks.map(|marks| marks.get_ids().to_vec()).unwrap_or_default();
+        let place = ids.len().min(1);
+        ids.insert(place, 0);
+        let one = |token| {
+            ids[place] = token;
+            Tokens { ids: ids.clone(), types: vec![0; ids.len()], truncated: false }
+        };
+        (0..).take(n).map(one).collect()
     }
 
     /// Returns as much of a text as can be read.

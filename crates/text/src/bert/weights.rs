@@ -28,6 +28,15 @@ impl<'a> Weights<'a> {
         Ok(Self { path, tensors, prefix: if prefixed { "bert." } else { "" } })
     }
 
+    /// Returns the shape of a tensor.
+    pub(crate) fn shape(&self, name: &str) -> Result<Vec<usize>, Error> {
+        let name = format!("{}{name}", self.prefix);
+        match self.tensors.tensor(&name) {
+            Ok(view) => Ok(view.shape().to_vec()),
+            Err(_) => Err(Error::MissingTensor { path: self.path.to_owned(), name }),
+        }
+    }
+
     /// Returns a tensor of exactly this shape.
     pub(crate) fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
         let path = || self.path.to_owned();
