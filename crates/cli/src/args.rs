@@ -101,6 +101,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Write the vectors of items and users, and an index of nearest neighbours, for other programs
     Export(Export),
+    /// Turn texts into a file of vectors
+    Encode(Encode),
     /// Pre-trained language models: list them, get them
     Weights(Weights),
     /// Public data sets: list them, get them
@@ -432,6 +434,28 @@ pub(crate) struct Export {
     /// How the index keeps a number
     #[arg(long, value_enum, requires = "index")]
     pub(crate) storage: Option<IndexStorage>,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("source").required(true).args(["data", "input"])))]
+#[command(after_help = "\
+Examples:
+  tastemaker encode --data data --out items.parquet
+  tastemaker encode --input texts.txt --out texts.npy --set text.encoder=minilm --set text.precision=int8
+
+Formats by the end of the name: .parquet, .npy (ids beside it in .ids.json), .safetensors (ids in its metadata).")]
+pub(crate) struct Encode {
+    /// Data-set folder: the texts of its items
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// File of UTF-8, one text a line; ids are the numbers of lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// File for the vectors
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: ConfigArgs,
 }
 
 /// How an index keeps a number.

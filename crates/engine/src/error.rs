@@ -184,6 +184,19 @@ pub enum Error {
         /// Why the first failed.
         why: String,
     },
+    /// A file of texts cannot be read as one.
+    #[error("{}: {why}", path.display())]
+    Lines {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// There is nothing to encode.
+    #[error(
+        "there are no texts to encode: name fields with `text.template`, and an encoder with `text.encoder`"
+    )]
+    NoTexts,
     /// A file for vectors whose name does not tell its format.
     #[error(
         "cannot tell the format of {}: its name must end in .parquet, .npy or .safetensors", path.display()

@@ -113,23 +113,37 @@ impl Reader {
         if settings.encoder == "none" || texts.iter().all(String::is_empty) {
             return Ok(None);
         }
+        match Self::of_texts((&texts, &text), settings, seed, places, progress) {
+            Ok(reader) => Ok(Some(reader)),
+            // Nobody asked for these fields by name; models that read no texts go on without.
+            Err(Error::Text(tastemaker_text::Error::NoWords { .. }))
+                if settings.template == "auto" =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the encoder for texts that were made by `template`; TF-IDF is fitted on them.
+    pub fn of_texts(
+        (texts, template): (&[String], &str),
+        settings: &TextSettings,
+        seed: u64,
+        places: &Places,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
         let Some(folder) = weights(&settings.encoder, places, progress)? else {
             let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
-            return match TfIdf::fit(&borrowed, &settings.tfidf, seed) {
-                Ok(tfidf) => Self::with_tfidf(Arc::new(tfidf), &text).map(Some),
-                // Nobody asked for these fields by name; models that read no texts go on without.
-                Err(tastemaker_text::Error::NoWords { .. }) if settings.template == "auto" => {
-                    Ok(None)
-                }
-                Err(error) => Err(error.into()),
-            };
+            let tfidf = TfIdf::fit(&borrowed, &settings.tfidf, seed)?;
+            return Self::with_tfidf(Arc::new(tfidf), template);
         };
         let name =
             fetch::find(fetch::Kind::Weights, &settings.encoder).map(|asset| asset.name.to_owned());
         let name = if settings.encoder == "auto" { Some(PREFERRED.to_owned()) } else { name.ok() };
         let TextSettings { max_tokens, precision, .. } = *settings;
         let choice = EncoderChoice::Bert { name, folder, max_tokens, precision };
-        Self::with_weights(choice, &text, settings.cache.then_some(places)).map(Some)
+        Self::with_weights(choice, template, settings.cache.then_some(places))
     }
 
     /// Opens a reader whose choice was saved.

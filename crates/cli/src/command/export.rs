@@ -1,10 +1,13 @@
-//! `tastemaker export`.
+//! `tastemaker export` and `encode`.
 
 use std::path::{Path, PathBuf};
 
 use tastemaker_engine::artifact;
 use tastemaker_engine::core::SystemClock;
-use tastemaker_engine::export::{BuiltIndex, Export, Exported, VectorFormat};
+use tastemaker_engine::data::Dataset;
+use tastemaker_engine::export::{
+    self, BuiltIndex, EncodedFile, Export, Exported, TextSource, VectorFormat, Written,
+};
 use tastemaker_engine::index::{HnswSettings, Storage};
 
 use super::Usage;
@@ -32,6 +35,45 @@ pub(crate) fn run(args: &args::Export, context: &Context) -> anyhow::Result<()> 
     }
     .run()?;
     output::result(context.format, &exported, || text(&exported))
+}
+
+pub(crate) fn encode(args: &args::Encode, context: &Context) -> anyhow::Result<()> {
+    let loaded = context.settings(&args.settings, &[])?;
+    let data = args.data.as_deref().map(Dataset::open).transpose()?;
+    let source = match (&data, &args.input) {
+        (Some(data), _) => TextSource::Items(data),
+        (None, Some(path)) => TextSource::Lines(path),
+        (None, None) => anyhow::bail!(Usage("give --data or --input".into())),
+    };
+    let (clock, progress) = (SystemClock::default(), context.progress.as_ref());
+    let places = &context.places;
+    let encoded = export::encode((source, &args.out), &loaded.config, places, &clock, progress)?;
+    output::result(context.format, &encoded, || encoded_text(&encoded))
+}
+
+fn encoded_text(encoded: &EncodedFile) -> String {
+    let new = encoded.texts - encoded.from_cache;
+    let rows = [
+        ("encoder", encoded.encoder.clone()),
+        ("texts", thousands(encoded.texts)),
+        ("without content", thousands(encoded.empty)),
+        ("cut at the limit", thousands(encoded.truncated)),
+        ("from the cache", thousands(encoded.from_cache)),
+        ("numbers of a vector", encoded.dims.to_string()),
+        ("encoded in", format!("{:.2} s", encoded.seconds)),
+        ("texts a second", thousands((new as f64 / encoded.seconds.max(1e-9)) as usize)),
+    ];
+    let facts = rows.into_iter().map(|(what, value)| vec![what.into(), value]);
+    format!("{}\n\n{}", output::table(&["what", "value"], facts, &[]), sizes(&encoded.files))
+}
+
+/// Lists files with their sizes.
+fn sizes(files: &[Written]) -> String {
+    let rows = files.iter().map(|file| {
+        let bytes = usize::try_from(file.bytes).unwrap_or(usize::MAX);
+        vec![file.path.display().to_string(), thousands(bytes)]
+    });
+    output::table(&["file", "bytes"], rows, &[1])
 }
 
 const fn storage(asked: IndexStorage) -> Storage {
@@ -80,15 +122,7 @@ fn text(exported: &Exported) -> String {
         rows.extend(index_rows(index));
     }
     let facts = rows.into_iter().map(|(what, value)| vec![what.into(), value]);
-    let files = exported.files.iter().map(|file| {
-        let bytes = usize::try_from(file.bytes).unwrap_or(usize::MAX);
-        vec![file.path.display().to_string(), thousands(bytes)]
-    });
-    format!(
-        "{}\n\n{}",
-        output::table(&["what", "value"], facts, &[]),
-        output::table(&["file", "bytes"], files, &[1])
-    )
+    format!("{}\n\n{}", output::table(&["what", "value"], facts, &[]), sizes(&exported.files))
 }
 
 fn index_rows(index: &BuiltIndex) -> Vec<(&'static str, String)> {

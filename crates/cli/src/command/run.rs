@@ -33,6 +33,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Similar(args) => recommend::similar(args, context),
         Command::Explain(args) => recommend::explain(args, context),
         Command::Export(args) => export::run(args, context),
+        Command::Encode(args) => export::encode(args, context),
         Command::Weights(args) => assets::weights(args, context),
         Command::Data(args) => assets::data(args, context),
         Command::Config(args) => config::run(args, context),

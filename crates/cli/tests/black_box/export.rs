@@ -100,3 +100,38 @@ fn what_cannot_be_exported_is_told_before_anything_is_written() {
     call.args(["--connectivity", "1"]).fails(2, &["`connectivity` must be 2 to 256, is 1"]);
     ials.run(["export", "--model", "model", "--out", "no/x.npy"]).fails(1, &["no/x"]);
 }
+
+#[test]
+fn texts_become_a_file_of_vectors() {
+    let home = Home::with_data();
+    let tfidf = ["--set", "text.encoder=tfidf"];
+    let told = home.run(["encode", "--data", "data", "--out", "items.npy"]).args(tfidf).json();
+    let (ids, vectors) = npy(&home, "items");
+    assert_eq!(told["texts"], ids.len());
+    assert_eq!(told["dims"], vectors[0].len());
+    home.put("texts.txt", "a red film\n\nthe red sea\na film about the sea\n");
+    let lines = ["encode", "--input", "texts.txt", "--out", "lines.npy"];
+    let told = home.run(lines).args(tfidf).json();
+    let (ids, vectors) = npy(&home, "lines");
+    assert_eq!((told["empty"].as_u64(), ids.join(" ")), (Some(1), "1 2 3 4".to_owned()));
+    assert!(vectors[1].iter().all(|x| x.abs() < 1e-9), "a line without text is a zero row");
+    assert!(home.run(lines).args(tfidf).good().contains("lines.npy"));
+}
+
+#[test]
+fn texts_that_cannot_be_encoded_are_told() {
+    let home = Home::new();
+    let run = |input, out, parts: &[&str], code| {
+        home.run(["encode", "--input", input, "--out", out, "--set", "text.encoder=tfidf"])
+            .fails(code, parts);
+    };
+    home.put("texts.txt", "one\ntwo\n");
+    fs::write(home.path("latin.txt"), b"fine\nna\xefve\n").unwrap();
+    home.put("empty.txt", "");
+    run("texts.txt", "a.csv", &["a.csv", ".parquet"], 2);
+    run("latin.txt", "a.npy", &["latin.txt", "line 2", "UTF-8"], 1);
+    run("empty.txt", "a.npy", &["no texts"], 1);
+    run("none.txt", "a.npy", &["none.txt"], 1);
+    assert!(!home.path("a.npy").exists());
+    home.run(["encode", "--out", "a.npy"]).fails(2, &["--data", "--input"]);
+}

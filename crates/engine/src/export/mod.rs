@@ -1,7 +1,9 @@
-//! Vectors of items and users as files, with an index of nearest neighbours: for programs that serve a model without this one.
+//! Vectors of texts, of items and of users as files, with an index of nearest neighbours: for programs that serve a model without this one.
 
+mod encode;
 mod files;
 mod run;
 
+pub use encode::{EncodedFile, TextSource, encode};
 pub use files::VectorFormat;
 pub use run::{BuiltIndex, Export, Exported, Written};

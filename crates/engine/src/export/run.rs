@@ -216,7 +216,7 @@ impl Export<'_> {
     }
 }
 
-fn written(path: PathBuf) -> Result<Written, Error> {
+pub(super) fn written(path: PathBuf) -> Result<Written, Error> {
     let bytes = std::fs::metadata(&path).map_err(Error::io(&path))?.len();
     Ok(Written { path, bytes })
 }
