@@ -11,7 +11,9 @@ mod template;
 mod tfidf;
 mod words;
 
-pub use bert::{BertEncoder, BertSettings, Pooling, Precision};
+pub use bert::{
+    BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, TunableBert, TuneState, Wanted,
+};
 pub use cache::Cached;
 pub use encode::{Encoded, Encoder};
 pub use error::Error;

@@ -12,7 +12,7 @@ use tastemaker_kernels::WeightFormat;
 use crate::Error;
 
 /// Largest JSON file that is read.
-const JSON_LIMIT: u64 = 64 << 20;
+pub(crate) const JSON_LIMIT: u64 = 64 << 20;
 
 /// How the vectors of a text's tokens become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

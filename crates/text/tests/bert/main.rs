@@ -4,6 +4,7 @@
 mod damaged;
 mod naive;
 mod tiny;
+mod tune;
 
 use safetensors::Dtype;
 use tastemaker_core::Silent;
