@@ -29,6 +29,11 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Returns their numbers in the vocabulary, the marks around the text included.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
     /// Counts the tokens, the marks around the text included; 0 for a text without content.
     pub fn len(&self) -> usize {
         self.ids.len()

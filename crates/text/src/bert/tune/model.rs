@@ -76,6 +76,12 @@ impl TunableBert {
         self.n_layers
     }
 
+    /// Returns about how many numbers a state holds for each token of texts of at most `len` tokens.
+    pub const fn floats_per_token(&self, len: usize) -> usize {
+        let Shape { hidden, inner, heads, .. } = self.shape;
+        self.n_layers * (8 * hidden + 2 * inner + heads * len) + 2 * hidden
+    }
+
     /// Lists the tensors, in the order of the run of weights.
     pub fn tensors(&self) -> &[NamedTensor] {
         &self.tensors
