@@ -12,7 +12,8 @@ mod tfidf;
 mod words;
 
 pub use bert::{
-    BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, TunableBert, TuneState, Wanted,
+    BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, TunableBert, TuneState,
+    Wanted,
 };
 pub use cache::Cached;
 pub use encode::{Encoded, Encoder};

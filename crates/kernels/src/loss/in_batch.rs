@@ -73,7 +73,9 @@ impl InBatch<'_> {
             "gradients have the shapes of their vectors"
         );
         assert!(
-            [self.ids.len(), self.groups.len(), self.shift.len()].iter().all(|len| *len == 0 || *len == n),
+            [self.ids.len(), self.groups.len(), self.shift.len()]
+                .iter()
+                .all(|len| *len == 0 || *len == n),
             "there is an id, a group and a shift for every pair or for none"
         );
         let (plain, turned) = (Layout::Plain, Layout::Transposed);
@@ -177,7 +179,8 @@ mod tests {
             check::dot(&a[i * dim..][..dim], &b[j * dim..][..dim]) / f64::from(task.temperature)
                 + task.shift.get(j).map_or(0.0, |x| f64::from(*x))
         };
-        let differ = |labels: &[u32], i: usize, j: usize| labels.is_empty() || labels[i] != labels[j];
+        let differ =
+            |labels: &[u32], i: usize, j: usize| labels.is_empty() || labels[i] != labels[j];
         let open =
             |i: usize, j: usize| i == j || (differ(task.ids, i, j) && differ(task.groups, i, j));
         let one = |i: usize| {

@@ -47,7 +47,8 @@ impl Adaptation {
             What::Full => true,
         };
         let wanted = Wanted::new(tensors, is_wanted);
-        let chosen = || tensors.iter().enumerate().filter_map(|(at, t)| Some((t, wanted.place(at)?)));
+        let chosen =
+            || tensors.iter().enumerate().filter_map(|(at, t)| Some((t, wanted.place(at)?)));
         let (rank, mut layout) = (settings.rank, Layout::default());
         let (mut pairs, mut direct) = (Vec::new(), Vec::new());
         if settings.what == What::Lora {
@@ -194,9 +195,8 @@ mod tests {
             adaptation.apply(&base, trained, &mut weights);
             wanted.iter().flat_map(|range| weights[range.clone()].to_vec()).collect::<Vec<f32>>()
         };
-        let loss = |trained: &[f32]| {
-            weights(trained).iter().map(|x| f64::from(*x).powi(2)).sum::<f64>()
-        };
+        let loss =
+            |trained: &[f32]| weights(trained).iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
         let d: Vec<f32> = weights(&trained).iter().map(|x| 2.0 * x).collect();
         let mut memory = Vec::new();
         let got = adaptation.pull(&trained, &d, &mut memory).to_vec();
@@ -207,7 +207,10 @@ mod tests {
             trained[at] = old - 1e-2;
             let want = (above - loss(&trained)) / 2e-2;
             trained[at] = old;
-            assert!((f64::from(*got) - want).abs() < 1e-3 * (1.0 + want.abs()), "{at} {got} {want}");
+            assert!(
+                (f64::from(*got) - want).abs() < 1e-3 * (1.0 + want.abs()),
+                "{at} {got} {want}"
+            );
         }
     }
 }

@@ -96,8 +96,7 @@ impl Contrast {
         let into = InBatchGradients { a: &mut self.d_profiles, b: &mut self.d_targets };
         let loss = task.step(n, (&self.profiles, &self.targets), into, &mut self.scratch);
         normalise_back(&mut self.d_profiles, &self.profiles, (width, &self.profile_lengths));
-        let gradients =
-            self.d_profiles.chunks_exact(width).zip(self.d_targets.chunks_exact(width));
+        let gradients = self.d_profiles.chunks_exact(width).zip(self.d_targets.chunks_exact(width));
         for (example, (d_profile, d_target)) in batch.examples.iter().zip(gradients) {
             for (age, event) in example.before.clone().rev().enumerate() {
                 axpy(fading(age), d_profile, &mut d[place(event)..][..width]);

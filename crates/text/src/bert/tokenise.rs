@@ -34,6 +34,11 @@ impl Tokens {
         &self.ids
     }
 
+    /// Tells whether the end of the text was cut off.
+    pub fn is_cut(&self) -> bool {
+        self.truncated
+    }
+
     /// Counts the tokens, the marks around the text included; 0 for a text without content.
     pub fn len(&self) -> usize {
         self.ids.len()

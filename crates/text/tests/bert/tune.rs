@@ -82,7 +82,8 @@ fn gradients_of_every_tensor_equal_numeric_ones() {
             let want = (moved(step) - moved(-step)) / f64::from(2.0 * step);
             let allowed = 4e-3 + 2e-2 * want.abs();
             let error = (f64::from(got[at]) - want).abs();
-            let name = || bert.tensors().iter().find(|t| t.range.contains(&at)).unwrap().name.clone();
+            let name =
+                || bert.tensors().iter().find(|t| t.range.contains(&at)).unwrap().name.clone();
             assert!(error < allowed, "{} {at}: {} {want}", name(), got[at]);
         }
     }
