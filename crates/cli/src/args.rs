@@ -93,6 +93,8 @@ pub(crate) enum Command {
     Evaluate(Evaluate),
     /// Find good settings of a model on validation events
     Search(Search),
+    /// Tune a language model on what users did, so that its text vectors say who takes what
+    Tune(Tune),
     /// List items for a user
     Recommend(Recommend),
     /// List items like an item
@@ -313,6 +315,32 @@ pub(crate) struct Search {
     /// Trials at once; 0 = as many as cores and memory allow
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(crate) jobs: u32,
+    #[command(flatten)]
+    pub(crate) settings: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tastemaker tune --data data --encoder minilm --out tuned
+  tastemaker tune --data data --encoder minilm --out tuned --set tune.what=top --set tune.layers=2
+  tastemaker evaluate --data data --models text-knn --set text.encoder=tuned
+
+Learns from the training part of the split and stops by its validation part; test events stay unseen. A run that was ended goes on with
+the same command.")]
+pub(crate) struct Tune {
+    /// Data-set folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// A name of `weights list`, or a Hugging Face folder [default: text.encoder of the settings]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder: Option<String>,
+    /// Folder for the tuned encoder, in the format of Hugging Face
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Keeps out the events that `evaluate` with the same split asks for
+    #[arg(long, value_name = "KIND")]
+    pub(crate) split: Option<String>,
     #[command(flatten)]
     pub(crate) settings: ConfigArgs,
 }

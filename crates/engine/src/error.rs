@@ -205,6 +205,17 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// An encoder that cannot be tuned.
+    #[error(
+        "the encoder `{encoder}` cannot be tuned: {why}; name a language model of `weights list` or a Hugging Face folder with --encoder, \
+         and items with a text"
+    )]
+    NotTunable {
+        /// Its name.
+        encoder: String,
+        /// What is missing.
+        why: &'static str,
+    },
     /// Vectors that a format cannot hold.
     #[error("cannot write {} ({why}): write .parquet instead", path.display())]
     Vectors {

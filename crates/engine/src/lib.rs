@@ -17,6 +17,7 @@ pub mod registry;
 pub mod search;
 pub mod texts;
 mod train;
+mod tune;
 mod workbench;
 
 pub use engine::{Ask, Engine, Explained, FusedModel, Listed, MAX_N, PartShare};
@@ -33,6 +34,7 @@ pub use tastemaker_fetch as fetch;
 pub use tastemaker_index as index;
 pub use tastemaker_pipeline as pipeline;
 pub use train::{Trained, train};
+pub use tune::{TUNED_FORMAT, TuneReport, Tuning};
 pub use workbench::{Chosen, FusedReady, Job, Ready, Workbench};
 
 /// Sets the number of threads of all computing; 0 = all cores. The first call of a process wins.

@@ -241,7 +241,10 @@ pub fn texts(items: &Table, template: &Template) -> Vec<String> {
 }
 
 /// Parses the template, or makes one of the columns that hold words.
-fn template(items: &Table, settings: &TextSettings) -> Result<Option<(Template, String)>, Error> {
+pub(crate) fn template(
+    items: &Table,
+    settings: &TextSettings,
+) -> Result<Option<(Template, String)>, Error> {
     let text =
         if settings.template == "auto" { auto_template(items) } else { settings.template.clone() };
     if text.is_empty() {
@@ -297,7 +300,7 @@ fn reads_like_words<'a>(texts: impl Iterator<Item = &'a str>, rows: usize, min_w
 }
 
 /// Finds the folder of the wanted weights; `None` means TF-IDF.
-fn weights(
+pub(crate) fn weights(
     encoder: &str,
     places: &Places,
     progress: &dyn Progress,

@@ -1,6 +1,7 @@
 //! Models composed of kernels, trained by the loop of `train`: sequence models that read a user's history in order, models of the
-//! graph of users and items, ranking models that read what is known of a user and an item, and two towers that compare a vector of each.
-//! No tape: each layer knows its backward pass. Knows nothing of files, configuration or encoders (text vectors come ready-made).
+//! graph of users and items, ranking models that read what is known of a user and an item, and two towers that compare a vector of each;
+//! and the tuning of text encoders. No tape: each layer knows its backward pass. Knows nothing of files or configuration; `tuning` alone
+//! knows encoders, other models take text vectors ready-made.
 
 mod draws;
 mod graph;
@@ -9,6 +10,7 @@ mod params;
 mod rankers;
 mod sequence;
 mod towers;
+mod tuning;
 
 pub use graph::{GraphLoss, LightGcn, LightGcnSettings};
 pub use layers::Cell;
@@ -27,3 +29,4 @@ pub use sequence::{
 };
 pub use tastemaker_train::{Decay as OptimizerDecay, Method as OptimizerMethod, OptimizerSettings};
 pub use towers::{TwoTower, TwoTowerSettings};
+pub use tuning::{Encoder, LoraTarget, TextProfile, TuneSettings, Tuned, What, tune};

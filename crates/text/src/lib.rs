@@ -12,7 +12,10 @@ mod template;
 mod tfidf;
 mod words;
 
-pub use bert::{BertEncoder, BertSettings, Pooling, Precision};
+pub use bert::{
+    BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, TunableBert, TuneState,
+    Wanted,
+};
 pub use cache::Cached;
 pub use encode::{Encoded, Encoder, open};
 pub use error::Error;

@@ -11,5 +11,6 @@ mod recommend;
 mod run;
 mod search;
 mod train;
+mod tune;
 
 pub(crate) use run::{Usage, run};

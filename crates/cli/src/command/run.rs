@@ -4,7 +4,9 @@ use std::fmt;
 
 use clap::CommandFactory as _;
 
-use super::{assets, config, demo, evaluate, export, import, inspect, recommend, search, train};
+use super::{
+    assets, config, demo, evaluate, export, import, inspect, recommend, search, train, tune,
+};
 use crate::args::{Cli, Command};
 use crate::context::Context;
 
@@ -29,6 +31,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Search(args) => search::run(args, context),
+        Command::Tune(args) => tune::run(args, context),
         Command::Recommend(args) => recommend::run(args, context),
         Command::Similar(args) => recommend::similar(args, context),
         Command::Explain(args) => recommend::explain(args, context),

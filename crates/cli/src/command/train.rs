@@ -78,7 +78,7 @@ fn also(curves: &[PathBuf]) -> String {
 }
 
 /// Returns the folder beside `out` that holds the state of a fit under way.
-fn state_folder(out: &Path) -> PathBuf {
+pub(crate) fn state_folder(out: &Path) -> PathBuf {
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(".training");
     out.with_file_name(name)

@@ -9,6 +9,7 @@ use tastemaker_core::Fault;
 use tastemaker_data::SplitSettings;
 use tastemaker_dialog::Wording;
 use tastemaker_eval as eval;
+use tastemaker_neural::TuneSettings;
 use tastemaker_pipeline::FusionSettings;
 use tastemaker_text::{Precision, TfIdfSettings};
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub text: TextSettings,
     /// What is learnt from and what is held back.
     pub split: SplitSettings,
+    /// The tuning of a text encoder, for `tune`.
+    pub tune: TuneSettings,
     /// Metrics, cutoffs and candidates.
     pub eval: eval::Settings,
     /// The search for settings on validation events.
@@ -150,6 +153,7 @@ impl Config {
                 .collect(),
         );
         add("split", self.split.faults());
+        add("tune", self.tune.faults());
         add("eval", self.eval.faults());
         add("fusion", self.fusion.faults());
         add("fusion", self.part_faults());

@@ -23,6 +23,8 @@ pub struct InBatch<'a> {
     pub direction: Direction,
     /// Id of each row of `b`; an equal id elsewhere in the batch is masked. Empty when all differ.
     pub ids: &'a [u32],
+    /// Group of each pair; pairs of one group do not compete with one another. Empty when all compete.
+    pub groups: &'a [u32],
     /// Added to all logits of a row of `b`, its own pair's included; empty for nothing.
     pub shift: &'a [f32],
     /// Divides products, not shifts.
@@ -71,8 +73,10 @@ impl InBatch<'_> {
             "gradients have the shapes of their vectors"
         );
         assert!(
-            [self.ids.len(), self.shift.len()].iter().all(|len| *len == 0 || *len == n),
-            "there is an id and a shift for every pair or for none"
+            [self.ids.len(), self.groups.len(), self.shift.len()]
+                .iter()
+                .all(|len| *len == 0 || *len == n),
+            "there is an id, a group and a shift for every pair or for none"
         );
         let (plain, turned) = (Layout::Plain, Layout::Transposed);
         let InBatchScratch { forward, backward } = scratch;
@@ -107,9 +111,10 @@ fn shift_and_mask(row: &mut [f32], at: usize, task: &InBatch<'_>) {
         *x += shift;
     }
     let own = row[at];
-    if let Some(&own_id) = task.ids.get(at) {
-        for (x, &id) in row.iter_mut().zip(task.ids) {
-            *x = if id == own_id { MASKED } else { *x };
+    for labels in [task.ids, task.groups] {
+        let Some(&own_label) = labels.get(at) else { continue };
+        for (x, &label) in row.iter_mut().zip(labels) {
+            *x = if label == own_label { MASKED } else { *x };
         }
     }
     row[at] = own;
@@ -174,7 +179,10 @@ mod tests {
             check::dot(&a[i * dim..][..dim], &b[j * dim..][..dim]) / f64::from(task.temperature)
                 + task.shift.get(j).map_or(0.0, |x| f64::from(*x))
         };
-        let open = |i: usize, j: usize| i == j || task.ids.is_empty() || task.ids[i] != task.ids[j];
+        let differ =
+            |labels: &[u32], i: usize, j: usize| labels.is_empty() || labels[i] != labels[j];
+        let open =
+            |i: usize, j: usize| i == j || (differ(task.ids, i, j) && differ(task.groups, i, j));
         let one = |i: usize| {
             let row: Vec<f64> = (0..n).filter(|j| open(i, *j)).map(|j| logit(i, j)).collect();
             let column: Vec<f64> = (0..n).filter(|j| open(i, *j)).map(|j| logit(j, i)).collect();
@@ -201,6 +209,7 @@ mod tests {
     const PLAIN: InBatch<'_> = InBatch {
         direction: Direction::Forward,
         ids: &[],
+        groups: &[],
         shift: &[],
         temperature: 1.0,
         weight: 1.0,
@@ -261,9 +270,11 @@ mod tests {
             let ids: Vec<u32> =
                 check::scattered(n, seed + 2).iter().map(|x| (x.abs() * 8.0) as u32).collect();
             let shift = check::scattered(n, seed + 3);
+            let groups: Vec<u32> = (0..n as u32).map(|at| at / 2).collect();
             let task = InBatch {
                 direction: if seed % 2 == 0 { Direction::Forward } else { Direction::Both },
                 ids: if seed % 3 == 0 { &[] } else { &ids },
+                groups: if seed % 7 > 2 { &[] } else { &groups },
                 shift: if seed % 5 == 0 { &[] } else { &shift },
                 temperature,
                 weight: 0.3,

@@ -331,6 +331,7 @@ impl Lane {
         let task = InBatch {
             direction: Direction::Forward,
             ids: &self.ids,
+            groups: &[],
             shift: &self.shifts,
             temperature: shared.temperature,
             weight: shared.weight,

@@ -21,11 +21,33 @@ pub(crate) struct Tokeniser {
 
 /// The tokens of one text.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tokens {
+pub struct Tokens {
     /// Empty for a text without content.
     pub(crate) ids: Vec<u32>,
     pub(crate) types: Vec<u32>,
     pub(crate) truncated: bool,
+}
+
+impl Tokens {
+    /// Returns their numbers in the vocabulary, the marks around the text included.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Tells whether the end of the text was cut off.
+    pub fn is_cut(&self) -> bool {
+        self.truncated
+    }
+
+    /// Counts the tokens, the marks around the text included; 0 for a text without content.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Tells whether the text has no content.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
 }
 
 impl Tokeniser {

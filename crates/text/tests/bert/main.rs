@@ -5,6 +5,7 @@ mod damaged;
 mod lookup;
 mod naive;
 mod tiny;
+mod tune;
 
 use safetensors::Dtype;
 use tastemaker_core::Silent;

@@ -134,6 +134,7 @@ impl Contrast {
         let task = InBatch {
             direction: Direction::Both,
             ids: &[],
+            groups: &[],
             shift: &[],
             temperature: (dim as f32).sqrt(),
             weight: weight / n.max(1) as f32,

@@ -101,6 +101,7 @@ impl Block {
         let task = InBatch {
             direction: Direction::Both,
             ids: &[],
+            groups: &[],
             shift: &[],
             temperature: TEMPERATURE,
             weight,

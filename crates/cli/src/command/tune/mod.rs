@@ -1,0 +1,5 @@
+//! `tastemaker tune`.
+
+mod run;
+
+pub(crate) use run::run;

@@ -1,0 +1,165 @@
+//! Tuning of a text encoder on a data set's own behaviour: a Hugging Face folder in, another one out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::json;
+use tastemaker_core::{Checkpoints, Clock, Epoch, Judge, Progress, TrainData};
+use tastemaker_data::{Dataset, FileRecord, Staging, split};
+use tastemaker_neural::{Encoder, Tuned, tune};
+use tastemaker_text::{BertSettings, TunableBert};
+
+use crate::artifact::Folder;
+use crate::config::Loaded;
+use crate::predictions::OnValidation;
+use crate::texts::{template, texts, weights};
+use crate::workbench::search_rows;
+use crate::{Error, Places};
+
+/// Value of `format` in the manifest of a tuned encoder.
+pub const TUNED_FORMAT: &str = "tastemaker-encoder";
+
+/// What to tune, and with what at hand.
+#[derive(Clone, Copy)]
+pub struct Tuning<'a> {
+    /// The data.
+    pub data: &'a Dataset,
+    /// Settings: `text.encoder` is what is tuned, `split` says which events are kept out.
+    pub loaded: &'a Loaded,
+    /// Folder for the tuned encoder.
+    pub out: &'a Path,
+    /// Where downloads lie, and the state of a run that can be gone on with.
+    pub places: &'a Places,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Is told of progress.
+    pub progress: &'a dyn Progress,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TuneReport {
+    /// Folder of the tuned encoder.
+    pub out: PathBuf,
+    /// Folder of the encoder it was made of.
+    pub encoder: PathBuf,
+    /// What was trained, as in the settings.
+    pub what: serde_json::Value,
+    /// Parameters that were trained.
+    pub trained_parameters: usize,
+    /// Parameters of the encoder.
+    pub parameters: usize,
+    /// NDCG@10 on validation events by the plain cosine of the newest items' texts, before the first step.
+    pub validation_before: Option<f64>,
+    /// The same with the weights that were written.
+    pub validation_after: Option<f64>,
+    /// Validation users this rests on.
+    pub validation_users: usize,
+    /// Number of the epoch whose weights were written, from 1.
+    pub best_epoch: usize,
+    /// Loss and validation of all epochs.
+    pub epochs: Vec<Epoch>,
+    /// Texts that were cut to `tune.max_tokens`.
+    pub texts_cut: usize,
+    /// Seconds of everything.
+    pub seconds: f64,
+}
+
+impl Tuning<'_> {
+    /// Tunes on the training part of the split, stops by its validation part, and writes the folder, all or nothing. A run
+    /// that was ended goes on from its checkpoint.
+    pub fn run(&self) -> Result<TuneReport, Error> {
+        // Whether the folder can be written is found out before the work, not after it.
+        let staging = Staging::open(self.out, TUNED_FORMAT)?;
+        let checkpoints = self.places.checkpoints.clone().map(Folder::new);
+        checkpoints.as_ref().map_or(Ok(()), Folder::check)?;
+        let (config, n_items) = (&self.loaded.config, self.data.n_items());
+        let folder = self.folder()?;
+        let settings =
+            BertSettings { max_tokens: Some(config.tune.max_tokens), ..BertSettings::default() };
+        let (bert, before) = TunableBert::open(&folder, &settings)?;
+        let Some((template, _)) = template(&self.data.items, &config.text)? else {
+            return Err(self.untunable("the items have no text"));
+        };
+        let texts = texts(&self.data.items, &template);
+        let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let texts = bert.tokenise(&borrowed)?;
+        let parts = split(&self.data.histories, n_items, &config.split)?;
+        let rows = search_rows(self.loaded, &parts);
+        let validation_users = rows.len();
+        let judge = OnValidation::new(&parts, n_items, rows, (None, &config.eval))?;
+        let train = TrainData {
+            seed: config.run.seed,
+            progress: self.progress,
+            judge: (!judge.is_empty()).then_some(&judge as &dyn Judge),
+            checkpoints: checkpoints.as_ref().map(|folder| folder as &dyn Checkpoints),
+            ..TrainData::new(&parts.train, n_items)
+        };
+        let encoder = Encoder { bert: &bert, weights: &before, texts: &texts };
+        let tuned = tune(encoder, &config.tune, &train)
+            .map_err(|source| Error::Fit { model: "the encoder", source })?;
+        let report = TuneReport {
+            out: self.out.to_owned(),
+            encoder: folder,
+            what: json!(config.tune.what),
+            trained_parameters: tuned.n_trained,
+            parameters: before.len(),
+            validation_before: tuned.before,
+            validation_after: tuned.after,
+            validation_users,
+            best_epoch: tuned.best,
+            epochs: tuned.epochs.clone(),
+            texts_cut: texts.iter().filter(|text| text.is_cut()).count(),
+            seconds: self.clock.seconds(),
+        };
+        self.write(staging, &bert, &tuned, &report)?;
+        if let Some(checkpoints) = checkpoints {
+            checkpoints.clear();
+        }
+        Ok(report)
+    }
+
+    /// Writes the files, and a manifest that says how they came about.
+    fn write(
+        &self,
+        staging: Staging,
+        bert: &TunableBert,
+        tuned: &Tuned,
+        report: &TuneReport,
+    ) -> Result<(), Error> {
+        let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
+        for (name, bytes) in bert.files(&tuned.weights)? {
+            let record = staging.put(&name, &bytes)?;
+            files.insert(name, record);
+        }
+        let config = &self.loaded.config;
+        let manifest = json!({
+            "format": TUNED_FORMAT,
+            "version": 1,
+            "data": self.data.manifest.name,
+            "seed": config.run.seed,
+            "split": config.split,
+            "settings": config.tune,
+            "report": report,
+            "files": files,
+        });
+        let words = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+        staging.put("manifest.json", &words)?;
+        Ok(staging.commit()?)
+    }
+
+    /// Finds the folder of the encoder.
+    fn folder(&self) -> Result<PathBuf, Error> {
+        let name = &self.loaded.config.text.encoder;
+        if name == "none" {
+            return Err(self.untunable("it is none"));
+        }
+        weights(name, self.places, self.progress)?
+            .ok_or_else(|| self.untunable("TF-IDF has no weights that learn"))
+    }
+
+    fn untunable(&self, why: &'static str) -> Error {
+        Error::NotTunable { encoder: self.loaded.config.text.encoder.clone(), why }
+    }
+}

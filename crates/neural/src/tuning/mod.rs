@@ -1,0 +1,15 @@
+//! Two-tower tuning of a text encoder on what users did: the texts of what they took should lead to the text of what they took
+//! next.
+
+mod adapt;
+mod batch;
+mod contrast;
+mod encode;
+mod learner;
+mod profile;
+mod run;
+mod settings;
+
+pub use profile::TextProfile;
+pub use run::{Encoder, Tuned, tune};
+pub use settings::{LoraTarget, TuneSettings, What};

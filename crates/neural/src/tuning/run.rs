@@ -1,0 +1,91 @@
+//! The way from an encoder and histories to a tuned encoder.
+
+use serde_json::json;
+use tastemaker_core::{Epoch, FitError, Judge, TrainData, seed};
+use tastemaker_text::{BertTokens, TunableBert};
+use tastemaker_train::{Learner as _, Plan, run};
+
+use super::learner::{NAME, Tuner};
+use super::settings::TuneSettings;
+use crate::rankers::fingerprint;
+
+/// What is tuned: the encoder, its weights, and the tokens of every item's text.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoder<'a> {
+    /// The encoder.
+    pub bert: &'a TunableBert,
+    /// All its weights.
+    pub weights: &'a [f32],
+    /// Row = item number; empty where an item has no text.
+    pub texts: &'a [BertTokens],
+}
+
+/// What came of tuning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tuned {
+    /// All weights of the encoder, those of the best epoch.
+    pub weights: Vec<f32>,
+    /// What the judge said before the first step.
+    pub before: Option<f64>,
+    /// What the judge said of the best epoch.
+    pub after: Option<f64>,
+    /// Parameters that were trained.
+    pub n_trained: usize,
+    /// Loss and validation of all epochs.
+    pub epochs: Vec<Epoch>,
+    /// Number of the epoch whose weights were kept, from 1.
+    pub best: usize,
+}
+
+/// Tunes an encoder until validation is no longer better. Settings must be without faults.
+pub fn tune(
+    encoder: Encoder<'_>,
+    settings: &TuneSettings,
+    data: &TrainData<'_>,
+) -> Result<Tuned, FitError> {
+    data.require_events()?;
+    let Encoder { bert, weights, texts } = encoder;
+    if texts.len() != data.n_items {
+        return Err(FitError::WrongVectors { rows: texts.len(), n_items: data.n_items });
+    }
+    let mut tuner = Tuner::new((bert, weights), texts, settings, data);
+    if tuner.has_nothing_to_learn() {
+        let why = "no user took two items that have a text: take data with longer histories".into();
+        return Err(FitError::Unsuited { model: NAME, why });
+    }
+    let bits = weights.iter().map(|x| u64::from(x.to_bits()));
+    let tokens = texts.iter().flat_map(|text| text.ids().iter().copied().chain([u32::MAX]));
+    let fingerprint = json!({
+        "format": 1,
+        "settings": settings,
+        "seed": data.seed,
+        "items": data.n_items,
+        "data": fingerprint(data),
+        "weights": seed::mix(bits),
+        "texts": seed::mix(tokens.map(u64::from)),
+        "judge": data.judge.map(Judge::identity),
+    });
+    let plan = Plan {
+        name: NAME,
+        epochs: settings.epochs,
+        patience: settings.patience,
+        progress: data.progress,
+        checkpoints: data.checkpoints,
+        fingerprint: &fingerprint,
+    };
+    let before = tuner.validate();
+    tracing::info!(validation = before, "before tuning");
+    let diverged = |why| FitError::Diverged { model: NAME, why };
+    let outcome = run(&mut tuner, &plan).map_err(|failed| diverged(failed.to_string()))?;
+    let (epochs, best) = (&outcome.curve.epochs, outcome.curve.best());
+    if outcome.cancelled {
+        return Err(FitError::Cancelled { model: NAME, epochs: epochs.len() });
+    }
+    let n_trained = tuner.n_trained();
+    let after = best.checked_sub(1).and_then(|at| epochs[at].validation);
+    let weights = tuner.into_weights();
+    if weights.iter().any(|x| !x.is_finite()) {
+        return Err(diverged("its numbers ran away: lower `tune.learning_rate`".into()));
+    }
+    Ok(Tuned { weights, before, after, n_trained, best, epochs: outcome.curve.epochs })
+}

@@ -1,0 +1,210 @@
+//! What can be chosen of the tuning of a text encoder.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tastemaker_core::Fault;
+use tastemaker_train::{Decay, OptimizerSettings};
+
+/// What is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// A product of two thin matrices beside each target, added to it in the end (Hu et al. 2022).
+    #[default]
+    Lora,
+    /// All biases (Ben Zaken et al. 2022).
+    Bias,
+    /// The top layers.
+    Top,
+    /// Everything.
+    Full,
+}
+
+/// A matrix of every layer that LoRA can stand beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoraTarget {
+    /// Queries of attention.
+    Query,
+    /// Keys of attention.
+    Key,
+    /// Values of attention.
+    Value,
+    /// What mixes the heads of attention.
+    Output,
+    /// The wide half of the feed-forward layer.
+    Up,
+    /// The narrow half.
+    Down,
+}
+
+impl LoraTarget {
+    /// Returns the name of its weight within a layer.
+    pub const fn part(self) -> &'static str {
+        match self {
+            Self::Query => "attention.self.query.weight",
+            Self::Key => "attention.self.key.weight",
+            Self::Value => "attention.self.value.weight",
+            Self::Output => "attention.output.dense.weight",
+            Self::Up => "intermediate.dense.weight",
+            Self::Down => "output.dense.weight",
+        }
+    }
+}
+
+/// The tuning of a text encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TuneSettings {
+    /// `lora`, `bias`, `top` or `full`: what is trained.
+    pub what: What,
+    /// For `lora`: rank of the product, 1 to 512.
+    pub rank: usize,
+    /// For `lora`: the product is multiplied with `alpha / rank`; above 0.
+    pub alpha: f32,
+    /// For `lora`: the matrices it stands beside, among query, key, value, output, up and down.
+    pub targets: Vec<LoraTarget>,
+    /// For `top`: how many layers, 1 to 256.
+    pub layers: usize,
+    /// Tokens read of each text while tuning, 3 to 8192; the tuned encoder reads as many as before.
+    pub max_tokens: usize,
+    /// Newest items of a history whose texts make up the user's side, 1 to 100.
+    pub history: usize,
+    /// How much an item of the history counts compared with the one after it, 0 to 1.
+    pub decay: f32,
+    /// Users of a batch, 2 to 4096.
+    pub users: usize,
+    /// Events of a user in a batch, one after another, 2 to 1000: each but the first is to be found from those before it.
+    pub events: usize,
+    /// What cosines are divided by, above 0; the smaller, the more the hardest of the other items count.
+    pub temperature: f32,
+    /// Share of the log-Q correction, 0 to 1: 1 learns what is taken next, 0 what is taken more than its popularity lets
+    /// expect.
+    pub correction: f32,
+    /// Length of a step, above 0; left out: 1e-3 for `lora` and `bias`, 1e-4 for `top`, 5e-5 for `full`.
+    pub learning_rate: Option<f32>,
+    /// How strongly what is trained is drawn towards 0, 0 or more.
+    pub weight_decay: f32,
+    /// Batches of an epoch, after which validation is looked at; left out: as many as go once through all users.
+    pub steps: Option<usize>,
+    /// Epochs at most, 1 to 10,000.
+    pub epochs: usize,
+    /// Epochs without a better validation before tuning ends, 1 or more.
+    pub patience: usize,
+    /// Memory for activations in MB, 1 or more; those that do not fit are computed twice.
+    pub max_memory_mb: usize,
+    /// The optimiser.
+    pub optimizer: OptimizerSettings,
+}
+
+impl Default for TuneSettings {
+    fn default() -> Self {
+        Self {
+            what: What::Lora,
+            rank: 16,
+            alpha: 32.0,
+            targets: vec![LoraTarget::Query, LoraTarget::Value],
+            layers: 2,
+            max_tokens: 64,
+            history: 3,
+            decay: 0.5,
+            users: 128,
+            events: 5,
+            temperature: 0.05,
+            correction: 0.0,
+            learning_rate: None,
+            weight_decay: 0.0,
+            steps: Some(50),
+            epochs: 8,
+            patience: 3,
+            max_memory_mb: 4096,
+            optimizer: OptimizerSettings {
+                clip: Some(1.0),
+                warm_up: 20,
+                schedule: Decay::Linear,
+                ..OptimizerSettings::default()
+            },
+        }
+    }
+}
+
+impl TuneSettings {
+    /// Lists every impossible value.
+    pub fn faults(&self) -> Vec<Fault> {
+        let count = |field, n: usize, (least, most): (usize, usize)| {
+            Fault::unless((least..=most).contains(&n), field, || {
+                format!("must be {least} to {most}, is {n}")
+            })
+        };
+        let above = |field, x: f32| {
+            Fault::unless(x > 0.0 && x.is_finite(), field, || format!("must be above 0, is {x}"))
+        };
+        let share = |field, x: f32| {
+            Fault::unless((0.0..=1.0).contains(&x), field, || format!("must be 0 to 1, is {x}"))
+        };
+        let no_targets = self.what == What::Lora && self.targets.is_empty();
+        let decays = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
+        let own = [
+            count("rank", self.rank, (1, 512)),
+            above("alpha", self.alpha),
+            Fault::unless(!no_targets, "targets", || "must name a matrix for `lora`".into()),
+            count("layers", self.layers, (1, 256)),
+            count("max_tokens", self.max_tokens, (3, 8192)),
+            count("history", self.history, (1, 100)),
+            share("decay", self.decay),
+            count("users", self.users, (2, 4096)),
+            count("events", self.events, (2, 1000)),
+            above("temperature", self.temperature),
+            share("correction", self.correction),
+            self.learning_rate.and_then(|rate| above("learning_rate", rate)),
+            Fault::unless(decays, "weight_decay", || {
+                format!("must be 0 or more, is {}", self.weight_decay)
+            }),
+            self.steps.and_then(|steps| count("steps", steps, (1, 1_000_000))),
+            count("epochs", self.epochs, (1, 10_000)),
+            count("patience", self.patience, (1, 10_000)),
+            count("max_memory_mb", self.max_memory_mb, (1, 1 << 24)),
+        ];
+        own.into_iter().flatten().chain(self.optimizer.faults()).collect()
+    }
+
+    /// Returns the length of a step.
+    pub fn rate(&self) -> f32 {
+        self.learning_rate.unwrap_or(match self.what {
+            What::Lora | What::Bias => 1e-3,
+            What::Top => 1e-4,
+            What::Full => 5e-5,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_values_are_all_named_and_the_defaults_have_none() {
+        assert!(TuneSettings::default().faults().is_empty());
+        let bad = TuneSettings {
+            rank: 0,
+            alpha: 0.0,
+            targets: Vec::new(),
+            layers: 0,
+            max_tokens: 2,
+            history: 0,
+            decay: 1.5,
+            users: 1,
+            events: 1,
+            temperature: f32::NAN,
+            correction: -1.0,
+            learning_rate: Some(0.0),
+            weight_decay: -1.0,
+            steps: Some(0),
+            epochs: 0,
+            patience: 0,
+            max_memory_mb: 0,
+            ..TuneSettings::default()
+        };
+        assert_eq!(bad.faults().len(), 17);
+    }
+}
