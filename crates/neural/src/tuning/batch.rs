@@ -110,3 +110,62 @@ impl Sequences {
         batch
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use tastemaker_core::{HistoriesBuilder, ItemId};
+
+    use super::*;
+
+    /// Texts of 1, 3, 2, 0 and 5 tokens.
+    pub(in crate::tuning) fn texts() -> Vec<BertTokens> {
+        [1, 3, 2, 0, 5].map(|n| BertTokens::of_ids(vec![7; n])).to_vec()
+    }
+
+    pub(in crate::tuning) fn histories(rows: &[&[u32]]) -> Histories {
+        let mut builder = HistoriesBuilder::default();
+        for row in rows {
+            row.iter().for_each(|&item| builder.push(ItemId(item), 1.0, 0));
+            builder.end_user();
+        }
+        builder.build()
+    }
+
+    #[test]
+    fn each_event_is_found_from_those_before_it_and_each_item_comes_once() {
+        let sequences = Sequences::new(&histories(&[&[0, 3, 1, 2, 1], &[3, 0], &[4, 0]]), &texts());
+        let settings = TuneSettings { history: 2, users: 2, events: 9, ..TuneSettings::default() };
+        let batch = sequences.batch(0, (&settings, &texts()), 1);
+        // The item without a text is passed over, and with it the user who took one other; one who takes 1 again gives nothing away.
+        assert_eq!(batch.items, [4, 1, 2, 0], "long texts first");
+        let mut found: Vec<(Vec<u32>, u32)> = batch
+            .examples
+            .iter()
+            .map(|example| {
+                let before = example.before.clone().map(|event| sequences.item(event));
+                (before.collect(), sequences.item(example.target))
+            })
+            .collect();
+        found.sort();
+        assert_eq!(found, [(vec![0], 1), (vec![0, 1], 2), (vec![4], 0)]);
+        assert_eq!((sequences.n_events(), sequences.counts(5)), (6, vec![2, 2, 1, 0, 1]));
+    }
+
+    #[test]
+    fn a_pass_goes_through_all_users_and_batches_repeat() {
+        let rows: Vec<Vec<u32>> = (0..7).map(|user| vec![user % 3, 4, (user + 1) % 3]).collect();
+        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let sequences = Sequences::new(&histories(&rows), &texts());
+        let settings = TuneSettings { users: 2, events: 2, ..TuneSettings::default() };
+        assert_eq!(sequences.batches(&settings), 4);
+        let batch = |number| sequences.batch(number, (&settings, &texts()), 5);
+        for pass in 0..2 {
+            let numbers = pass * 4..(pass + 1) * 4;
+            let mut users: Vec<u32> =
+                numbers.flat_map(|n| batch(n).examples).map(|example| example.user).collect();
+            users.sort_unstable();
+            assert_eq!(users, [0, 1, 2, 3, 4, 5, 6]);
+        }
+        assert!(batch(3) == batch(3) && batch(0) != batch(4));
+    }
+}

@@ -107,3 +107,50 @@ impl Contrast {
         loss
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::tests::{histories, texts};
+    use super::*;
+
+    #[test]
+    fn the_gradient_of_every_vector_equals_the_numeric_one() {
+        let rows: [&[u32]; 3] = [&[0, 1, 2, 4], &[2, 0, 4], &[4, 1]];
+        let sequences = Sequences::new(&histories(&rows), &texts());
+        let settings = TuneSettings { history: 2, temperature: 0.3, ..TuneSettings::default() };
+        let batch = sequences.batch(0, (&settings, &texts()), 1);
+        let shifts = [0.3, -0.2, 0.5, 0.0, 0.1];
+        let width = 3;
+        let mut vectors: Vec<f32> =
+            (0..batch.items.len() * width).map(|i| (i as f32 * 0.9).sin() + 0.2).collect();
+        let loss = |vectors: &[f32], d: &mut Vec<f32>| {
+            let (sides, rules) = ((&batch, &sequences), (&settings, &shifts[..]));
+            Contrast::default().step(sides, rules, &mut vectors.to_vec(), d)
+        };
+        let (mut d, mut spare) = (Vec::new(), Vec::new());
+        assert!(loss(&vectors, &mut d) > 0.1);
+        for (at, got) in d.iter().enumerate() {
+            let old = vectors[at];
+            vectors[at] = old + 1e-2;
+            let above = loss(&vectors, &mut spare);
+            vectors[at] = old - 1e-2;
+            let want = (above - loss(&vectors, &mut spare)) / 2e-2;
+            vectors[at] = old;
+            let error = (f64::from(*got) - want).abs();
+            assert!(error < 2e-3 * (1.0 + want.abs()), "{at}: {got} {want}");
+        }
+    }
+
+    #[test]
+    fn two_users_by_hand() {
+        // Users (0, 1) and (2, 4) with vectors on two axes: cosines [1, 0; 0, 1], so both lose ln(1 + e^-1) at temperature 1.
+        let sequences = Sequences::new(&histories(&[&[0, 1], &[2, 4]]), &texts());
+        let settings = TuneSettings { temperature: 1.0, ..TuneSettings::default() };
+        let batch = sequences.batch(0, (&settings, &texts()), 1);
+        let axis = |item: &u32| if *item < 2 { [2.0, 0.0] } else { [0.0, 0.5] };
+        let mut vectors: Vec<f32> = batch.items.iter().flat_map(axis).collect();
+        let (sides, rules) = ((&batch, &sequences), (&settings, &[0.0; 5][..]));
+        let loss = Contrast::default().step(sides, rules, &mut vectors, &mut Vec::new());
+        assert!((loss - (-1f64).exp().ln_1p()).abs() < 1e-5, "{loss}");
+    }
+}

@@ -29,6 +29,11 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Takes the numbers of tokens of one sequence, marks included; they must be in the model's vocabulary.
+    pub fn of_ids(ids: Vec<u32>) -> Self {
+        Self { types: vec![0; ids.len()], ids, truncated: false }
+    }
+
     /// Returns their numbers in the vocabulary, the marks around the text included.
     pub fn ids(&self) -> &[u32] {
         &self.ids

@@ -9,7 +9,7 @@ use tastemaker_text::{
 use tempfile::TempDir;
 
 use crate::tiny::{self, Sizes};
-use crate::{TEXTS, TINY, folder};
+use crate::{TEXTS, folder};
 
 /// Small enough that every number can be moved by itself.
 const SMALL: Sizes = Sizes { hidden: 8, layers: 2, heads: 2, inner: 12, positions: 12 };
