@@ -1,4 +1,4 @@
-//! The files that `evaluate` writes beside its result: looked at before the work, written after it.
+//! Files that are written after long work: looked at before it. Those of `evaluate` are written here, too.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -82,6 +82,21 @@ impl<'a> SideFiles<'a> {
         }
         Ok(())
     }
+}
+
+/// Looks at files that will be written: each must be another one, in a folder that takes it.
+pub(crate) fn check_files(files: &[PathBuf]) -> anyhow::Result<()> {
+    let places: Vec<PathBuf> = files.iter().map(|file| place(file)).collect();
+    for (at, file) in files.iter().enumerate() {
+        if places[..at].contains(&places[at]) {
+            let file = file.display();
+            let text =
+                format!("{file} would be written twice: give each of the files its own name");
+            anyhow::bail!(Usage(text));
+        }
+        check_file(file).map_err(|e| cannot_write(file, e))?;
+    }
+    Ok(())
 }
 
 fn write_trec(

@@ -186,7 +186,9 @@ pub enum FitError {
     #[error("no events to learn from: the training part of the data is empty")]
     NoEvents,
     /// The model reads texts, and the data has none.
-    #[error("item vectors are missing: give the items a text column, or leave this model out")]
+    #[error(
+        "the texts of the items are missing: give the items a text column and set `text.encoder`, or leave this model out"
+    )]
     NoVectors,
     /// The model is told to read dates, and the data has none.
     #[error(

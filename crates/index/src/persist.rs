@@ -3,7 +3,6 @@
 //! A program that knows usearch alone reads the front and passes over the rest; the keys it finds are rows. The checksum tells a
 //! damaged file, not a forged one: open what you or yours have written.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -20,30 +19,7 @@ const NUMBERS: usize = 13;
 const TRAILER: usize = 8 + NUMBERS * 8 + 32;
 
 impl Hnsw {
-    /// Writes the index to a file, all or nothing: to the side, flushed to disk, then renamed.
-    pub fn save(&self, path: &Path) -> Result<u64, Error> {
-        let bytes = self.to_bytes()?;
-        let parent = path.parent().filter(|parent| *parent != Path::new(""));
-        let put = || -> std::io::Result<()> {
-            let mut builder = tempfile::Builder::new();
-            builder.prefix(".partial-");
-            #[cfg(unix)]
-            {
-                // What the user's mask leaves of it, as for any other new file.
-                use std::os::unix::fs::PermissionsExt as _;
-                builder.permissions(std::fs::Permissions::from_mode(0o666));
-            }
-            let mut file = builder.tempfile_in(parent.unwrap_or(Path::new(".")))?;
-            file.write_all(&bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            Ok(())
-        };
-        put().map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        Ok(bytes.len() as u64)
-    }
-
-    /// Opens a file that [`save`](Self::save) wrote, and verifies all of it.
+    /// Opens a file of what [`to_bytes`](Self::to_bytes) gave, and verifies all of it.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let not_an_index = |why: String| Error::NotAnIndex { path: path.to_owned(), why };
@@ -53,7 +29,8 @@ impl Hnsw {
         Self::from_bytes(&std::fs::read(path).map_err(io)?).map_err(not_an_index)
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+    /// Returns the index as the bytes of a file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let graph = self.graph.serialized_length();
         let mut bytes = vec![0; graph];
         self.graph.save_to_buffer(&mut bytes).map_err(failed)?;
@@ -220,13 +197,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("items.usearch");
         let index = small();
-        assert_eq!(index.save(&path).unwrap(), std::fs::metadata(&path).unwrap().len());
+        std::fs::write(&path, index.to_bytes().unwrap()).unwrap();
         let back = Hnsw::load(&path).unwrap();
         assert_eq!((back.shape, back.ids()), (index.shape, index.ids()));
         let queries = Vectors::from_flat(3, vec![1.0, -2.0, 0.5, 0.0, 0.0, 0.0]).unwrap();
         assert_eq!(back.search(&queries, 7).unwrap(), index.search(&queries, 7).unwrap());
         assert_eq!(back.to_bytes().unwrap(), index.to_bytes().unwrap());
-        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "nothing lies beside it");
     }
 
     #[test]
@@ -238,7 +214,6 @@ mod tests {
         assert!(told(&path).contains("foreign is no index"), "{}", told(&path));
         assert!(told(home.path()).contains("it is no file"));
         assert!(told(&home.path().join("none")).contains("none"));
-        assert!(small().save(&home.path().join("no/folder")).is_err());
     }
 
     #[test]

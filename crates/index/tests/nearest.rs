@@ -179,7 +179,8 @@ fn the_same_vectors_make_the_same_graph_on_any_number_of_threads() {
         let path = home.join(threads.to_string());
         pool.install(|| {
             let rows = rows(clustered(800, 8, 9));
-            Hnsw::build(&rows, Measure::Dot, HnswSettings::default()).unwrap().save(&path).unwrap();
+            let index = Hnsw::build(&rows, Measure::Dot, HnswSettings::default()).unwrap();
+            std::fs::write(&path, index.to_bytes().unwrap()).unwrap();
         });
         std::fs::read(path).unwrap()
     };

@@ -166,7 +166,7 @@ impl LinearWeights {
         // Few rows of little depth stay in the first cache while all panels pass; of greater depth neither side does.
         let together = if panels.depth() <= 256 { 32 } else { 96 };
         scratch.sums.resize(together.min(rows.next_multiple_of(ALIGN)) * PANEL);
-        let engine = Engine::open();
+        let engine = Engine::open(kind);
         for (chunk, y) in y.chunks_mut(together * outputs).enumerate() {
             let (first, rows) = (chunk * together, y.len() / outputs);
             let stride = panels.depth();
@@ -314,7 +314,7 @@ fn quantise_row(x: &[f32], to: &mut [u8]) -> (f32, i32) {
     }
     let low = low.iter().fold(0.0f32, |m, x| m.min(*x));
     let high = high.iter().fold(0.0f32, |m, x| m.max(*x));
-    // What overflows or is no number was no number before: such rows become 0.
+    // A row with an infinite number becomes 0. Weights are finite when they are loaded, so that takes an overflow.
     let scale = if (high - low).is_finite() { (high - low) / 255.0 } else { 0.0 };
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
     let zero = ((-low * inverse).round_ties_even() as i32).clamp(0, 255);

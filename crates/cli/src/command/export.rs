@@ -1,6 +1,6 @@
 //! `tastemaker export` and `encode`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tastemaker_engine::artifact;
 use tastemaker_engine::core::SystemClock;
@@ -14,9 +14,10 @@ use super::Usage;
 use crate::args::{self, IndexStorage};
 use crate::context::Context;
 use crate::output::{self, thousands};
+use crate::side_files::check_files;
 
 pub(crate) fn run(args: &args::Export, context: &Context) -> anyhow::Result<()> {
-    check_distinct(args)?;
+    check_targets(args)?;
     let (engine, _) = artifact::open(&args.model, &context.places)?;
     let usual = HnswSettings::default();
     let exported = Export {
@@ -39,6 +40,7 @@ pub(crate) fn run(args: &args::Export, context: &Context) -> anyhow::Result<()> 
 
 pub(crate) fn encode(args: &args::Encode, context: &Context) -> anyhow::Result<()> {
     let loaded = context.settings(&args.settings, &[])?;
+    check_files(&VectorFormat::of(&args.out)?.files(&args.out))?;
     let data = args.data.as_deref().map(Dataset::open).transpose()?;
     let source = match (&data, &args.input) {
         (Some(data), _) => TextSource::Items(data),
@@ -84,24 +86,14 @@ const fn storage(asked: IndexStorage) -> Storage {
     }
 }
 
-/// Every file that is written must be another one.
-fn check_distinct(args: &args::Export) -> anyhow::Result<()> {
+/// Looks at all files that will be written.
+fn check_targets(args: &args::Export) -> anyhow::Result<()> {
     let mut all: Vec<PathBuf> = VectorFormat::of(&args.out)?.files(&args.out);
     if let Some(users) = &args.users {
         all.extend(VectorFormat::of(users)?.files(users));
     }
     all.extend(args.index.clone());
-    let place = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let places: Vec<PathBuf> = all.iter().map(|path| place(path)).collect();
-    for (at, path) in all.iter().enumerate() {
-        if places[..at].contains(&places[at]) {
-            let path = path.display();
-            let text =
-                format!("{path} would be written twice: give each of the files its own name");
-            anyhow::bail!(Usage(text));
-        }
-    }
-    Ok(())
+    check_files(&all)
 }
 
 fn text(exported: &Exported) -> String {

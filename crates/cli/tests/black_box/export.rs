@@ -135,3 +135,23 @@ fn texts_that_cannot_be_encoded_are_told() {
     assert!(!home.path("a.npy").exists());
     home.run(["encode", "--out", "a.npy"]).fails(2, &["--data", "--input"]);
 }
+
+#[test]
+fn an_export_that_cannot_be_finished_writes_nothing() {
+    let home = Home::with_data();
+    let train = ["train", "--data", "data", "--model", "ials", "--out", "model"];
+    home.run(train).args(SMALL).args(NO_SEARCH).good();
+    home.put("there/keep.txt", "mine");
+    fs::create_dir(home.path("dir.npy")).unwrap();
+    let run = |flags: &[&str], code, parts: &[&str]| {
+        home.run(["export", "--model", "model"]).args(flags).fails(code, parts);
+        for name in ["a.npy", "a.ids.json", "dir.ids.json", "b.us"] {
+            assert!(!home.path(name).exists(), "{name} after {flags:?}");
+        }
+    };
+    run(&["--out", "a.npy", "--users", "none/u.npy"], 1, &["none/u.npy"]);
+    run(&["--out", "a.npy", "--index", "none/b.us"], 1, &["none/b.us"]);
+    run(&["--out", "dir.npy"], 1, &["dir.npy"]);
+    // Vectors of iALS have lengths of their own.
+    run(&["--out", "a.npy", "--index", "b.us", "--storage", "i8"], 2, &["i8"]);
+}

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -132,6 +133,21 @@ impl Home {
         found.retain(|path| !path.ends_with("cache"));
         found.sort();
         found
+    }
+
+    /// Waits until a first checkpoint is in the folder.
+    pub(crate) fn wait_for_checkpoint(&self, folder: &str, child: &mut Child) {
+        for _ in 0..2000 {
+            // One that is being written has another name.
+            let is_whole = |path: PathBuf| path.extension().is_some_and(|end| end == "safetensors");
+            let files = fs::read_dir(self.path(folder)).into_iter().flatten();
+            if files.filter_map(Result::ok).any(|file| is_whole(file.path())) {
+                return;
+            }
+            assert!(child.try_wait().unwrap().is_none(), "the fit is still under way");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("no checkpoint was written");
     }
 
     /// Starts a command line; nothing runs before [`Call::end`] or one of its like.

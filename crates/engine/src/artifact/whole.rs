@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::Error;
 
 /// Begins the name of a file that is being written.
@@ -10,8 +12,23 @@ pub(crate) const PARTIAL: &str = ".partial-";
 
 /// Writes a file whose folder is there.
 pub(crate) fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Error> {
+    put_aside(path, content.as_ref())?.persist(path).map_err(|e| Error::io(path)(e.error))?;
+    Ok(())
+}
+
+/// Writes two files that belong together: both lie ready before either takes its name.
+pub(crate) fn write_both(files: [(&Path, &[u8]); 2]) -> Result<(), Error> {
+    let [(first, one), (second, other)] = files;
+    let (one, other) = (put_aside(first, one)?, put_aside(second, other)?);
+    one.persist(first).map_err(|e| Error::io(first)(e.error))?;
+    other.persist(second).map_err(|e| Error::io(second)(e.error))?;
+    Ok(())
+}
+
+/// Writes a file beside the one it will become.
+fn put_aside(path: &Path, content: &[u8]) -> Result<NamedTempFile, Error> {
     let parent = path.parent().filter(|parent| *parent != Path::new(""));
-    let put = || -> std::io::Result<()> {
+    let put = || -> std::io::Result<NamedTempFile> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(PARTIAL);
         #[cfg(unix)]
@@ -21,10 +38,9 @@ pub(crate) fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<(), 
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         let mut file = builder.tempfile_in(parent.unwrap_or(Path::new(".")))?;
-        file.write_all(content.as_ref())?;
+        file.write_all(content)?;
         file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
+        Ok(file)
     };
     put().map_err(Error::io(path))
 }

@@ -65,8 +65,8 @@ pub struct TextSettings {
     pub template: String,
     /// Tokens read of each text; 0 = what the encoder allows.
     pub max_tokens: usize,
-    /// What a language model multiplies: `f32`; `bf16`, several times as fast on processors with AMX or AVX-512 BF16; `int8`, on most
-    /// others too, with vectors a little off (cosine .9995).
+    /// What a language model multiplies: `f32`; `bf16`, four times as fast on processors with AMX; `int8`, also on those with AVX-512
+    /// VNNI, with vectors a little off (cosine .9995). Elsewhere `f32` is the fastest.
     pub precision: Precision,
     /// Keeps vectors on disk, so that a second run encodes nothing.
     pub cache: bool,

@@ -8,7 +8,7 @@ use tastemaker_core::Vectors;
 use tastemaker_data::encode_vectors;
 
 use crate::Error;
-use crate::artifact::write_whole;
+use crate::artifact::{write_both, write_whole};
 
 /// How vectors are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,7 @@ pub(super) fn write(
             write_whole(path, bytes)?;
         }
         VectorFormat::Npy => {
-            write_whole(&files[1], list()?)?;
-            write_whole(path, npy(vectors))?;
+            write_both([(path, &npy(vectors)[..]), (&files[1], list()?.as_bytes())])?;
         }
         VectorFormat::Safetensors => {
             let shape = vec![vectors.rows(), vectors.dim()];

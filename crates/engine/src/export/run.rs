@@ -9,6 +9,7 @@ use tastemaker_core::{Clock, Embed, ItemId, Progress, Request, UserId, Vectors};
 use tastemaker_index::{Flat, Hnsw, HnswSettings, Measure, Rows, compare};
 
 use super::files::{VectorFormat, write};
+use crate::artifact::write_whole;
 use crate::{Engine, Error};
 
 /// Users whose vectors are made at once.
@@ -97,6 +98,9 @@ impl Export<'_> {
         }
         let model = self.model()?;
         let (items, items_without_vector) = self.item_vectors(model)?;
+        // Built before anything is written: settings that do not suit the vectors show here.
+        let built =
+            self.index.map(|path| Ok::<_, Error>((path, self.build(&items)?))).transpose()?;
         let mut files = write(self.items, "item_id", items.ids(), items.vectors())?;
         let all: Vec<usize> = (0..self.engine.data().n_users()).collect();
         let mut exported = Exported {
@@ -116,11 +120,11 @@ impl Export<'_> {
             exported.users_without_vector = Some(all.len() - ids.len());
             files.extend(write(path, "user_id", &ids, &vectors)?);
         }
-        if let Some(path) = self.index {
+        if let Some((path, built)) = built {
             let step = all.len().div_ceil(QUERIES).max(1);
             let some: Vec<usize> = all.into_iter().step_by(step).collect();
             let (_, queries) = self.user_vectors(model, &some);
-            exported.index = Some(self.index(path, items, &queries)?);
+            exported.index = Some(self.put(path, (built, items), &queries)?);
             files.push(path.to_owned());
         }
         exported.files = files.into_iter().map(written).collect::<Result<_, _>>()?;
@@ -187,14 +191,24 @@ impl Export<'_> {
         (ids, Vectors::from_flat(dim, flat).unwrap_or_default())
     }
 
-    /// Builds and writes the index, and measures what was written.
-    fn index(&self, path: &Path, items: Rows, queries: &Vectors) -> Result<BuiltIndex, Error> {
+    /// Builds the index; returns the seconds it took, too.
+    fn build(&self, items: &Rows) -> Result<(Hnsw, f64), Error> {
         self.progress.report("building the index", 0, 1);
         let start = self.clock.seconds();
-        let built = Hnsw::build(&items, Measure::Dot, self.settings)?;
+        let built = Hnsw::build(items, Measure::Dot, self.settings)?;
         let seconds = self.clock.seconds() - start;
         self.progress.report("building the index", 1, 1);
-        built.save(path)?;
+        Ok((built, seconds))
+    }
+
+    /// Writes the index, and measures what was written.
+    fn put(
+        &self,
+        path: &Path,
+        ((built, seconds), items): ((Hnsw, f64), Rows),
+        queries: &Vectors,
+    ) -> Result<BuiltIndex, Error> {
+        write_whole(path, built.to_bytes()?)?;
         drop(built);
         let index = Hnsw::load(path)?;
         let mut told = BuiltIndex {

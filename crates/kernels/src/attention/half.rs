@@ -6,6 +6,7 @@ use multiversion::{multiversion, target::target_cfg_f};
 use crate::exp::exp_lane;
 use crate::linear::round_row;
 use crate::matrix::aligned::Aligned;
+use crate::matrix::tiles::Tiles;
 use crate::matrix::words::{ALIGN, Engine, Kind, Left, PANEL, Panels};
 
 /// Positions that attend at a time: their scores stay in the second cache.
@@ -26,9 +27,9 @@ pub struct HalfAttentionScratch {
     out: Aligned<u32>,
 }
 
-/// Tells whether heads of this width can be had with halves, and the machine gains by it.
+/// Tells whether heads of this width can be had with halves, and the machine gains by it: with tile registers.
 pub fn half_attention_serves(dim: usize) -> bool {
-    dim.is_multiple_of(2 * ALIGN) && Engine::multiplies_halves()
+    dim.is_multiple_of(2 * ALIGN) && Tiles::are_there()
 }
 
 /// Writes the attention of every position to all positions of the sequence.
@@ -56,7 +57,7 @@ pub fn half_attention(
         round_row(x, to);
     }
     let padded = len.next_multiple_of(PANEL);
-    let engine = Engine::open();
+    let engine = Engine::open(Kind::Half);
     for head in 0..heads {
         let from = head * dim / 2;
         fill_keys(&scratch.qkv[hidden / 2 + from..], (len, stride), dim / 2, &mut scratch.keys);

@@ -89,14 +89,18 @@ macro_rules! by_rows {
 }
 
 impl Engine {
-    /// Returns the fastest there is, set up for this thread.
-    pub(crate) fn open() -> Self {
+    /// Returns the fastest there is for words of this kind, set up for this thread.
+    pub(crate) fn open(kind: Kind) -> Self {
         if let Some(tiles) = Tiles::open() {
             return Self::Tiles(tiles);
         }
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512vnni") {
+            let is_there = match kind {
+                Kind::Half => is_x86_feature_detected!("avx512bf16"),
+                Kind::Byte => is_x86_feature_detected!("avx512vnni"),
+            };
+            if is_there && is_x86_feature_detected!("avx512f") {
                 return Self::Avx512;
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -106,17 +110,8 @@ impl Engine {
         Self::Plain
     }
 
-    /// Tells whether this machine multiplies halves faster than `f32`.
-    pub(crate) fn multiplies_halves() -> bool {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512bf16") {
-            return true;
-        }
-        Tiles::are_there()
-    }
-
     /// Writes the sums of `left` times a panel to the rows of `c`, `stride` apart, [`PANEL`] words each: bits of `f32` for
-    /// halves, `i32` for bytes. Rows of `c` up to a multiple of [`ALIGN`] may be written, and must lie in the slice.
+    /// halves, `i32` for bytes. The engine was opened for this kind. Rows of `c` up to a multiple of [`ALIGN`] may be written, and must lie in the slice.
     ///
     /// # Panics
     /// When an operand reaches beyond its slice.

@@ -424,19 +424,10 @@ impl<S: Architecture> Persist for Sequence<S> {
         if !parameters.iter().chain(&vectors).chain(&prior).all(|x| x.is_finite()) {
             return Err(misfit("a number that is not finite"));
         }
-        let newcomers = load_newcomers(&mut saved, &prior)?;
-        let untaken = untaken(&prior, &newcomers);
-        Ok(Self {
-            settings,
-            dim,
-            network,
-            features,
-            parameters,
-            usual_gap,
-            vectors,
-            prior,
-            newcomers,
-            untaken,
-        })
+        let parts = (network, features, parameters);
+        let mut model = Self::assemble(settings, parts, usual_gap, vectors, prior);
+        model.newcomers = load_newcomers(&mut saved, &model.prior)?;
+        model.untaken = untaken(&model.prior, &model.newcomers);
+        Ok(model)
     }
 }

@@ -20,6 +20,8 @@ use crate::rankers::{chance, gather};
 
 /// Tasks of a step.
 const LANES: usize = 4;
+/// Items that pass their tower together where all of them do.
+const BLOCK: usize = 4096;
 /// Steps over which the learning rate rises.
 const WARM_UP: u64 = 100;
 /// Keeps what is dropped of users and of items apart.
@@ -164,10 +166,12 @@ impl<'a> TowerLearner<'a> {
         let all: Vec<u32> = (0..self.data.n_items as u32).collect();
         let mut z = Vec::new();
         inputs.forward(self.body.learnt(), &all, |_| false, &mut z);
-        let mut state = TowerState::default();
-        let nothing_dropped = (&mut state, Dropout::default());
-        items.forward(&self.body.parameters, &z, nothing_dropped);
-        let mut vectors = state.y;
+        let (mut state, mut vectors) = (TowerState::default(), Vec::with_capacity(z.len()));
+        for z in z.chunks((BLOCK * dim).max(1)) {
+            let nothing_dropped = (&mut state, Dropout::default());
+            items.forward(&self.body.parameters, z, nothing_dropped);
+            vectors.extend_from_slice(&state.y);
+        }
         for item in (0..self.data.n_items).filter(|&item| inputs.is_blank(item)) {
             z[item * dim..][..dim].fill(0.0);
             vectors[item * dim..][..dim].fill(0.0);
@@ -293,7 +297,12 @@ fn check_memory(
     let of_event = body.users.floats() + body.items.floats() + 4 * dim;
     let lane = batch * (batch + of_event) + n_parameters + active * dim;
     // Weights, two momenta, the best, a copy to save, gradients; inputs and vectors of all items.
+    // And the towers' memory of a block of items, and a vector of the columns of each user.
+    let of_users =
+        if body.inputs.has_user_columns() { (data.histories.n_users() + 1) * dim } else { 0 };
+    let block = BLOCK.min(data.n_items) * body.items.floats();
     let shared = 6 * (n_parameters + body.inputs.n_rows() * dim) + 4 * data.n_items * dim;
+    let shared = shared + of_users + block;
     let needed_mb = (4 * (LANES * lane + shared)) >> 20;
     if needed_mb <= limit_mb {
         return Ok(());

@@ -34,9 +34,10 @@ pub enum Precision {
     /// `f32`: as the model was published.
     #[default]
     F32,
-    /// bfloat16: several times as fast on processors with AMX or AVX-512 BF16, slower than `f32` on others.
+    /// bfloat16: four times as fast on processors with AMX; slower than `f32` on Intel's others, not measured on AMD's.
     Bf16,
-    /// Bytes, with a scale for each output of a layer and each token: a quarter of the memory.
+    /// Bytes, with a scale for each output of a layer and each token: a quarter of the memory. Fast with AMX or
+    /// AVX-512 VNNI.
     Int8,
 }
 

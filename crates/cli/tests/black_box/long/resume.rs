@@ -1,8 +1,6 @@
 //! A long fit that is ended from outside can be gone on with.
 
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -22,27 +20,11 @@ fn files(home: &Home, model: &str) -> String {
     manifest["files"].to_string()
 }
 
-/// Waits until the first checkpoints are there.
-fn under_way(home: &Home, child: &mut Child) {
-    let state = home.path("model.training");
-    for _ in 0..2000 {
-        // One that is being written has another name.
-        let is_whole = |path: PathBuf| path.extension().is_some_and(|end| end == "safetensors");
-        let files = std::fs::read_dir(&state).into_iter().flatten();
-        if files.filter_map(Result::ok).any(|file| is_whole(file.path())) {
-            return;
-        }
-        assert!(child.try_wait().unwrap().is_none(), "the fit is still under way");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("no checkpoint was written");
-}
-
 #[test]
 fn a_fit_that_was_killed_goes_on_and_ends_with_the_same_bytes() {
     let home = Home::with_data();
     let mut child = train(&home, "model").spawn(Stdio::null());
-    under_way(&home, &mut child);
+    home.wait_for_checkpoint("model.training", &mut child);
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!home.path("model").exists(), "it had not come to its end");
@@ -67,7 +49,7 @@ fn a_folder_of_that_name_that_is_not_ours_is_left_alone() {
 fn control_c_ends_with_a_checkpoint_and_says_how_to_go_on() {
     let home = Home::with_data();
     let mut child = train(&home, "model").spawn(Stdio::piped());
-    under_way(&home, &mut child);
+    home.wait_for_checkpoint("model.training", &mut child);
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();

@@ -1,0 +1,85 @@
+//! A small language model from end to end: tuned, distilled, and put to use.
+
+#[path = "../../../text/tests/bert/tiny.rs"]
+mod tiny;
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::home::{Call, Home, NO_SEARCH};
+use tiny::Sizes;
+
+const SIZES: Sizes = Sizes { hidden: 32, layers: 2, heads: 2, inner: 64, positions: 24 };
+
+/// A data set beside a model with random weights.
+fn with_model() -> Home {
+    let home = Home::with_data();
+    fs::create_dir(home.path("bert")).unwrap();
+    tiny::write_folder(&home.path("bert"), SIZES, &tiny::tensors(SIZES));
+    home
+}
+
+/// Tunes for a few batches.
+fn tune<'a>(home: &'a Home, out: &str, epochs: &str) -> Call<'a> {
+    home.run(["tune", "--data", "data", "--encoder", "bert", "--out", out]).args([
+        "--set",
+        "tune.steps=2",
+        "--set",
+        "tune.patience=99",
+        "--set",
+        epochs,
+    ])
+}
+
+#[test]
+fn a_tuned_model_is_a_folder_that_encodes_and_that_others_are_made_of() {
+    let home = with_model();
+    let told = tune(&home, "tuned", "tune.epochs=1").json();
+    assert!(told["trained_parameters"].as_u64() < told["parameters"].as_u64());
+    assert!(told["validation_before"].is_number() && told["validation_after"].is_number());
+    for name in ["config.json", "tokenizer.json"] {
+        assert_eq!(home.read(&format!("tuned/{name}")), home.read(&format!("bert/{name}")));
+    }
+    let distill = ["weights", "distill", "--encoder", "tuned", "--out", "words", "--dim", "8"];
+    assert_eq!(home.run(distill).json()["dim"], 8);
+    home.run(distill).fails(1, &["words"]);
+    let flag = |folder: &str| format!("text.encoder={folder}");
+    for (encoder, dims) in [("bert", 32), ("tuned", 32), ("words", 8)] {
+        let run = ["encode", "--data", "data", "--out", "v.npy", "--set", &flag(encoder)];
+        assert_eq!(home.run(run).json()["dims"], dims, "{encoder}");
+    }
+    let train = ["train", "--data", "data", "--model", "text-knn", "--out", "model"];
+    home.run(train).args(NO_SEARCH).args(["--set", &flag("words")]).good();
+    assert!(home.run(["recommend", "--model", "model", "--user", "u1"]).json().is_object());
+}
+
+#[test]
+fn what_cannot_be_tuned_is_told_and_nothing_is_written() {
+    let home = with_model();
+    let run = ["tune", "--data", "data", "--out", "tuned", "--encoder"];
+    home.run(run).args(["tfidf"]).fails(1, &["tfidf", "TF-IDF has no weights"]);
+    home.run(run).args(["bert", "--set", "tune.steps=0"]).fails(2, &["tune.steps"]);
+    fs::write(home.path("bert/model.safetensors"), b"short").unwrap();
+    home.run(run).args(["bert"]).fails(1, &["model.safetensors", "damaged"]);
+    assert!(!home.path("tuned").exists());
+    home.put("mine/notes.txt", "mine");
+    home.run(["tune", "--data", "data", "--encoder", "bert", "--out", "mine"])
+        .fails(1, &["mine is not empty", "another --out"]);
+    assert_eq!(home.read("mine/notes.txt"), "mine");
+}
+
+#[test]
+fn a_tuning_that_was_killed_ends_with_the_weights_of_one_that_was_not() {
+    let home = with_model();
+    let mut child = tune(&home, "killed", "tune.epochs=60").spawn(Stdio::null());
+    home.wait_for_checkpoint("killed.training", &mut child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!home.path("killed").exists(), "it had not come to its end");
+    let resumed = tune(&home, "killed", "tune.epochs=60").args(["-v"]).end();
+    assert!(resumed.err.contains("goes on from a checkpoint"), "{}", resumed.err);
+    tune(&home, "whole", "tune.epochs=60").good();
+    let weights = |folder: &str| fs::read(home.path(folder).join("model.safetensors")).unwrap();
+    assert!(weights("killed") == weights("whole"));
+    assert!(!home.path("killed.training").exists(), "the state goes when the weights are there");
+}
