@@ -9,7 +9,6 @@ mod bad_folders;
 mod evaluate;
 mod export;
 mod home;
-mod language;
 mod long;
 mod outputs;
 mod repeat;

@@ -1,5 +1,6 @@
 //! Work that takes long, and can be ended from outside and gone on with.
 
 mod curves;
+mod language;
 mod resume;
 mod search;

@@ -1,6 +1,6 @@
 //! A small language model from end to end: tuned, distilled, and put to use.
 
-#[path = "../../../text/tests/bert/tiny.rs"]
+#[path = "../../../../text/tests/bert/tiny.rs"]
 mod tiny;
 
 use std::fs;
