@@ -17,6 +17,7 @@ pub mod registry;
 pub mod search;
 pub mod texts;
 mod train;
+pub mod weights;
 mod workbench;
 
 pub use engine::{Ask, Engine, Explained, FusedModel, Listed, MAX_N, PartShare};

@@ -11,5 +11,6 @@ mod recommend;
 mod run;
 mod search;
 mod train;
+pub(crate) mod weights;
 
 pub(crate) use run::{Usage, run};

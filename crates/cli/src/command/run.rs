@@ -4,7 +4,9 @@ use std::fmt;
 
 use clap::CommandFactory as _;
 
-use super::{assets, config, demo, evaluate, export, import, inspect, recommend, search, train};
+use super::{
+    assets, config, demo, evaluate, export, import, inspect, recommend, search, train, weights,
+};
 use crate::args::{Cli, Command};
 use crate::context::Context;
 
@@ -34,7 +36,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Explain(args) => recommend::explain(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Encode(args) => export::encode(args, context),
-        Command::Weights(args) => assets::weights(args, context),
+        Command::Weights(args) => weights::run(args, context),
         Command::Data(args) => assets::data(args, context),
         Command::Config(args) => config::run(args, context),
         Command::Completions { shell } => {

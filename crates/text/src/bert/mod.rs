@@ -7,7 +7,7 @@ mod tokenise;
 mod weights;
 
 pub use config::{BertSettings, Pooling, Precision};
-pub(crate) use config::{JSON_LIMIT, parse, read_limited, read_tokenizer};
+pub(crate) use config::{Description, JSON_LIMIT, parse, read_limited, read_tokenizer};
 pub use encoder::BertEncoder;
 pub(crate) use tokenise::Tokeniser;
 pub(crate) use weights::{WEIGHTS_LIMIT, Weights};
