@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::command::weights::Weights;
+
 const EXAMPLES: &str = "\
 Examples:
   tastemaker demo                                                      see it all on real data, in about a minute
@@ -105,7 +107,7 @@ pub(crate) enum Command {
     Export(Export),
     /// Turn texts into a file of vectors
     Encode(Encode),
-    /// Pre-trained language models: list them, get them
+    /// Pre-trained language models: list, get, distill, look into and compare them
     Weights(Weights),
     /// Public data sets: list them, get them
     Data(Assets),
@@ -469,16 +471,26 @@ pub(crate) struct Export {
 #[command(after_help = "\
 Examples:
   tastemaker encode --data data --out items.parquet
-  tastemaker encode --input texts.txt --out texts.npy --set text.encoder=minilm --set text.precision=int8
+  tastemaker encode --input texts.txt --out texts.npy --encoder minilm --set text.precision=int8
+  tastemaker encode --input products.csv --column title --id-column sku --out products.safetensors
 
 Formats by the end of the name: .parquet, .npy (ids beside it in .ids.json), .safetensors (ids in its metadata).")]
 pub(crate) struct Encode {
     /// Data-set folder: the texts of its items
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// File of UTF-8, one text a line; ids are the numbers of lines
+    /// File of UTF-8, one text a line; with --column a table in any format that `import` reads
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+    /// Column that holds the texts
+    #[arg(long, value_name = "NAME", conflicts_with = "data")]
+    pub(crate) column: Option<String>,
+    /// Column that holds their ids [default: the numbers of rows]
+    #[arg(long, value_name = "NAME", requires = "column")]
+    pub(crate) id_column: Option<String>,
+    /// A name of `weights list`, a folder, or tfidf [default: text.encoder of the settings]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder: Option<String>,
     /// File for the vectors
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -501,40 +513,6 @@ pub(crate) enum IndexStorage {
 pub(crate) struct Assets {
     #[command(subcommand)]
     pub(crate) action: AssetAction,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Weights {
-    #[command(subcommand)]
-    pub(crate) action: WeightsAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum WeightsAction {
-    #[command(flatten)]
-    Assets(AssetAction),
-    /// Make a table of token vectors of an encoder: tens of thousands of texts a second, less exact
-    Distill(Distill),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  tastemaker weights distill --out words
-  tastemaker evaluate --data data --models text-knn --set text.encoder=words")]
-pub(crate) struct Distill {
-    /// A name of `weights list`, or a Hugging Face folder
-    #[arg(long, default_value = "minilm", value_name = "NAME")]
-    pub(crate) encoder: String,
-    /// Folder to write; opens with Python's model2vec too
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Numbers of a vector
-    #[arg(long, default_value_t = 256, value_name = "N")]
-    pub(crate) dim: usize,
-    /// Share of all tokens from which on a token counts less than half
-    #[arg(long, default_value_t = 0.001, value_name = "SHARE")]
-    pub(crate) smoothing: f64,
 }
 
 #[derive(Debug, Subcommand)]

@@ -46,6 +46,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
                     | Error::UnknownModel { .. }
                     | Error::UnknownTask { .. }
                     | Error::VectorFormat { .. }
+                    | Error::IdName { .. }
                     | Error::Index(index::Error::Settings(_))
                     | Error::Fetch(fetch::Error::Unknown { .. })
             )

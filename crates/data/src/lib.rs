@@ -20,7 +20,9 @@ mod world;
 pub use dataset::Dataset;
 pub use error::{Error, Place, RowFault};
 pub use folder::{Staging, checksum, encode_vectors};
-pub use import::{BadRows, Duplicates, ImportOptions, Sources, Unknown, import};
+pub use import::{
+    BadRows, Duplicates, ImportOptions, Sources, TextRows, Unknown, import, read_texts,
+};
 pub use inspect::{Bin, Coverage, Inspection, Ratings, Span, Spread, inspect};
 pub use intern::{Interner, MAX_ID_BYTES};
 pub use manifest::{

@@ -197,6 +197,14 @@ pub enum Error {
         "there are no texts to encode: name fields with `text.template`, and an encoder with `text.encoder`"
     )]
     NoTexts,
+    /// A column of ids has the name of the column of vectors.
+    #[error(
+        "--id-column {name} would stand beside the vectors, which are called `{name}`: rename the column"
+    )]
+    IdName {
+        /// The name.
+        name: &'static str,
+    },
     /// A file for vectors whose name does not tell its format.
     #[error(
         "cannot tell the format of {}: its name must end in .parquet, .npy or .safetensors", path.display()

@@ -18,6 +18,7 @@ pub mod search;
 pub mod texts;
 mod train;
 mod tune;
+pub mod weights;
 mod workbench;
 
 pub use engine::{Ask, Engine, Explained, FusedModel, Listed, MAX_N, PartShare};

@@ -226,13 +226,22 @@ pub fn distill_encoder(
     places: &Places,
     progress: &dyn Progress,
 ) -> Result<Distilled, Error> {
-    let Some(folder) = weights(&text.encoder, places, progress)? else {
-        let problem = "is no language model: name one of `weights list` or a folder".into();
-        return Err(tastemaker_text::Error::Setting { field: "text.encoder", problem }.into());
-    };
+    let folder = language_model(&text.encoder, places, progress)?;
     let bert = BertSettings { precision: text.precision, ..BertSettings::default() };
     let encoder = BertEncoder::open(&folder, &bert)?;
     Ok(distill((&folder, &encoder), settings, progress)?)
+}
+
+/// Finds the folder of the language model `encoder`.
+pub(crate) fn language_model(
+    encoder: &str,
+    places: &Places,
+    progress: &dyn Progress,
+) -> Result<PathBuf, Error> {
+    weights(encoder, places, progress)?.ok_or_else(|| {
+        let problem = "is no language model: name one of `weights list` or a folder".into();
+        tastemaker_text::Error::Setting { field: "text.encoder", problem }.into()
+    })
 }
 
 /// Returns the text of every item; empty where it has none.

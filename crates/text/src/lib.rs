@@ -4,8 +4,10 @@
 
 mod bert;
 mod cache;
+mod chat;
 mod encode;
 mod error;
+mod inspect;
 mod lookup;
 mod reduce;
 mod template;
@@ -17,8 +19,12 @@ pub use bert::{
     Wanted,
 };
 pub use cache::Cached;
+pub use chat::{
+    ChatModel, ChatRequest, Ended, Likelihood, LogProb, Reply, ReplyForm, ReplySettings, Role, Turn,
+};
 pub use encode::{Encoded, Encoder, open};
 pub use error::Error;
+pub use inspect::{ModelFacts, TensorFacts, TokenizerFacts, inspect};
 pub use lookup::{DistillSettings, Distilled, StaticEncoder, distill};
 pub use template::Template;
 pub use tfidf::{TfIdf, TfIdfSettings};

@@ -1,12 +1,9 @@
-//! `tastemaker weights|data list|get` and `weights distill`.
+//! `tastemaker weights|data list|get`.
 
 use serde_json::json;
-use tastemaker_engine::config::TextSettings;
 use tastemaker_engine::fetch::{self, Kind};
-use tastemaker_engine::texts::{DistillSettings, distill_encoder};
 
-use super::Usage;
-use crate::args::{AssetAction, Assets, Distill, Weights, WeightsAction};
+use crate::args::{AssetAction, Assets};
 use crate::context::Context;
 use crate::output;
 
@@ -14,31 +11,8 @@ pub(crate) fn data(args: &Assets, context: &Context) -> anyhow::Result<()> {
     run(Kind::Data, &args.action, context)
 }
 
-pub(crate) fn weights(args: &Weights, context: &Context) -> anyhow::Result<()> {
-    match &args.action {
-        WeightsAction::Assets(action) => run(Kind::Weights, action, context),
-        WeightsAction::Distill(args) => distill(args, context),
-    }
-}
-
-fn distill(args: &Distill, context: &Context) -> anyhow::Result<()> {
-    if args.encoder == "tfidf" {
-        let text = "--encoder tfidf is no language model: name one of `weights list`, or a folder";
-        anyhow::bail!(Usage(text.into()));
-    }
-    let text = TextSettings { encoder: args.encoder.clone(), ..TextSettings::default() };
-    let settings = DistillSettings { dim: args.dim, smoothing: args.smoothing };
-    let progress = context.progress.as_ref();
-    let distilled = distill_encoder(&text, settings, &context.places, progress)?;
-    distilled.save(&args.out)?;
-    let (tokens, dim) = distilled.shape();
-    let result = json!({ "folder": args.out, "tokens": tokens, "dim": dim });
-    output::result(context.format, &result, || {
-        format!("{}: {tokens} tokens of {dim} numbers", args.out.display())
-    })
-}
-
-fn run(kind: Kind, action: &AssetAction, context: &Context) -> anyhow::Result<()> {
+/// Lists or fetches what there is of a kind.
+pub(crate) fn run(kind: Kind, action: &AssetAction, context: &Context) -> anyhow::Result<()> {
     let places = &context.places.fetch;
     match action {
         AssetAction::List => {

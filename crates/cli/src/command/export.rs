@@ -1,7 +1,8 @@
 //! `tastemaker export` and `encode`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tastemaker_engine::artifact;
 use tastemaker_engine::core::SystemClock;
 use tastemaker_engine::data::Dataset;
@@ -39,12 +40,23 @@ pub(crate) fn run(args: &args::Export, context: &Context) -> anyhow::Result<()> 
 }
 
 pub(crate) fn encode(args: &args::Encode, context: &Context) -> anyhow::Result<()> {
-    let loaded = context.settings(&args.settings, &[])?;
+    let encoder = args.encoder.as_deref().map(|name| format!("text.encoder={}", Value::from(name)));
+    let loaded = context.settings(&args.settings, encoder.as_slice())?;
     check_files(&VectorFormat::of(&args.out)?.files(&args.out))?;
     let data = args.data.as_deref().map(Dataset::open).transpose()?;
     let source = match (&data, &args.input) {
         (Some(data), _) => TextSource::Items(data),
-        (None, Some(path)) => TextSource::Lines(path),
+        (None, Some(path)) => match &args.column {
+            Some(text) => TextSource::Column { path, text, id: args.id_column.as_deref() },
+            None if is_table(path) => {
+                let text = format!(
+                    "{} holds columns: say which one to encode with --column NAME",
+                    path.display()
+                );
+                anyhow::bail!(Usage(text));
+            }
+            None => TextSource::Lines(path),
+        },
         (None, None) => anyhow::bail!(Usage("give --data or --input".into())),
     };
     let (clock, progress) = (SystemClock::default(), context.progress.as_ref());
@@ -53,8 +65,16 @@ pub(crate) fn encode(args: &args::Encode, context: &Context) -> anyhow::Result<(
     output::result(context.format, &encoded, || encoded_text(&encoded))
 }
 
+/// Tells by the name whether a file holds more than one text a line.
+fn is_table(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let bare = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq"]
+        .iter()
+        .any(|end| bare.ends_with(end))
+}
+
 fn encoded_text(encoded: &EncodedFile) -> String {
-    let new = encoded.texts - encoded.from_cache;
     let rows = [
         ("encoder", encoded.encoder.clone()),
         ("texts", thousands(encoded.texts)),
@@ -63,7 +83,7 @@ fn encoded_text(encoded: &EncodedFile) -> String {
         ("from the cache", thousands(encoded.from_cache)),
         ("numbers of a vector", encoded.dims.to_string()),
         ("encoded in", format!("{:.2} s", encoded.seconds)),
-        ("texts a second", thousands((new as f64 / encoded.seconds.max(1e-9)) as usize)),
+        ("texts a second", thousands(encoded.texts_per_second as usize)),
     ];
     let facts = rows.into_iter().map(|(what, value)| vec![what.into(), value]);
     format!("{}\n\n{}", output::table(&["what", "value"], facts, &[]), sizes(&encoded.files))

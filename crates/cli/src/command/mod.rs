@@ -12,5 +12,6 @@ mod run;
 mod search;
 mod train;
 mod tune;
+pub(crate) mod weights;
 
 pub(crate) use run::{Usage, run};

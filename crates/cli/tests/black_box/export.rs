@@ -155,3 +155,22 @@ fn an_export_that_cannot_be_finished_writes_nothing() {
     // Vectors of iALS have lengths of their own.
     run(&["--out", "a.npy", "--index", "b.us", "--storage", "i8"], 2, &["i8"]);
 }
+
+#[test]
+fn a_column_of_a_table_becomes_vectors_with_its_ids() {
+    let home = Home::new();
+    home.put("x.csv", "sku,title\na1,the red sea\na2,\na3,a film about the red sea\n");
+    let base = ["encode", "--input", "x.csv", "--out", "x.npy", "--encoder", "tfidf"];
+    let told = home.run(base).args(["--column", "title", "--id-column", "sku"]).json();
+    let (ids, _) = npy(&home, "x");
+    assert_eq!((ids.join(" "), &told["empty"]), ("a1 a2 a3".to_owned(), &1.into()));
+    assert!(told["texts_per_second"].as_f64().unwrap() > 0.0);
+    home.run(base).args(["--column", "title"]).good();
+    assert_eq!(npy(&home, "x").0, ["1", "2", "3"]);
+    home.run(base).fails(2, &["x.csv", "--column NAME"]);
+    let column = |name| home.run(base).args(["--column", name]);
+    column("titel").fails(1, &["no column `titel`", "did you mean `title`"]);
+    column("title").args(["--id-column", "ski"]).fails(1, &["no column `ski`", "--id-column"]);
+    column("title").args(["--id-column", "vector"]).fails(2, &["--id-column vector", "rename"]);
+    home.run(base).args(["--id-column", "sku"]).fails(2, &["--column"]);
+}

@@ -128,6 +128,13 @@ fn a_name_that_cannot_be_fetched_is_told_the_nearest() {
     let distill = ["weights", "distill", "--out", "words", "--encoder"];
     home.run(distill).args(["minlm"]).fails(2, &["unknown weights `minlm`", "`minilm`"]);
     home.run(distill).args(["tfidf"]).fails(2, &["--encoder tfidf", "no language model"]);
+    let inspect = |name| home.run(["weights", "inspect", name]);
+    inspect("minlm").fails(2, &["unknown weights `minlm`", "`minilm`"]);
+    inspect("tfidf").fails(2, &["tfidf is no language model"]);
+    home.run(["weights", "quantize"]).fails(2, &["--data", "--texts"]);
+    home.put("texts.txt", "one\n");
+    let quantize = home.run(["weights", "quantize", "--texts", "texts.txt", "--encoder", "minlm"]);
+    quantize.fails(2, &["unknown weights `minlm`"]);
     assert!(!home.path("words").exists());
     home.run(["data", "get", "ml-100"]).fails(2, &["unknown data `ml-100`", "`ml-100k`"]);
 }

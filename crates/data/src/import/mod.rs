@@ -7,7 +7,9 @@ mod options;
 mod refuse;
 mod rows;
 mod run;
+mod texts;
 mod times;
 
 pub use options::{BadRows, Duplicates, ImportOptions, Sources, Unknown};
 pub use run::import;
+pub use texts::{TextRows, read_texts};

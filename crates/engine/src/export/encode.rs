@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use tastemaker_core::{Clock, Progress};
-use tastemaker_data::Dataset;
+use tastemaker_data::{Dataset, TextRows, read_texts};
 
 use super::run::{Written, written};
 use super::{VectorFormat, files};
@@ -15,6 +15,8 @@ use crate::{Error, Places};
 
 /// Largest file of texts that is read.
 const LIMIT: u64 = 4 << 30;
+/// What the column of the vectors is called.
+const VECTOR: &str = "vector";
 
 /// Where texts come from.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,22 @@ pub enum TextSource<'a> {
     Items(&'a Dataset),
     /// A file of UTF-8, one text a line; ids are the numbers of lines, from 1.
     Lines(&'a Path),
+    /// A column of a file, in any format that can be imported.
+    Column {
+        /// The file.
+        path: &'a Path,
+        /// The column of the texts.
+        text: &'a str,
+        /// The column of their ids; else ids are the numbers of rows, from 1.
+        id: Option<&'a str>,
+    },
+}
+
+/// Texts of a file, and what their ids are.
+pub(crate) struct FileTexts<'a> {
+    id_name: &'a str,
+    ids: Vec<String>,
+    pub(crate) texts: Vec<String>,
 }
 
 /// What was encoded.
@@ -42,6 +60,8 @@ pub struct EncodedFile {
     pub dims: usize,
     /// Seconds to encode them, without opening the encoder.
     pub seconds: f64,
+    /// Texts a second, those from the cache aside.
+    pub texts_per_second: f64,
     /// The files.
     pub files: Vec<Written>,
 }
@@ -59,6 +79,13 @@ pub fn encode(
 ) -> Result<EncodedFile, Error> {
     VectorFormat::of(out)?;
     let (seed, none) = (config.run.seed, || Error::NoTexts);
+    let of_file = |FileTexts { id_name, ids, texts }| {
+        if config.text.encoder == "none" || texts.is_empty() {
+            return Err(none());
+        }
+        let reader = Reader::of_texts((&texts, "{text}"), &config.text, seed, places, progress)?;
+        Ok((reader, id_name, ids, texts))
+    };
     let (reader, id_name, ids, texts) = match source {
         TextSource::Items(data) => {
             let reader = Reader::open(&data.items, &config.text, seed, places, progress)?;
@@ -67,22 +94,16 @@ pub fn encode(
             let ids: Vec<String> = data.items.ids().iter().map(str::to_owned).collect();
             (reader, "item_id", ids, texts)
         }
-        TextSource::Lines(path) => {
-            let texts = lines(path)?;
-            if config.text.encoder == "none" || texts.is_empty() {
-                return Err(none());
-            }
-            let template = "{text}";
-            let reader =
-                Reader::of_texts((&texts, template), &config.text, seed, places, progress)?;
-            let ids: Vec<String> = (1..=texts.len()).map(|line| line.to_string()).collect();
-            (reader, "line", ids, texts)
+        TextSource::Lines(path) => of_file(FileTexts::lines(path)?)?,
+        TextSource::Column { path, text, id } => {
+            of_file(FileTexts::column(path, text, id, progress)?)?
         }
     };
     let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
     let start = clock.seconds();
     let encoded = reader.encoder.encode(&borrowed, progress)?;
     let seconds = clock.seconds() - start;
+    let new = texts.len() - encoded.from_cache;
     let paths = files::write(out, id_name, &ids, &encoded.vectors)?;
     Ok(EncodedFile {
         encoder: reader.choice.name(),
@@ -92,8 +113,33 @@ pub fn encode(
         from_cache: encoded.from_cache,
         dims: reader.encoder.dim(),
         seconds,
+        texts_per_second: new as f64 / seconds.max(1e-9),
         files: paths.into_iter().map(written).collect::<Result<_, _>>()?,
     })
+}
+
+impl<'a> FileTexts<'a> {
+    /// Reads a file of lines.
+    pub(crate) fn lines(path: &Path) -> Result<Self, Error> {
+        let texts = lines(path)?;
+        let ids = (1..=texts.len()).map(|line| line.to_string()).collect();
+        Ok(Self { id_name: "line", ids, texts })
+    }
+
+    /// Reads a column of a file.
+    pub(crate) fn column(
+        path: &Path,
+        text: &str,
+        id: Option<&'a str>,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        // The column of the vectors has a name of its own.
+        if id == Some(VECTOR) {
+            return Err(Error::IdName { name: VECTOR });
+        }
+        let TextRows { ids, texts } = read_texts(path, text, id, progress)?;
+        Ok(Self { id_name: id.unwrap_or("row"), ids, texts })
+    }
 }
 
 /// Reads a file of lines.

@@ -4,6 +4,7 @@ mod encode;
 mod files;
 mod run;
 
+pub(crate) use encode::FileTexts;
 pub use encode::{EncodedFile, TextSource, encode};
 pub use files::VectorFormat;
 pub use run::{BuiltIndex, Export, Exported, Written};

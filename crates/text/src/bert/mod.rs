@@ -8,7 +8,7 @@ mod tune;
 mod weights;
 
 pub use config::{BertSettings, Pooling, Precision};
-pub(crate) use config::{JSON_LIMIT, parse, read_limited, read_tokenizer};
+pub(crate) use config::{Description, JSON_LIMIT, parse, read_limited, read_tokenizer};
 pub use encoder::BertEncoder;
 pub(crate) use tokenise::Tokeniser;
 pub use tokenise::Tokens as BertTokens;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails, fails loudly")]
 
 mod damaged;
+mod inspect;
 mod lookup;
 mod naive;
 mod tiny;

@@ -1,0 +1,9 @@
+//! `tastemaker weights`: language models as files.
+
+mod args;
+mod inspect;
+mod quantize;
+mod run;
+
+pub(crate) use args::Weights;
+pub(crate) use run::run;
