@@ -296,6 +296,9 @@ pub(crate) struct Search {
     /// The model; not fused, whose weights are always found on validation events
     #[arg(long, value_name = "NAME")]
     pub(crate) model: String,
+    /// Judge predictions instead of lists: click, like or rating, as in `evaluate --task`
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
     /// Folder for the journal, the best settings and a drawing
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

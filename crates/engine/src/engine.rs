@@ -52,6 +52,12 @@ pub struct Listed {
     pub title: String,
     /// Its score, on the model's own scale.
     pub score: f32,
+    /// Probability of what the model learnt to tell, where it is one that tells a yes from a no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f32>,
+    /// Expected rating, where the model learnt ratings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rating: Option<f32>,
     /// Why it is there, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
@@ -211,12 +217,28 @@ impl Engine {
             Request { exclude: &exclude, ..Request::new(user.filter(|_| own.is_none()), history) };
         let list = self.recommender().recommend(&request, ask.n.min(MAX_N));
         let mut listed = self.listed(&list);
+        self.predict(&request, &mut listed, &list);
         if ask.explain {
             for (entry, scored) in listed.iter_mut().zip(&list) {
                 entry.reason = Some(reasons::explain(self, &request, scored.item, &self.wording));
             }
         }
         Ok(listed)
+    }
+
+    /// Adds what a single model that predicts expects of each item.
+    fn predict(&self, request: &Request<'_>, listed: &mut [Listed], list: &[Scored]) {
+        let Answerer::Single(model) = &self.answerer else { return };
+        let items: Vec<ItemId> = list.iter().map(|scored| scored.item).collect();
+        if let Some(predict) = model.as_predict() {
+            for (entry, expected) in listed.iter_mut().zip(predict.predict(request, &items)) {
+                (entry.probability, entry.rating) = (expected.probability, expected.rating);
+            }
+        } else if let Some(rate) = model.as_rate() {
+            for (entry, item) in listed.iter_mut().zip(items) {
+                entry.rating = Some(rate.rate(request.user, item));
+            }
+        }
     }
 
     /// Says why `item` would be recommended, and where it stands.
@@ -440,6 +462,8 @@ impl Engine {
             item_id: self.item_name(scored.item).to_owned(),
             title: self.title(scored.item),
             score: scored.score,
+            probability: None,
+            rating: None,
             reason: None,
         };
         list.iter().enumerate().map(entry).collect()

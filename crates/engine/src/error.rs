@@ -160,6 +160,12 @@ pub enum Error {
         /// What is in it.
         what: String,
     },
+    /// A folder that another search writes to.
+    #[error("{}: another search is writing here: wait for it, or choose another --out", path.display())]
+    SearchBusy {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A search that was ended before it was done.
     #[error("the search was stopped after {done} trials: the same command goes on from {}", path.display())]
     SearchStopped {

@@ -2,20 +2,22 @@
 #![expect(clippy::panic, reason = "a test may stop at what it did not expect")]
 
 use tastemaker_core::{
-    Checked, Checkpoints, Feature, FeatureValues, Features, Fit, FitError, Histories,
+    Checked, Checkpoints, Fault, Feature, FeatureValues, Features, Fit, FitError, Histories,
     HistoriesBuilder, History, ItemId, Judge, Outcome, Persist, Predict, Progress, Recommender,
     Request, Saved, Tokens, TrainData, UserId, Vectors,
 };
 use tastemaker_neural::{
-    CrossParts, DcnSettings, DeepFmParts, DeepFmSettings, DeepParts, FmParts, Interaction,
-    LinearParts, LinearSettings, Objective, RankerSettings, TextCnnParts, TextCnnSettings,
+    CrossParts, DcnSettings, DeepFmParts, DeepFmSettings, DeepParts, FmParts, FmSettings,
+    Interaction, LinearParts, LinearSettings, Objective, RankerSettings, TextCnnParts,
+    TextCnnSettings,
 };
 use tastemaker_testkit::{contract, tiny};
 
 fn small<V: Interaction>() -> RankerSettings<V> {
+    let usual = RankerSettings::<V>::default();
     RankerSettings {
-        dim: 4,
-        hidden: vec![8, 5],
+        dim: if V::NAME == "linear" { usual.dim } else { 4 },
+        hidden: if ["linear", "fm"].contains(&V::NAME) { usual.hidden } else { vec![8, 5] },
         token_dim: 5,
         filters: 4,
         filter_widths: vec![1, 2],
@@ -344,6 +346,34 @@ fn a_fit_beyond_its_memory_is_refused() {
     let settings = DeepFmSettings { max_memory_mb: 50, ..small() };
     let error = fit(settings, &TrainData::new(&histories, 900_000)).unwrap_err();
     assert!(matches!(error, FitError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn settings_of_parts_a_model_does_not_have_are_refused() {
+    let fields = |faults: Vec<Fault>| faults.iter().map(|fault| fault.field).collect::<Vec<_>>();
+    let linear = LinearSettings {
+        dim: 8,
+        hidden: vec![9],
+        cross_layers: 3,
+        dropout: 0.1,
+        ..Default::default()
+    };
+    assert_eq!(fields(linear.faults()), ["dim", "hidden", "cross_layers", "dropout"]);
+    // Convolutions over tokens drop values too.
+    assert_eq!(
+        fields(LinearSettings { tokens: 4, ..linear }.faults()),
+        ["dim", "hidden", "cross_layers"]
+    );
+    let fm = FmSettings { dim: 8, hidden: vec![9], ..Default::default() };
+    assert_eq!(fields(fm.faults()), ["hidden"]);
+    let dcn = DcnSettings {
+        dim: 8,
+        hidden: vec![9],
+        cross_layers: 3,
+        dropout: 0.1,
+        ..Default::default()
+    };
+    assert_eq!(fields(dcn.faults()), Vec::<&str>::new());
 }
 
 #[test]

@@ -61,15 +61,24 @@ fn tell_if_short(engine: &Engine, list: &[Listed], n: usize, format: Format) {
 /// Lays out a list; reasons stand below it, since they are sentences.
 pub(crate) fn table(list: &[Listed]) -> String {
     let has_reasons = list.iter().any(|item| item.reason.is_some());
+    // What a model expects says more than its score.
+    let has = |of: fn(&Listed) -> Option<f32>| list.iter().any(|item| of(item).is_some());
+    let (last, value): (_, fn(&Listed) -> f32) = if has(|item| item.probability) {
+        ("probability", |item| item.probability.unwrap_or_default())
+    } else if has(|item| item.rating) {
+        ("rating", |item| item.rating.unwrap_or_default())
+    } else {
+        ("score", |item| item.score)
+    };
     let row = |item: &Listed| {
         let mut row = vec![item.rank.to_string(), item.item_id.clone(), item.title.clone()];
         row.push(match &item.reason {
             Some(reason) => reason.text.clone(),
-            None => format!("{:.4}", item.score),
+            None => format!("{:.4}", value(item)),
         });
         row
     };
-    let last = if has_reasons { "why" } else { "score" };
+    let last = if has_reasons { "why" } else { last };
     let right: &[usize] = if has_reasons { &[0] } else { &[0, 3] };
     output::table(&["#", "item", "title", last], list.iter().map(row), right)
 }

@@ -27,6 +27,7 @@ pub(crate) fn run(args: &args::Search, context: &Context) -> anyhow::Result<()> 
         data: &data,
         loaded: &loaded,
         model: &args.model,
+        task: args.task.as_deref().map(str::parse).transpose()?,
         space: &args.space,
         method,
         limits: Limits { trials, seconds: args.budget_s },
@@ -46,11 +47,12 @@ pub(crate) fn run(args: &args::Search, context: &Context) -> anyhow::Result<()> 
     output::result(context.format, &searched, || {
         let out = args.out.display();
         format!(
-            "{}\n\nbest: trial {} with ndcg@10 {:.4} on {} validation users\n\n{}\nsaved in {out}: best.toml, trials.svg, journal.json\n\
+            "{}\n\nbest: trial {} with {} {:.4} on {} validation users\n\n{}\nsaved in {out}: best.toml, trials.svg, journal.json\n\
              next: tastemaker train --data {} --model {} --config {out}/best.toml --out model",
             table(&searched),
             searched.best.trial,
-            searched.best.ndcg.unwrap_or_default(),
+            searched.metric,
+            searched.best.value.unwrap_or_default(),
             searched.validation_users,
             searched.toml,
             args.data.display(),
@@ -63,8 +65,8 @@ pub(crate) fn run(args: &args::Search, context: &Context) -> anyhow::Result<()> 
 fn table(searched: &Searched) -> String {
     let mut trials: Vec<&Tried> = searched.trials.iter().collect();
     trials.sort_by(|a, b| {
-        let value = |tried: &Tried| tried.ndcg.unwrap_or(f64::NEG_INFINITY);
-        let is_failure = |tried: &Tried| tried.ndcg.is_none();
+        let value = |tried: &Tried| tried.value.unwrap_or(f64::NEG_INFINITY);
+        let is_failure = |tried: &Tried| tried.value.is_none();
         is_failure(a)
             .cmp(&is_failure(b))
             .then(b.share.total_cmp(&a.share))
@@ -76,11 +78,11 @@ fn table(searched: &Searched) -> String {
     let share = format!("share of {}", searched.resource);
     let mut header = vec!["trial", share.as_str()];
     header.extend(keys.iter().map(|key| key.strip_prefix(&prefix).unwrap_or(key)));
-    header.extend(["ndcg@10", "seconds"]);
+    header.extend([searched.metric, "seconds"]);
     let row = |tried: &&Tried| {
         let mut row = vec![tried.trial.to_string(), format!("{:.3}", tried.share)];
         row.extend(keys.iter().map(|key| short(tried.settings.get(*key))));
-        let outcome = tried.ndcg.map(|value| format!("{value:.4}"));
+        let outcome = tried.value.map(|value| format!("{value:.4}"));
         row.push(outcome.or_else(|| tried.failure.clone()).unwrap_or_default());
         row.push(format!("{:.1}", tried.seconds));
         row

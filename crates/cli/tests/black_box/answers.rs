@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::home::{Home, NO_SEARCH, SMALL};
+use crate::home::{FEW_EPOCHS, Home, NO_SEARCH, SMALL};
 
 fn ids(list: &Value) -> Vec<&str> {
     list["items"].as_array().unwrap().iter().map(|item| item["item_id"].as_str().unwrap()).collect()
@@ -188,4 +188,24 @@ fn import_does_as_its_flags_say() {
     assert_eq!(manifest["counts"]["rows_read"], 6);
     assert_eq!(manifest["counts"]["events"], 4, "one twice, one rated low: {manifest}");
     assert_eq!(manifest["dropped"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_a_model_expects_of_an_item_stands_beside_it() {
+    let home = Home::with_data();
+    let first = |model: &str| {
+        let train = ["train", "--data", "data", "--model", model, "--out", model];
+        home.run(train).args(FEW_EPOCHS).args(SMALL).good();
+        let ask = ["recommend", "--model", model, "--user", "u1", "-n", "3"];
+        (home.run(ask).json()["items"][0].clone(), home.run(ask).good())
+    };
+    let (item, table) = first("deepfm");
+    assert!((0.0..=1.0).contains(&item["probability"].as_f64().unwrap()), "{item}");
+    assert!(item["rating"].is_null() && table.contains("probability"), "{table}");
+    let (item, table) = first("mf");
+    assert!((1.0..=5.0).contains(&item["rating"].as_f64().unwrap()), "{item}");
+    assert!(item["probability"].is_null() && table.contains("rating"), "{table}");
+    let (item, table) = first("ials");
+    assert!(item["rating"].is_null() && item["probability"].is_null(), "{item}");
+    assert!(table.contains("score"), "{table}");
 }

@@ -61,6 +61,28 @@ pub struct Loaded {
     pub given: Given,
 }
 
+impl Loaded {
+    /// Gives keys to a model, unless they were given by hand.
+    pub(crate) fn with_model(
+        &self,
+        name: &str,
+        keys: impl Iterator<Item = (&'static str, Value)>,
+    ) -> Self {
+        let given = self.given.model(name);
+        let keys = keys.filter(|(key, _)| !given.contains_key(*key));
+        let keys: Map<String, Value> = keys.map(|(key, value)| (key.to_owned(), value)).collect();
+        let over = nested(&["models".to_owned(), name.to_owned()], Value::Object(keys));
+        let mut loaded = self.clone();
+        merge(&mut loaded.given.0, over.clone());
+        let mut tree = serde_json::to_value(&loaded.config).unwrap_or_default();
+        merge(&mut tree, over);
+        if let Ok(config) = serde_json::from_value(tree) {
+            loaded.config = config;
+        }
+        loaded
+    }
+}
+
 /// Reads, layers and checks settings; reports all faults at once.
 pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     let mut given = Value::Object(Map::new());

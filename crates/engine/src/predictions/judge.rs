@@ -57,6 +57,14 @@ impl Task {
         keys
     }
 
+    /// Returns what settings are chosen by; more is better.
+    pub(crate) const fn metric(self) -> &'static str {
+        match self {
+            Self::Click | Self::Like => "auc",
+            Self::Rating => "-rmse",
+        }
+    }
+
     /// Returns what a model with these settings is judged by: one whose scores are no ratings, by whether it tells likes apart.
     pub(crate) fn judged(self, kind: Kind, settings: &Value) -> Self {
         let learns_ratings = kind.rates()

@@ -1,6 +1,6 @@
 //! The folder of a search: its journal, the best settings and a drawing. Every file is written to the side and renamed.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -10,8 +10,10 @@ use crate::Error;
 use crate::artifact::{PARTIAL, write_whole};
 
 const JOURNAL: &str = "journal.json";
+/// Held by the search that is running.
+const LOCK: &str = ".lock";
 /// Names of files that a search writes.
-const OURS: [&str; 3] = [JOURNAL, "best.toml", "trials.svg"];
+const OURS: [&str; 4] = [JOURNAL, "best.toml", "trials.svg", LOCK];
 
 /// Where a search keeps what it finds.
 #[derive(Clone, Debug)]
@@ -39,6 +41,18 @@ impl Folder {
             }
         }
         Ok(folder)
+    }
+
+    /// Keeps other searches out for as long as the answer lives; `None` where the file system knows no locks.
+    pub(super) fn hold(&self) -> Result<Option<File>, Error> {
+        fs::create_dir_all(&self.dir).map_err(Error::io(self.dir.clone()))?;
+        let path = self.dir.join(LOCK);
+        let file = File::create(&path).map_err(Error::io(path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::SearchBusy { path: self.dir.clone() }),
+            Err(TryLockError::Error(_)) => Ok(None),
+        }
     }
 
     pub(super) fn journal_path(&self) -> PathBuf {
@@ -95,6 +109,19 @@ mod tests {
         assert!(matches!(folder.journal(&other), Err(Error::NotSearch { .. })));
         fs::write(folder.journal_path(), "{").unwrap();
         assert!(matches!(folder.journal(&one), Err(Error::NotSearch { .. })));
+    }
+
+    #[test]
+    fn two_searches_do_not_write_to_one_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::open(home.path()).unwrap();
+        let held = folder.hold().unwrap();
+        if held.is_some() {
+            let other = Folder::open(home.path()).unwrap();
+            assert!(matches!(other.hold(), Err(Error::SearchBusy { .. })));
+            drop(held);
+            assert!(other.hold().unwrap().is_some());
+        }
     }
 
     #[test]

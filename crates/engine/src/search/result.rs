@@ -16,6 +16,8 @@ pub struct Searched {
     pub method: &'static str,
     /// Seed of draws and fits.
     pub seed: u64,
+    /// What settings were judged by, on validation events: `ndcg@10`, or for a task `auc` or `-rmse`; more is better.
+    pub metric: &'static str,
     /// Validation users that settings were judged on.
     pub validation_users: usize,
     /// Settings that were to be tried.
@@ -41,9 +43,8 @@ pub struct Tried {
     pub share: f64,
     /// Values of the keys that were searched.
     pub settings: Assignment,
-    /// NDCG@10 on validation events.
-    #[serde(rename = "ndcg@10")]
-    pub ndcg: Option<f64>,
+    /// What they were judged to be worth, by the search's metric.
+    pub value: Option<f64>,
     /// Why they could not be tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -57,7 +58,7 @@ impl From<&Trial> for Tried {
             trial: trial.number,
             share: trial.share,
             settings: trial.settings.clone(),
-            ndcg: trial.value,
+            value: trial.value,
             failure: trial.failure.clone(),
             seconds: trial.seconds,
         }
@@ -69,6 +70,7 @@ pub(super) struct About {
     pub(super) model: &'static str,
     pub(super) method: &'static str,
     pub(super) seed: u64,
+    pub(super) metric: &'static str,
     pub(super) validation_users: usize,
     pub(super) resource: Resource,
 }
@@ -88,6 +90,7 @@ impl Searched {
             model: about.model.into(),
             method: about.method,
             seed: about.seed,
+            metric: about.metric,
             validation_users: about.validation_users,
             planned: found.planned,
             cut: found.cut,
@@ -102,29 +105,29 @@ impl Searched {
     /// What got more of a fit counts before what got less.
     pub fn to_svg(&self) -> Result<String, Error> {
         let valued = || {
-            let valued = (1..).zip(&self.trials).filter_map(|(at, t)| Some((at, t, t.ndcg?)));
-            valued.map(|(at, tried, ndcg)| (f64::from(at), tried.share, ndcg))
+            let valued = (1..).zip(&self.trials).filter_map(|(at, t)| Some((at, t, t.value?)));
+            valued.map(|(at, tried, value)| (f64::from(at), tried.share, value))
         };
         let mut best: Option<(f64, f64)> = None;
-        let so_far = valued().map(|(at, share, ndcg)| {
-            let (most, highest) = *best.get_or_insert((share, ndcg));
-            let is_better = share > most || (share >= most && ndcg > highest);
-            best = if is_better { Some((share, ndcg)) } else { best };
-            (at, if is_better { ndcg } else { highest })
+        let so_far = valued().map(|(at, share, value)| {
+            let (most, highest) = *best.get_or_insert((share, value));
+            let is_better = share > most || (share >= most && value > highest);
+            best = if is_better { Some((share, value)) } else { best };
+            (at, if is_better { value } else { highest })
         });
         let so_far = Series { name: "best so far".into(), points: so_far.collect(), is_line: true };
         let mut shares: Vec<f64> = self.trials.iter().map(|tried| tried.share).collect();
         shares.dedup();
         let series = shares.into_iter().map(|share| {
             let points = valued().filter(|(_, other, _)| other.total_cmp(&share).is_eq());
-            let points = points.map(|(at, _, ndcg)| (at, ndcg)).collect();
+            let points = points.map(|(at, _, value)| (at, value)).collect();
             let name =
                 if share < 1.0 { format!("1/{:.0}", 1.0 / share) } else { "whole fit".into() };
             Series { name, points, is_line: false }
         });
         let chart = Chart {
             across: "trial".into(),
-            up: "ndcg@10 on validation".into(),
+            up: format!("{} on validation", self.metric),
             series: std::iter::once(so_far).chain(series).collect(),
         };
         Ok(eval::to_svg(&format!("trials of a search over settings of {}", self.model), &[chart])?)
@@ -137,11 +140,11 @@ mod tests {
 
     #[test]
     fn trials_are_drawn_by_how_much_of_a_fit_they_got() {
-        let tried = |share, ndcg| Tried {
+        let tried = |share, value| Tried {
             trial: 0,
             share,
             settings: Assignment::new(),
-            ndcg,
+            value,
             failure: None,
             seconds: 1.0,
         };
@@ -150,6 +153,7 @@ mod tests {
             model: "ials".into(),
             method: "halving",
             seed: 1,
+            metric: "ndcg@10",
             validation_users: 9,
             planned: 3,
             cut: false,

@@ -12,7 +12,7 @@ use super::result::{About, Searched};
 use super::space::{self, Ground};
 use super::trial::{Bench, Machine, Resource};
 use crate::config::{Config, Loaded};
-use crate::predictions::{OnValidation, features};
+use crate::predictions::{OnValidation, Task, features};
 use crate::registry::{FUSED, Kind};
 use crate::texts::Reader;
 use crate::workbench::search_rows;
@@ -30,6 +30,8 @@ pub struct Search<'a> {
     pub loaded: &'a Loaded,
     /// The model.
     pub model: &'a str,
+    /// What the model is to predict; left out: lists.
+    pub task: Option<Task>,
     /// `KEY=VALUES`; empty: `search.space` of the settings, or what the model itself would try.
     pub space: &'a [String],
     /// Which settings are tried: `least` of a halving is found by the model.
@@ -52,6 +54,17 @@ impl Search<'_> {
     /// Runs it, or goes on with it where an interrupted run left off.
     pub fn run(&self) -> Result<Searched, Error> {
         let kind = self.kind()?;
+        if let Some(task) = self.task {
+            task.check(&self.data.histories)?;
+        }
+        let wanted = self.task.filter(|_| kind.predicts());
+        let keys = wanted.map(|task| task.settings(&self.loaded.config.eval)).unwrap_or_default();
+        let loaded = self.loaded.with_model(kind.name(), keys.into_iter());
+        Search { loaded: &loaded, ..*self }.of(kind)
+    }
+
+    /// Searches settings of a model that was told its task.
+    fn of(&self, kind: Kind) -> Result<Searched, Error> {
         let folder = Folder::open(self.out)?;
         let config = &self.loaded.config;
         let n_items = self.data.n_items();
@@ -62,7 +75,8 @@ impl Search<'_> {
             return Err(Error::NoCases { split: config.split.kind.to_string(), hint });
         }
         let validation_users = rows.len();
-        let judge = OnValidation::new(&parts, n_items, rows, (None, &config.eval))?;
+        let task = self.task.map(|task| task.judged(kind, &config.models.of(kind)));
+        let judge = OnValidation::new(&parts, n_items, rows, (task, &config.eval))?;
         let n_users = parts.train.iter().filter(|h| !h.is_empty()).count();
         let shape = Shape { n_users, n_items, n_events: parts.train.n_events() };
         let ground = space::ground(kind, self.loaded, self.space, &shape)?;
@@ -84,12 +98,11 @@ impl Search<'_> {
             )?,
             false => None,
         };
-        let encoded =
-            reader.as_ref().map(|reader| reader.encode(self.data, self.progress)).transpose()?;
-        let tokens = match &reader {
-            Some(reader) => reader.tokens(self.data, config, &[kind.name().to_owned()])?,
-            None => None,
-        };
+        let encode = |reader: &Reader| reader.encode(self.data, self.progress);
+        let encoded = reader.as_ref().map(encode).transpose()?;
+        let names = [kind.name().to_owned()];
+        let tokens = reader.as_ref().map(|reader| reader.tokens(self.data, config, &names));
+        let tokens = tokens.transpose()?.flatten();
         let encoder = reader.as_ref().map(|reader| reader.choice.name());
         let facts = json!({
             "judge": format!("{:016x}", judge.identity()),
@@ -111,6 +124,7 @@ impl Search<'_> {
             wanted_jobs: self.jobs,
             machine: Machine::default(),
         };
+        let _held = folder.hold()?;
         let journal = folder.journal(&self.identity(kind, &ground, &parts, facts))?;
         let found = search(&plan, journal, &bench, (self.clock, self.progress))
             .map_err(|why| Error::io(folder.journal_path())(std::io::Error::other(why)))?;
@@ -122,6 +136,7 @@ impl Search<'_> {
             model: kind.name(),
             method: name(method),
             seed: config.run.seed,
+            metric: task.map_or("ndcg@10", Task::metric),
             validation_users,
             resource: Resource::of(&config.models.of(kind)),
         };

@@ -1,4 +1,4 @@
-//! One trial: a fit with a share of what a whole one takes, judged by NDCG@10 on validation events.
+//! One trial: a fit with a share of what a whole one takes, judged on validation events.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -105,7 +105,7 @@ pub struct RankerSettings<V: Interaction> {
     pub positive_at: f32,
     /// Items drawn for each event, for `click`.
     pub negatives: usize,
-    /// Width of the vectors of ids and labels; `linear` has none.
+    /// Width of the vectors of ids and labels; `linear` has none, and refuses another value.
     pub dim: usize,
     /// Widths of the hidden layers of `dnn`, `deepfm` and `dcn`.
     pub hidden: Vec<usize>,
@@ -212,6 +212,24 @@ impl<V: Interaction> RankerSettings<V> {
         .flatten()
     }
 
+    /// Names settings that say something of parts the model does not have.
+    fn idle(&self) -> impl Iterator<Item = Fault> {
+        let (usual, parts) = (Self::default(), V::PARTS);
+        let drops = parts.deep || self.tokens > 0;
+        let same = |a: f32, b: f32| a.total_cmp(&b).is_eq();
+        let idle = |is_idle: bool, field| {
+            Fault::unless(!is_idle, field, || format!("has no effect on {}: leave it out", V::NAME))
+        };
+        [
+            idle(!parts.has_vectors() && self.dim != usual.dim, "dim"),
+            idle(!parts.deep && self.hidden != usual.hidden, "hidden"),
+            idle(!parts.cross && self.cross_layers != usual.cross_layers, "cross_layers"),
+            idle(!drops && !same(self.dropout, usual.dropout), "dropout"),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     fn filter_widths(&self) -> Option<Fault> {
         let widths = &self.filter_widths;
         let fits = (1..=8).contains(&widths.len()) && widths.iter().all(|w| (1..=16).contains(w));
@@ -262,7 +280,7 @@ impl<V: Interaction> Fit for RankerSettings<V> {
     const SPACE: &'static [(&'static str, &'static str)] = V::SPACE;
 
     fn faults(&self) -> Vec<Fault> {
-        self.numbers().chain(self.counts()).collect()
+        self.numbers().chain(self.counts()).chain(self.idle()).collect()
     }
 
     fn reads_text(&self) -> bool {

@@ -68,7 +68,7 @@ fn every_method_gives_the_same_with_one_trial_at_a_time_and_with_several() {
         let one = of("1", "1");
         assert_eq!(one, of("2", "2"), "{model}");
         assert_eq!(one, of("3", "1"), "{model}");
-        let best = one["best"]["ndcg@10"].as_f64().unwrap();
+        let best = one["best"]["value"].as_f64().unwrap();
         assert!(best > 0.0 && one["method"] == method, "{one}");
     }
 }
@@ -155,7 +155,7 @@ fn a_limit_of_time_keeps_what_was_found() {
     assert_eq!((best, &searched["cut"]), (first, &Value::Bool(true)));
     let rest = timeless(long(&home, "found").json());
     assert_eq!(rest["trials"].as_array().unwrap().len(), 13, "the same command goes on");
-    assert_eq!(rest["trials"][0]["ndcg@10"], first["ndcg@10"]);
+    assert_eq!(rest["trials"][0]["value"], first["value"]);
 }
 
 #[test]
@@ -214,4 +214,21 @@ fn settings_that_cannot_be_together_are_passed_over_and_told() {
         .collect();
     assert_eq!(failures.len(), 1, "{searched}");
     assert!(failures[0].contains("must divide `dim` = 33"), "{failures:?}");
+}
+
+#[test]
+fn settings_are_searched_for_a_task_and_train_learns_it() {
+    let home = Home::with_data();
+    let call = || {
+        let few = ["--trials", "3", "--set", "models.linear.epochs=2"];
+        search(&home, "linear", "found").args(few).args(["--task", "like"])
+    };
+    let found = call().json();
+    let best = found["best"]["value"].as_f64().unwrap();
+    assert!(found["metric"] == "auc" && (0.0..=1.0).contains(&best), "{found}");
+    assert!(call().good().contains(&format!("with auc {best:.4}")));
+    assert!(home.read("found/best.toml").contains("objective = \"like\""));
+    // Lists are another search.
+    search(&home, "linear", "found").args(["--trials", "3"]).fails(1, &["another --out"]);
+    search(&home, "linear", "new").args(["--task", "likes"]).fails(2, &["no task `likes`"]);
 }
