@@ -35,7 +35,7 @@ fn main() -> anyhow::Result<()> {
         data: &data,
         loaded: &settings,
         models: &["popularity", "markov", "text-knn", "fused"].map(String::from),
-        vectors: encoded.as_ref().map(|encoded| (encoded.vectors.as_ref(), "tfidf")),
+        vectors: encoded.as_ref().map(|encoded| (&encoded.vectors, "tfidf")),
         tokens: None,
         skip_unfit: true,
         refit: true,

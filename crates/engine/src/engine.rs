@@ -11,7 +11,7 @@ use tastemaker_core::{
 };
 use tastemaker_data::Dataset;
 use tastemaker_dialog::Wording;
-use tastemaker_pipeline::{Fused, FusionSettings};
+use tastemaker_pipeline::{Fused, FusionSettings, ItemFacts};
 
 use crate::reasons::{self, Reason};
 use crate::registry::{FUSED, Kind, Model};
@@ -332,6 +332,7 @@ impl Engine {
         self.has_added_items = true;
         let mut vectors = self.vectors.as_deref().cloned().unwrap_or_default();
         vectors.append(&encoded.vectors);
+        let vectors = Arc::new(vectors);
         self.counts.resize(self.data.n_items(), 0);
         match &mut self.answerer {
             Answerer::Single(model) => take_in(Arc::make_mut(model), &encoded.vectors)?,
@@ -339,13 +340,12 @@ impl Engine {
                 for part in model.parts_mut() {
                     take_in(Arc::make_mut(&mut part.model), &encoded.vectors)?;
                 }
-                model.grow(
-                    self.data.n_items(),
-                    workbench::cold(Some(&vectors), &self.counts, settings),
-                );
+                let cold = workbench::cold(Some(&vectors), &self.counts, settings);
+                let facts = ItemFacts::new(self.counts.clone(), Some(vectors.clone()));
+                model.grow(self.data.n_items(), cold, facts);
             }
         }
-        self.vectors = Some(Arc::new(vectors));
+        self.vectors = Some(vectors);
         Ok(())
     }
 

@@ -28,7 +28,7 @@ pub struct Evaluation<'a> {
     /// Goes on without a model that cannot be fitted on this data, and says so, instead of failing.
     pub skip_unfit: bool,
     /// Text vectors of the catalogue and the encoder's name.
-    pub vectors: Option<(&'a Vectors, &'a str)>,
+    pub vectors: Option<(&'a Arc<Vectors>, &'a str)>,
     /// Tokens of the catalogue's texts, where a model reads them.
     pub tokens: Option<&'a Tokens>,
     /// Lets the tested models learn from validation events too.
@@ -219,7 +219,7 @@ impl Evaluation<'_> {
         train: &Histories,
         allowed: Option<&[bool]>,
     ) -> Result<Run, Error> {
-        let vectors = self.vectors.map(|(vectors, _)| vectors);
+        let vectors = self.vectors.map(|(vectors, _)| vectors.as_ref());
         let context = eval::Context { n_items: self.data.n_items(), train, vectors, allowed };
         Ok(eval::run(
             candidate.recommender(),

@@ -74,7 +74,7 @@ pub fn train(
         loaded,
         split: &parts,
         n_items,
-        vectors: vectors.as_deref(),
+        vectors: vectors.as_ref(),
         tokens: tokens.as_ref(),
         features: features.as_ref(),
         task: None,

@@ -11,7 +11,8 @@ use tastemaker_core::{
 };
 use tastemaker_data::Split;
 use tastemaker_pipeline::{
-    Cases, Cold, Fused, FusionSettings, Gate, Learned, Normalise, Part, learn,
+    Cases, Cold, Forest, Fused, FusionSettings, Gate, Grown, ItemFacts, Learned, Method, Normalise,
+    Part, Reorder, learn, reorder,
 };
 
 use crate::config::Loaded;
@@ -65,7 +66,7 @@ pub struct Job<'a> {
     /// Size of the catalogue.
     pub n_items: usize,
     /// Text vectors of the catalogue.
-    pub vectors: Option<&'a Vectors>,
+    pub vectors: Option<&'a Arc<Vectors>>,
     /// Tokens of the catalogue's texts, where a model reads them.
     pub tokens: Option<&'a Tokens>,
     /// Columns of users and items.
@@ -99,7 +100,7 @@ impl<'a> Workbench<'a> {
         let Job { n_items, vectors, tokens, features, progress, loaded, checkpoints, .. } =
             self.job;
         TrainData {
-            vectors,
+            vectors: vectors.map(AsRef::as_ref),
             tokens,
             features,
             seed: loaded.config.run.seed,
@@ -260,13 +261,27 @@ impl<'a> Workbench<'a> {
         }
         let start = clock.seconds();
         let trial = self.assemble(trained, &split.train, None)?;
+        let vectors = self.job.vectors.cloned();
+        let facts =
+            |histories: &Histories| ItemFacts::new(histories.item_counts(n_items), vectors.clone());
         let cases = Cases {
             users: &split.valid.users,
             histories: &split.valid.histories,
             targets: &split.valid.targets,
         };
-        let learned = learn(&trial, &cases, settings, loaded.config.run.seed, progress);
-        drop(trial);
+        let seed = loaded.config.run.seed;
+        let mut learned = learn(&trial, &cases, settings, seed, progress);
+        let mut forest = None;
+        if settings.method == Method::Boosted {
+            let trial = trial.with_weights(learned.normalise, learned.gate.clone());
+            let trial = trial.ok_or(Error::NoParts)?;
+            let known = facts(&split.train);
+            let grown = reorder(&trial, &cases, (settings, &known), seed, progress);
+            learned.trees = Some(Grown::from(&grown));
+            forest = Some(grown);
+        } else {
+            drop(trial);
+        }
         let mut search_seconds = clock.seconds() - start;
         let mut fit_seconds = 0.0;
         let mut parts = Vec::with_capacity(kinds.len());
@@ -277,6 +292,10 @@ impl<'a> Workbench<'a> {
             parts.push(part(ready.model.clone()));
         }
         let model = self.assemble(parts, self.final_histories(), Some(&learned))?;
+        let model = match forest {
+            Some(forest) => reordered(model, forest, facts(self.final_histories()), settings)?,
+            None => model,
+        };
         debug_assert_eq!(tastemaker_core::Recommender::n_items(&model), n_items);
         Ok(FusedReady { model, learned, fit_seconds, search_seconds, left_out })
     }
@@ -292,7 +311,11 @@ impl<'a> Workbench<'a> {
         let settings = &self.job.loaded.config.fusion;
         let (normalise, gate, cold) = match learned {
             Some(learned) => {
-                let cold = cold(self.job.vectors, &histories.item_counts(n_items), settings);
+                let cold = cold(
+                    self.job.vectors.map(AsRef::as_ref),
+                    &histories.item_counts(n_items),
+                    settings,
+                );
                 (learned.normalise, learned.gate.clone(), cold)
             }
             None => {
@@ -314,6 +337,18 @@ pub(crate) fn search_rows(loaded: &Loaded, split: &Split) -> Vec<usize> {
     rows
 }
 
+/// Lets trees order the heads of a fused model's lists.
+pub(crate) fn reordered(
+    model: FusedModel,
+    forest: Forest,
+    facts: ItemFacts,
+    settings: &FusionSettings,
+) -> Result<FusedModel, Error> {
+    let reorder = Reorder::new(forest, &model.names(), facts, settings.boost.depth);
+    let reorder = reorder.ok_or(Error::NoParts)?;
+    Ok(model.with_reorder(Some(reorder)))
+}
+
 /// Finds from whom the items without events borrow; from nobody when there are no texts.
 pub(crate) fn cold(vectors: Option<&Vectors>, counts: &[u32], settings: &FusionSettings) -> Cold {
     let warm: Vec<bool> = counts.iter().map(|&count| count > 0).collect();
@@ -329,5 +364,6 @@ pub(crate) fn cold(vectors: Option<&Vectors>, counts: &[u32], settings: &FusionS
 pub(crate) fn part(model: Arc<Model>) -> Part<Arc<Model>> {
     let kind = model.kind();
     // A sequence model that reads texts still borrows for cold items: it cannot take in items that come later.
-    Part { name: kind.name().into(), model, reads_text: kind == Kind::TextKnn }
+    let ignores_order = [Kind::Ials, Kind::Ease, Kind::ItemKnn, Kind::Bpr].contains(&kind);
+    Part { name: kind.name().into(), model, reads_text: kind == Kind::TextKnn, ignores_order }
 }

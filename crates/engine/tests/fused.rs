@@ -4,9 +4,12 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use tastemaker_core::{Checked, Fit, HistoriesBuilder, Recommender};
 use tastemaker_models::{EaseSettings, MarkovSettings, TextKnnSettings};
-use tastemaker_pipeline::{Bucket, Cold, Fused, Gate, Normalise, Part};
+use tastemaker_pipeline::{
+    Bucket, Cold, Fused, Gate, ItemFacts, Normalise, Part, Reorder, features,
+};
 use tastemaker_testkit::{World, contract};
 
 type Model = Arc<dyn Recommender>;
@@ -16,7 +19,12 @@ where
     S::Model: 'static,
 {
     let model = Checked::new(settings).unwrap().fit(&world.data()).unwrap();
-    Part { name: name.into(), model: Arc::new(model), reads_text: name == "text-knn" }
+    Part {
+        name: name.into(),
+        model: Arc::new(model),
+        reads_text: name == "text-knn",
+        ignores_order: false,
+    }
 }
 
 /// Short histories lean on the first part, long ones on the second.
@@ -68,5 +76,43 @@ fn a_part_that_knows_fewer_items_changes_none_of_the_promises() {
         let ease = part("ease", EaseSettings::default(), world);
         let parts = vec![markov, ease];
         Fused::new(parts, world.n_items, Normalise::ZScore, gate(), Cold::default()).unwrap()
+    });
+}
+
+/// Trees that turn the head of a list by popularity and by places, as if they had been grown.
+fn reorder(names: &[(&str, bool)], facts: ItemFacts) -> Reorder {
+    let names = features(names, &facts);
+    let place = |name: &str| names.iter().position(|other| other == name).unwrap();
+    let fork = |name: &str, threshold: f32, next: [i32; 2]| json!({ "feature": place(name), "threshold": threshold, "next": next });
+    let forks = [
+        fork("popularity", 1.5, [1, !0]),
+        fork("ease by the newest 3: place", 0.9, [!1, !2]),
+        fork("text: nearest event", 0.4, [!0, !1]),
+    ];
+    let forest = json!({
+        "features": names,
+        "start": 0.5,
+        "trees": [
+            { "forks": forks[..2], "leaves": [0.7, -0.4, 1.1] },
+            { "forks": forks[2..], "leaves": [0.2, -0.9] },
+        ],
+        "importance": vec![0.0; names.len()],
+    });
+    let parts = [("markov", false), ("ease", true)];
+    Reorder::new(serde_json::from_value(forest).unwrap(), &parts, facts, 5).unwrap()
+}
+
+#[test]
+fn trees_that_order_the_head_anew_change_none_of_the_promises() {
+    contract::answers(|world| {
+        let markov = part("markov", MarkovSettings::default(), world);
+        let ease = Part { ignores_order: true, ..part("ease", EaseSettings::default(), world) };
+        let parts = vec![markov, ease];
+        let cold = Cold::default();
+        let fused = Fused::new(parts, world.n_items, Normalise::ZScore, gate(), cold).unwrap();
+        let counts = world.histories.item_counts(world.n_items);
+        let facts = ItemFacts::new(counts, Some(Arc::new(world.vectors.clone())));
+        let reorder = reorder(&fused.names(), facts);
+        fused.with_reorder(Some(reorder))
     });
 }

@@ -13,9 +13,13 @@ struct Home(tempfile::TempDir);
 
 impl Home {
     fn new() -> Self {
+        Self::of(60)
+    }
+
+    fn of(n_users: usize) -> Self {
         let home = tempfile::tempdir().unwrap();
         let world =
-            WorldSettings { n_users: 60, n_items: 40, n_topics: 4, events_per_user: 10, seed: 7 };
+            WorldSettings { n_users, n_items: 40, n_topics: 4, events_per_user: 10, seed: 7 };
         let files = generate(&world, home.path()).unwrap();
         import(&files, &ImportOptions::default(), &home.path().join("data"), &Silent).unwrap();
         Self(home)
@@ -27,8 +31,12 @@ impl Home {
     }
 
     fn train(&self, model: &str) -> Trained {
+        self.train_with(model, &[])
+    }
+
+    fn train_with(&self, model: &str, more: &[&str]) -> Trained {
         let flags = ["text.encoder=tfidf", "search.enabled=false", "models.bpr.epochs=5"];
-        let flags = flags.map(String::from).to_vec();
+        let flags = flags.iter().chain(more).map(ToString::to_string).collect();
         let settings = load(&Layers { flags, ..Layers::default() }).unwrap();
         let data = Dataset::open(&self.0.path().join("data")).unwrap();
         train(data, &settings, model, &self.places(), &Silent).unwrap()
@@ -68,6 +76,22 @@ fn a_loaded_model_answers_as_the_one_that_was_saved() {
         assert_eq!(loaded.name(), model);
         assert_eq!(answers(&loaded), before, "{model}");
     }
+}
+
+#[test]
+fn trees_that_order_a_fused_list_come_back_from_disk() {
+    let home = Home::of(900);
+    let parts = r#"fusion.parts=["ials","text-knn"]"#;
+    let trained = home.train_with(FUSED, &[parts, "fusion.boost.trees=60"]);
+    let grown = trained.learned.as_ref().and_then(|learned| learned.trees.clone()).unwrap();
+    assert!(grown.trees > 0, "{grown:?}");
+    let before = answers(&trained.engine);
+    assert_eq!(answers(&home.through_disk(&trained)), before);
+    let trees = home.0.path().join("model/trees.json");
+    let changed = std::fs::read_to_string(&trees).unwrap().replacen("popularity", "popularitx", 1);
+    std::fs::write(&trees, changed).unwrap();
+    let error = artifact::open(&home.0.path().join("model"), &home.places()).map(|_| ());
+    assert!(error.unwrap_err().to_string().contains("trees.json"));
 }
 
 #[test]

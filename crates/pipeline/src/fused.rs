@@ -1,9 +1,10 @@
 //! Several fitted models as one: `score(i) = Σ_p w_p(|history|) · normalise(score_p)(i)`.
 //! A `Recommender` like any other.
 
-use tastemaker_core::{ItemId, Recommender, Request};
+use tastemaker_core::{History, ItemId, Recommender, Request};
 
-use crate::{Cold, Gate, Normalise};
+use crate::reorder::{FEW, Head};
+use crate::{Cold, Gate, ItemFacts, Normalise, Reorder};
 
 /// A model with its place in the sum.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct Part<M> {
     pub model: M,
     /// Reads texts, and so has an opinion of items nobody has touched.
     pub reads_text: bool,
+    /// Does not care in which order events came; trees look at its scores for the newest few events too.
+    pub ignores_order: bool,
 }
 
 /// The fused model.
@@ -24,7 +27,14 @@ pub struct Fused<M> {
     normalise: Normalise,
     gate: Gate,
     cold: Cold,
+    reorder: Option<Reorder>,
 }
+
+/// Numbers that the scores of all parts may take at a time when trees look at them.
+const SCORES_AT_ONCE: usize = 1 << 25;
+
+/// Is shown the number of a part and its normalised scores, `[requests, n_items]`.
+type Look<'a> = &'a mut dyn FnMut(usize, &[f32]);
 
 impl<M: Recommender> Fused<M> {
     /// Puts parts and weights together; `None` when their numbers differ or there is no part.
@@ -37,12 +47,34 @@ impl<M: Recommender> Fused<M> {
     ) -> Option<Self> {
         let fits =
             !parts.is_empty() && gate.buckets().iter().all(|b| b.weights.len() == parts.len());
-        fits.then_some(Self { parts, n_items, normalise, gate, cold })
+        fits.then_some(Self { parts, n_items, normalise, gate, cold, reorder: None })
+    }
+
+    /// Lets trees order the head of every list anew.
+    #[must_use]
+    pub fn with_reorder(mut self, reorder: Option<Reorder>) -> Self {
+        self.reorder = reorder;
+        self
+    }
+
+    /// Uses another scale and other weights; `None` when those are not for as many parts.
+    pub fn with_weights(self, normalise: Normalise, gate: Gate) -> Option<Self> {
+        Self::new(self.parts, self.n_items, normalise, gate, self.cold)
+    }
+
+    /// Returns what orders the head of every list anew, if anything does.
+    pub const fn reorder(&self) -> Option<&Reorder> {
+        self.reorder.as_ref()
     }
 
     /// Lists the parts.
     pub fn parts(&self) -> &[Part<M>] {
         &self.parts
+    }
+
+    /// Names the parts, each with whether it ignores the order of events.
+    pub fn names(&self) -> Vec<(&str, bool)> {
+        self.parts.iter().map(|part| (part.name.as_str(), part.ignores_order)).collect()
     }
 
     /// Returns the parts for change, so that a text model can take new items in.
@@ -65,10 +97,13 @@ impl<M: Recommender> Fused<M> {
         &self.cold
     }
 
-    /// Widens the catalogue to `n_items`; `cold` must speak for the new ones.
-    pub fn grow(&mut self, n_items: usize, cold: Cold) {
+    /// Widens the catalogue to `n_items`; `cold` and `facts` must speak for the new ones.
+    pub fn grow(&mut self, n_items: usize, cold: Cold, facts: ItemFacts) {
         self.n_items = n_items.max(self.n_items);
         self.cold = cold;
+        if let Some(reorder) = &mut self.reorder {
+            reorder.know(facts);
+        }
     }
 
     /// Writes every part's own scores: `scores` is `[parts, requests, n_items]`.
@@ -104,6 +139,65 @@ impl<M: Recommender> Fused<M> {
         }
     }
 
+    /// Writes the weighted sums, `scores: [requests, n_items]`; `look` is shown each part's normalised scores, of the
+    /// same shape.
+    fn sums(&self, requests: &[Request<'_>], scores: &mut [f32], mut look: Option<Look<'_>>) {
+        let width = self.n_items.max(1);
+        scores.fill(0.0);
+        let mut part_scores = vec![0.0; requests.len() * self.n_items];
+        let mut text_scores = vec![0.0; if self.cold.is_empty() { 0 } else { part_scores.len() }];
+        for (p, part) in self.parts.iter().enumerate() {
+            let is_mute = self.gate.buckets().iter().all(|b| b.weights[p].abs() < f32::EPSILON);
+            if is_mute && look.is_none() {
+                continue;
+            }
+            self.normalised(part, requests, &mut part_scores);
+            if let Some(look) = &mut look {
+                look(p, &part_scores);
+            }
+            let is_apart = part.reads_text && !self.cold.is_empty();
+            let sums = if is_apart { &mut text_scores[..] } else { &mut *scores };
+            let rows = sums.chunks_exact_mut(width).zip(part_scores.chunks_exact(width));
+            for (request, (row, add)) in requests.iter().zip(rows) {
+                let weight = self.gate.weights(request.history.len())[p];
+                for (score, add) in row.iter_mut().zip(add) {
+                    *score += weight * add;
+                }
+            }
+        }
+        if !self.cold.is_empty() {
+            for (row, text) in scores.chunks_exact_mut(width).zip(text_scores.chunks_exact(width)) {
+                self.cold.settle(row, text);
+            }
+        }
+    }
+
+    /// Writes the weighted sums and returns the head of each list as trees see it.
+    pub(crate) fn heads(
+        &self,
+        requests: &[Request<'_>],
+        scores: &mut [f32],
+        seen_by_trees: (&ItemFacts, usize),
+    ) -> Vec<Head> {
+        let (n, block) = (self.n_items, requests.len() * self.n_items);
+        let mut own = vec![0.0; self.parts.len() * block]; // [parts, requests, items]
+        let mut look = |p: usize, part: &[f32]| own[p * block..][..block].copy_from_slice(part);
+        self.sums(requests, scores, Some(&mut look));
+        let short: Vec<Request<'_>> = requests.iter().map(newest).collect();
+        let mut by_newest = Vec::new();
+        for part in self.parts.iter().filter(|part| part.ignores_order) {
+            let start = by_newest.len();
+            by_newest.resize(start + block, 0.0);
+            self.normalised(part, &short, &mut by_newest[start..]);
+        }
+        let blocks = || own.chunks_exact(block.max(1)).chain(by_newest.chunks_exact(block.max(1)));
+        let head = |(at, request): (usize, &Request<'_>)| {
+            let parts = blocks().map(|scores| &scores[at * n..][..n]);
+            Head::new(request, &scores[at * n..][..n], parts, seen_by_trees)
+        };
+        requests.iter().enumerate().map(head).collect()
+    }
+
     /// Returns each part's weighted share in the score of `item`, in the order of the parts.
     pub fn shares(&self, request: &Request<'_>, item: ItemId) -> Vec<f32> {
         let weights = self.gate.weights(request.history.len());
@@ -121,7 +215,7 @@ impl<M: Recommender> Fused<M> {
         let total: f32 = shares.iter().sum();
         if !lenders.is_empty() && total.abs() > f32::EPSILON {
             // A borrowed score is stretched; so are its shares, that they add up to it.
-            self.score(request, &mut row);
+            self.sums(std::slice::from_ref(request), &mut row, None);
             shares.iter_mut().for_each(|share| *share *= row[item.index()] / total);
         }
         shares
@@ -138,36 +232,30 @@ impl<M: Recommender> Recommender for Fused<M> {
     }
 
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
+        let Some(reorder) = self.reorder.as_ref().filter(|reorder| reorder.is_at_work()) else {
+            return self.sums(requests, scores, None);
+        };
         let width = self.n_items.max(1);
-        scores.fill(0.0);
-        let mut part_scores = vec![0.0; requests.len() * self.n_items];
-        let mut text_scores = vec![0.0; if self.cold.is_empty() { 0 } else { part_scores.len() }];
-        for (p, part) in self.parts.iter().enumerate() {
-            if self.gate.buckets().iter().all(|b| b.weights[p].abs() < f32::EPSILON) {
-                continue;
-            }
-            self.normalised(part, requests, &mut part_scores);
-            let is_apart = part.reads_text && !self.cold.is_empty();
-            let sums = if is_apart { &mut text_scores[..] } else { &mut *scores };
-            let rows = sums.chunks_exact_mut(width).zip(part_scores.chunks_exact(width));
-            for (request, (row, add)) in requests.iter().zip(rows) {
-                let weight = self.gate.weights(request.history.len())[p];
-                for (score, add) in row.iter_mut().zip(add) {
-                    *score += weight * add;
-                }
-            }
-        }
-        if !self.cold.is_empty() {
-            for (row, text) in scores.chunks_exact_mut(width).zip(text_scores.chunks_exact(width)) {
-                self.cold.settle(row, text);
+        let at_once = (SCORES_AT_ONCE / (width * self.parts.len())).max(1);
+        for (requests, scores) in requests.chunks(at_once).zip(scores.chunks_mut(at_once * width)) {
+            let heads = self.heads(requests, scores, (reorder.facts(), reorder.depth()));
+            for (head, row) in heads.iter().zip(scores.chunks_exact_mut(width)) {
+                head.settle(reorder.forest(), row);
             }
         }
     }
 }
 
+/// Asks for a stranger with the newest events alone.
+fn newest<'a>(request: &Request<'a>) -> Request<'a> {
+    let History { items, values, times } = request.history;
+    let from = items.len().saturating_sub(FEW);
+    let history = History { items: &items[from..], values: &values[from..], times: &times[from..] };
+    Request { user: None, history, ..*request }
+}
+
 #[cfg(test)]
 mod tests {
-    use tastemaker_core::History;
     use tastemaker_testkit::assert_all_close;
 
     use super::*;
@@ -186,7 +274,8 @@ mod tests {
     }
 
     fn part(row: &[f32], reads_text: bool) -> Part<Fixed> {
-        Part { name: "fixed".into(), model: Fixed(row.to_vec()), reads_text }
+        let (name, model) = ("fixed".into(), Fixed(row.to_vec()));
+        Part { name, model, reads_text, ignores_order: true }
     }
 
     fn fused(parts: Vec<Part<Fixed>>, n_items: usize, weights: Vec<f32>) -> Fused<Fixed> {

@@ -8,12 +8,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tastemaker_core::{Histories, Progress, Recommender, Request, UserId, seed, top_k};
 
-use crate::{Bucket, Fused, FusionSettings, Gate, Method, Normalise};
+use crate::{Bucket, Forest, Fused, FusionSettings, Gate, Method, Normalise};
 
 /// Best items of every part that can reach the fused top ten; all others are left out of the search.
 const CANDIDATES_PER_PART: usize = 100;
 /// Requests scored at a time.
-const BATCH: usize = 16;
+pub(crate) const BATCH: usize = 16;
 /// A bucket needs this many users before it may have weights of its own.
 const MIN_BUCKET_USERS: usize = 200;
 
@@ -44,6 +44,26 @@ pub struct Learned {
     pub users: usize,
     /// Mean NDCG@10 on them with these weights; an optimistic figure.
     pub ndcg: f64,
+    /// What trees make of it, for [`Method::Boosted`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trees: Option<Grown>,
+}
+
+/// The trees that order the head of the list, in short.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Grown {
+    /// How many; none where they did not prove better.
+    pub trees: usize,
+    /// Share of each feature in what they have learnt, the greatest first.
+    pub importance: Vec<(String, f32)>,
+}
+
+impl From<&Forest> for Grown {
+    fn from(forest: &Forest) -> Self {
+        let named = |(name, share): (&str, f32)| (name.to_owned(), share);
+        let importance = forest.importance().into_iter().map(named).collect();
+        Self { trees: forest.n_trees(), importance }
+    }
 }
 
 /// One validation case: normalised scores `[candidates, parts]`, the target first.
@@ -67,8 +87,8 @@ pub fn learn<M: Recommender>(
     let parts: Vec<String> = fused.parts().iter().map(|p| p.name.clone()).collect();
     let equal = vec![1.0 / width as f32; width];
     let scales = settings.scales();
-    let voted =
-        Learned { normalise: scales[0], gate: Gate::same(equal), parts, users: 0, ndcg: 0.0 };
+    let gate = Gate::same(equal);
+    let voted = Learned { normalise: scales[0], gate, parts, users: 0, ndcg: 0.0, trees: None };
     if settings.method == Method::Vote {
         return voted;
     }
@@ -90,6 +110,19 @@ pub fn learn<M: Recommender>(
     Learned { normalise: scales[scale], gate, users, ndcg, ..voted }
 }
 
+/// Chooses up to `users` cases that have a target to find, rising.
+pub(crate) fn rows(cases: &Cases<'_>, n_items: usize, (users, seed): (usize, u64)) -> Vec<usize> {
+    let usable = |&row: &usize| {
+        let (history, targets) = (cases.histories.row(row), cases.targets.row(row));
+        targets.items.iter().any(|t| t.index() < n_items && !history.items.contains(t))
+    };
+    let mut rows: Vec<usize> = (0..cases.users.len()).filter(usable).collect();
+    rows.shuffle(&mut seed::stream(seed, "fusion/users"));
+    rows.truncate(users);
+    rows.sort_unstable();
+    rows
+}
+
 /// Scores the cases once and puts the scores on every scale: one list of cases per scale.
 fn gather<M: Recommender>(
     fused: &Fused<M>,
@@ -98,14 +131,7 @@ fn gather<M: Recommender>(
     scales: &[Normalise],
     progress: &dyn Progress,
 ) -> Vec<Vec<Case>> {
-    let usable = |&row: &usize| {
-        let (history, targets) = (cases.histories.row(row), cases.targets.row(row));
-        targets.items.iter().any(|t| t.index() < fused.n_items() && !history.items.contains(t))
-    };
-    let mut rows: Vec<usize> = (0..cases.users.len()).filter(usable).collect();
-    rows.shuffle(&mut seed::stream(seed, "fusion/users"));
-    rows.truncate(users);
-    rows.sort_unstable();
+    let rows = rows(cases, fused.n_items(), (users, seed));
     let n_batches = rows.len().div_ceil(BATCH);
     let done = AtomicUsize::new(0);
     let batches: Vec<Vec<Vec<Case>>> = rows
@@ -348,6 +374,7 @@ mod tests {
             name: shift.to_string(),
             model: Oracle { n: n_items, shift },
             reads_text: false,
+            ignores_order: false,
         };
         let settings = FusionSettings { gate, ..FusionSettings::default() };
         let equal = Gate::same(vec![0.5, 0.5]);

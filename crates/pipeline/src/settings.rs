@@ -4,15 +4,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::Fault;
 
-use crate::Normalise;
+use crate::{BoostSettings, Normalise};
 
 /// How the parts' scores become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// Weighted sum of normalised scores, weights found on validation.
-    #[default]
     Weighted,
+    /// The same, and the head of the list ordered anew by gradient-boosted trees (`LambdaMART`, Burges 2010), where that proves better on
+    /// validation lists they were not grown on.
+    #[default]
+    Boosted,
     /// Reciprocal-rank voting (Cormack et al. 2009): every part has the same say, nothing is learnt.
     Vote,
 }
@@ -23,7 +26,8 @@ pub enum Method {
 pub struct FusionSettings {
     /// Models that are added up; one that cannot be fitted on the data (text-knn without texts) is left out.
     pub parts: Vec<String>,
-    /// `weighted`: weights found on validation; `vote`: reciprocal-rank voting, nothing learnt.
+    /// `weighted`: weights found on validation; `boosted`: the same, and trees that order the head of the list anew; `vote`:
+    /// reciprocal-rank voting, nothing learnt.
     pub method: Method,
     /// Scale on which scores are added: `z-score`, `log-z-score` or `rank`; left out: one of the first two, whichever is
     /// better on validation.
@@ -36,18 +40,21 @@ pub struct FusionSettings {
     pub cold_neighbours: usize,
     /// How much of the borrowed score a cold item is given, 0 to 1.
     pub cold_trust: f32,
+    /// For `method = "boosted"`: the trees.
+    pub boost: BoostSettings,
 }
 
 impl Default for FusionSettings {
     fn default() -> Self {
         Self {
             parts: ["markov", "ials", "ease", "item-knn", "text-knn"].map(String::from).to_vec(),
-            method: Method::Weighted,
+            method: Method::default(),
             normalise: None,
             gate: vec![5, 10, 20, 50],
             users: 4000,
             cold_neighbours: 10,
             cold_trust: 0.85,
+            boost: BoostSettings::default(),
         }
     }
 }
@@ -57,8 +64,8 @@ impl FusionSettings {
     pub(crate) fn scales(&self) -> Vec<Normalise> {
         match (self.method, self.normalise) {
             (Method::Vote, _) => vec![Normalise::Rank],
-            (Method::Weighted, Some(scale)) => vec![scale],
-            (Method::Weighted, None) => vec![Normalise::ZScore, Normalise::LogZScore],
+            (_, Some(scale)) => vec![scale],
+            (_, None) => vec![Normalise::ZScore, Normalise::LogZScore],
         }
     }
 
@@ -81,6 +88,7 @@ impl FusionSettings {
         ]
         .into_iter()
         .flatten()
+        .chain(self.boost.faults())
         .collect()
     }
 }

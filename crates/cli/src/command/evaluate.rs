@@ -94,7 +94,7 @@ fn prepared<T>(
         );
     }
     let encoder = reader.as_ref().map(|reader| reader.choice.name()).unwrap_or_default();
-    let vectors = encoded.as_ref().map(|encoded| (encoded.vectors.as_ref(), encoder.as_str()));
+    let vectors = encoded.as_ref().map(|encoded| (&encoded.vectors, encoder.as_str()));
     let tokens = match &reader {
         Some(reader) => reader.tokens(data, config, models)?,
         None => None,

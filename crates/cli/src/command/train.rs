@@ -101,6 +101,9 @@ pub(crate) fn end_with_a_checkpoint(context: &Context) -> anyhow::Result<()> {
     .context("cannot listen for Ctrl-C")
 }
 
+/// Features of trees that are told.
+const TOLD: usize = 6;
+
 /// Shows the weights of a fused model by history length; empty for a single one.
 pub(crate) fn weights(trained: &Trained) -> String {
     let Some(learned) = &trained.learned else { return String::new() };
@@ -115,5 +118,13 @@ pub(crate) fn weights(trained: &Trained) -> String {
         rows.push(std::iter::once(range).chain(weights).collect());
     }
     let right: Vec<usize> = (1..header.len()).collect();
-    output::table(&header, rows, &right)
+    let table = output::table(&header, rows, &right);
+    let Some(grown) = &learned.trees else { return table };
+    if grown.trees == 0 {
+        return format!("{table}\ntrees were no better on validation lists: none is used");
+    }
+    let said = grown.importance.iter().take(TOLD);
+    let said: Vec<String> =
+        said.map(|(name, share)| format!("{name} {:.0} %", share * 100.0)).collect();
+    format!("{table}\n{} trees order the first items anew, by {}", grown.trees, said.join(", "))
 }

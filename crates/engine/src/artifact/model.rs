@@ -10,7 +10,7 @@ use serde_json::Value;
 use tastemaker_core::{Persist, PersistError, Recommender, Saved, Vectors};
 use tastemaker_data::{Dataset, FileRecord, Staging, checksum};
 use tastemaker_dialog::Wording;
-use tastemaker_pipeline::{Fused, FusionSettings, Gate, Normalise};
+use tastemaker_pipeline::{Fused, FusionSettings, Gate, ItemFacts, Normalise};
 use tastemaker_text::TfIdf;
 
 use super::tensors::{from_safetensors, to_safetensors};
@@ -26,6 +26,9 @@ const MANIFEST: &str = "manifest.json";
 const DATA_FILES: [&str; 4] = [MANIFEST, "events.parquet", "items.parquet", "users.parquet"];
 const VECTORS: &str = "vectors";
 const TFIDF: &str = "tfidf";
+
+/// The trees that order the head of a fused list.
+const TREES: &str = "trees.json";
 
 /// What the manifest of a saved model says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -99,6 +102,10 @@ pub fn save(
     }
     if let Some(tfidf) = engine.reader().and_then(|reader| reader.tfidf.as_deref()) {
         put_saved(&mut put, TFIDF, &tfidf.save())?;
+    }
+    if let Some(reorder) = engine.fused().and_then(Fused::reorder) {
+        let bytes = serde_json::to_vec(reorder.forest()).map_err(|e| not_a_model(out, e))?;
+        put(TREES.into(), &bytes)?;
     }
     for name in DATA_FILES {
         let path = data_dir.join(name);
@@ -182,6 +189,14 @@ pub fn open(dir: &Path, places: &Places) -> Result<(Engine, Manifest), Error> {
         let parts = models.into_iter().map(workbench::part).collect();
         let fused =
             Fused::new(parts, data.n_items(), normalise, gate, cold).ok_or(Error::NoParts)?;
+        let fused = if manifest.files.contains_key(TREES) {
+            let bytes = std::fs::read(dir.join(TREES)).map_err(|e| not_a_model(dir, e))?;
+            let forest = serde_json::from_slice(&bytes).map_err(|e| not_a_model(dir, e))?;
+            workbench::reordered(fused, forest, ItemFacts::new(counts, vectors.clone()), settings)
+                .map_err(|_| not_a_model(dir, "its trees do not fit its parts"))?
+        } else {
+            fused
+        };
         Engine::of_fused(fused, settings.clone(), data, vectors, reader)
     } else {
         if !matches!(&manifest.parts[..], [part] if part.name == manifest.model) {

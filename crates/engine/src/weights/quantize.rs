@@ -1,6 +1,8 @@
 //! What `text.precision` gains and costs: speed, likeness to the vectors of `f32`, and lists by text-kNN. Weights stay as they were
 //! published; they are laid out anew for each precision.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use tastemaker_core::{Clock, Progress, Silent, Vectors};
 use tastemaker_data::Dataset;
@@ -82,7 +84,7 @@ impl Quantize<'_> {
             return Err(Error::NoTexts);
         }
         let folder = language_model(&text.encoder, self.places, self.progress)?;
-        let mut exact: Option<(Vectors, Option<f64>)> = None;
+        let mut exact: Option<(Arc<Vectors>, Option<f64>)> = None;
         let mut rows = Vec::new();
         let others = self.precisions.iter().copied().filter(|&other| other != Precision::F32);
         for precision in [Precision::F32].into_iter().chain(others) {
@@ -91,7 +93,7 @@ impl Quantize<'_> {
             let encoder = BertEncoder::open(&folder, &settings)?;
             encoder.encode(&borrowed[..borrowed.len().min(WARM_UP)], &Silent)?;
             let start = self.clock.seconds();
-            let vectors = encoder.encode(&borrowed, self.progress)?.vectors;
+            let vectors = Arc::new(encoder.encode(&borrowed, self.progress)?.vectors);
             let seconds = (self.clock.seconds() - start).max(1e-9);
             let ndcg = match self.source {
                 TextSource::Items(data) => self.ndcg(data, &vectors)?,
@@ -137,7 +139,7 @@ impl Quantize<'_> {
     }
 
     /// Measures text-kNN with these vectors; `None` where the settings leave the metric out.
-    fn ndcg(&self, data: &Dataset, vectors: &Vectors) -> Result<Option<f64>, Error> {
+    fn ndcg(&self, data: &Dataset, vectors: &Arc<Vectors>) -> Result<Option<f64>, Error> {
         let evaluation = Evaluation {
             data,
             loaded: self.loaded,
