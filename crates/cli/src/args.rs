@@ -399,6 +399,12 @@ pub(crate) struct Recommend {
     /// How many items
     #[arg(short, default_value_t = 10, value_name = "N")]
     pub(crate) n: usize,
+    /// Let items differ in their texts: off, mmr or dpp [default: as trained, `rerank.variety`]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) variety: Option<String>,
+    /// How much variety counts beside the score, 0 to 1 [default: as trained, `rerank.strength`]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) strength: Option<f32>,
     /// Add a reason to every item
     #[arg(long)]
     pub(crate) explain: bool,

@@ -43,23 +43,29 @@ pub trait Recommender: Send + Sync {
     }
 }
 
-impl<M: Recommender + ?Sized> Recommender for Arc<M> {
-    fn n_items(&self) -> usize {
-        (**self).n_items()
-    }
+macro_rules! delegate {
+    ($($pointer:ty),+) => { $(
+        impl<M: Recommender + ?Sized> Recommender for $pointer {
+            fn n_items(&self) -> usize {
+                (**self).n_items()
+            }
 
-    fn score(&self, request: &Request<'_>, scores: &mut [f32]) {
-        (**self).score(request, scores);
-    }
+            fn score(&self, request: &Request<'_>, scores: &mut [f32]) {
+                (**self).score(request, scores);
+            }
 
-    fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
-        (**self).score_batch(requests, scores);
-    }
+            fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
+                (**self).score_batch(requests, scores);
+            }
 
-    fn score_items(&self, request: &Request<'_>, items: &[ItemId], scores: &mut [f32]) {
-        (**self).score_items(request, items, scores);
-    }
+            fn score_items(&self, request: &Request<'_>, items: &[ItemId], scores: &mut [f32]) {
+                (**self).score_items(request, items, scores);
+            }
+        }
+    )+ };
 }
+
+delegate!(Arc<M>, &M);
 
 /// Finds items like an item.
 pub trait Similar {

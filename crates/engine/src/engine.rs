@@ -11,8 +11,9 @@ use tastemaker_core::{
 };
 use tastemaker_data::Dataset;
 use tastemaker_dialog::Wording;
-use tastemaker_pipeline::{Fused, FusionSettings, ItemFacts};
+use tastemaker_pipeline::{Fused, FusionSettings, ItemFacts, RerankSettings};
 
+use crate::evaluate::shown;
 use crate::reasons::{self, Reason};
 use crate::registry::{FUSED, Kind, Model};
 use crate::texts::Reader;
@@ -38,6 +39,7 @@ pub struct Engine {
     reader: Option<Reader>,
     counts: Vec<u32>,
     wording: Wording,
+    rerank: RerankSettings,
     has_added_items: bool,
 }
 
@@ -114,6 +116,7 @@ impl Engine {
             reader,
             counts,
             wording: Wording::default(),
+            rerank: RerankSettings::default(),
             has_added_items: false,
         }
     }
@@ -123,6 +126,23 @@ impl Engine {
     pub fn with_wording(mut self, wording: Wording) -> Self {
         self.wording = wording;
         self
+    }
+
+    /// Puts variety into lists.
+    #[must_use]
+    pub fn with_rerank(mut self, rerank: RerankSettings) -> Self {
+        self.rerank = rerank;
+        self
+    }
+
+    /// Returns how much variety lists have.
+    pub const fn rerank(&self) -> &RerankSettings {
+        &self.rerank
+    }
+
+    /// Returns what lists are read off: the model, with variety where it is wanted.
+    fn shown(&self) -> Result<Box<dyn Recommender + '_>, Error> {
+        shown(self.recommender(), self.vectors.as_ref(), &self.rerank)
     }
 
     /// Returns the words of reasons.
@@ -215,7 +235,7 @@ impl Engine {
         let exclude = self.items(ask.exclude)?;
         let request =
             Request { exclude: &exclude, ..Request::new(user.filter(|_| own.is_none()), history) };
-        let list = self.recommender().recommend(&request, ask.n.min(MAX_N));
+        let list = self.shown()?.recommend(&request, ask.n.min(MAX_N));
         let mut listed = self.listed(&list);
         self.predict(&request, &mut listed, &list);
         if ask.explain {
@@ -249,7 +269,7 @@ impl Engine {
         let history = self.history(user, own.as_ref());
         let request = Request::new(user.filter(|_| own.is_none()), history);
         let mut scores = vec![0.0; self.recommender().n_items()];
-        self.recommender().score(&request, &mut scores);
+        self.shown()?.score(&request, &mut scores);
         let seen = history.items.contains(&item);
         let own_score = scores.get(item.index()).copied().unwrap_or(f32::NEG_INFINITY);
         request.mask(&mut scores);
@@ -358,12 +378,13 @@ impl Engine {
     ) -> Result<Vec<(String, usize, f32)>, Error> {
         use rayon::prelude::*;
         let item = self.item(item)?;
+        let shown = self.shown()?;
         let mut reached: Vec<(usize, f32, usize)> = (0..self.data.n_users())
             .into_par_iter()
             .filter_map(|user| {
                 let history = self.data.histories.row(user);
                 let request = Request::new(Some(UserId::from_index(user)), history);
-                let list = self.recommender().recommend(&request, n);
+                let list = shown.recommend(&request, n);
                 let place = list.iter().position(|scored| scored.item == item)?;
                 Some((place + 1, list[place].score, user))
             })

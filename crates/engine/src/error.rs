@@ -203,6 +203,11 @@ pub enum Error {
         "there are no texts to encode: name fields with `text.template`, and an encoder with `text.encoder`"
     )]
     NoTexts,
+    /// Variety where items cannot be compared.
+    #[error(
+        "`rerank.variety` compares the texts of items, but there are none: leave it off, or name a template and an encoder"
+    )]
+    NoVariety,
     /// A column of ids has the name of the column of vectors.
     #[error(
         "--id-column {name} would stand beside the vectors, which are called `{name}`: rename the column"

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tastemaker_core::{Clock, Features, Histories, Progress, Recommender, Tokens, Vectors};
 use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
 use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
+use tastemaker_pipeline::{RerankSettings, Reranked, Variety};
 
 use crate::artifact::{Recorder, Training};
 use crate::config::Loaded;
@@ -62,6 +63,19 @@ impl Candidate {
             Self::Fused(model) => model.as_ref(),
         }
     }
+}
+
+/// Puts variety into the lists of a model, if it is wanted.
+pub(crate) fn shown<'a>(
+    model: &'a dyn Recommender,
+    vectors: Option<&Arc<Vectors>>,
+    settings: &RerankSettings,
+) -> Result<Box<dyn Recommender + 'a>, Error> {
+    if settings.variety == Variety::Off {
+        return Ok(Box::new(model));
+    }
+    let vectors = vectors.ok_or(Error::NoVariety)?.clone();
+    Ok(Box::new(Reranked::new(model, vectors, settings.clone())))
 }
 
 /// Checks names of models and leaves out repetitions; all unknown ones are reported.
@@ -221,13 +235,10 @@ impl Evaluation<'_> {
     ) -> Result<Run, Error> {
         let vectors = self.vectors.map(|(vectors, _)| vectors.as_ref());
         let context = eval::Context { n_items: self.data.n_items(), train, vectors, allowed };
-        Ok(eval::run(
-            candidate.recommender(),
-            &cases(held),
-            &context,
-            &self.loaded.config.eval,
-            self.progress,
-        )?)
+        let vectors = self.vectors.map(|(vectors, _)| vectors);
+        let shown = shown(candidate.recommender(), vectors, &self.loaded.config.rerank)?;
+        let settings = &self.loaded.config.eval;
+        Ok(eval::run(shown.as_ref(), &cases(held), &context, settings, self.progress)?)
     }
 
     /// Tests every model against the best single one.

@@ -105,7 +105,7 @@ pub fn train(
         let engine = Engine::of_fused(fused.model, config.fusion.clone(), data, vectors, reader);
         (engine, parts, Some(fused.learned))
     };
-    let engine = engine.with_wording(config.reasons.wording());
+    let engine = engine.with_wording(config.reasons.wording()).with_rerank(config.rerank.clone());
     let (fusion, seed) = (config.fusion.clone(), config.run.seed);
     let (seconds, trainings) = (clock.seconds(), recorder.trainings());
     Ok(Trained { engine, parts, fusion, learned, seed, notes, seconds, trainings })

@@ -8,6 +8,7 @@ mod gate;
 mod learn;
 mod normalise;
 mod reorder;
+mod rerank;
 mod settings;
 
 pub use boost::{BoostSettings, Forest};
@@ -17,4 +18,5 @@ pub use gate::{Bucket, Gate};
 pub use learn::{Cases, Grown, Learned, learn};
 pub use normalise::Normalise;
 pub use reorder::{ItemFacts, Reorder, features, reorder};
+pub use rerank::{RerankSettings, Reranked, Variety};
 pub use settings::{FusionSettings, Method};

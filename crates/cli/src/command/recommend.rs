@@ -1,6 +1,7 @@
 //! `tastemaker recommend`, `tastemaker similar` and `tastemaker explain`: what a saved model answers.
 
 use serde_json::json;
+use tastemaker_engine::pipeline::RerankSettings;
 use tastemaker_engine::{Ask, Engine, Explained, Listed, MAX_N, artifact};
 
 use super::Usage;
@@ -11,6 +12,8 @@ use crate::output;
 pub(crate) fn run(args: &Recommend, context: &Context) -> anyhow::Result<()> {
     check_n(args.n)?;
     let (engine, _) = artifact::open(&args.model, &context.places)?;
+    let rerank = rerank(args, engine.rerank().clone())?;
+    let engine = engine.with_rerank(rerank);
     let ask = Ask {
         user: args.user.as_deref(),
         history: &args.history,
@@ -38,6 +41,22 @@ pub(crate) fn explain(args: &Explain, context: &Context) -> anyhow::Result<()> {
     let ask = Ask { user: args.user.as_deref(), history: &args.history, n: 1, ..Ask::default() };
     let explained = engine.explain(&ask, &args.item)?;
     output::result(context.format, &explained, || place(&explained))
+}
+
+/// Lays what was asked for over what the model was trained with.
+fn rerank(args: &Recommend, mut rerank: RerankSettings) -> anyhow::Result<RerankSettings> {
+    if let Some(how) = &args.variety {
+        let known = serde_json::from_value(json!(how));
+        let unknown = |_| Usage(format!("--variety must be off, mmr or dpp, is {how}"));
+        rerank.variety = known.map_err(unknown)?;
+    }
+    if let Some(strength) = args.strength {
+        rerank.strength = strength;
+    }
+    match rerank.faults().first() {
+        Some(fault) => anyhow::bail!(Usage(format!("--{} {}", fault.field, fault.problem))),
+        None => Ok(rerank),
+    }
 }
 
 fn check_n(n: usize) -> anyhow::Result<()> {

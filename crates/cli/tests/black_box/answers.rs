@@ -209,3 +209,36 @@ fn what_a_model_expects_of_an_item_stands_beside_it() {
     assert!(item["rating"].is_null() && item["probability"].is_null(), "{item}");
     assert!(table.contains("score"), "{table}");
 }
+
+#[test]
+fn lists_have_variety_when_it_is_asked_for() {
+    let home = Home::with_data();
+    let train = ["train", "--data", "data", "--model", "text-knn", "--out", "model"];
+    home.run(train).args(SMALL).args(NO_SEARCH).good();
+    let ask = |flags: &[&str]| {
+        let ask = ["recommend", "--model", "model", "--user", "u1", "-n", "20"];
+        home.run(ask).args(flags).json()
+    };
+    let (plain, varied) = (ask(&[]), ask(&["--variety", "mmr", "--strength", "0.8"]));
+    assert_eq!(ids(&plain)[0], ids(&varied)[0], "the best stays the first");
+    assert_ne!(ids(&plain), ids(&varied));
+    assert_eq!(ids(&plain), ids(&ask(&["--variety", "dpp", "--strength", "0"])));
+    let wrong = |flags: &[&str], part: &str| {
+        home.run(["recommend", "--model", "model", "--user", "u1"]).args(flags).fails(2, &[part]);
+    };
+    wrong(&["--variety", "some"], "--variety must be off, mmr or dpp");
+    wrong(&["--strength", "2"], "--strength must be 0 to 1");
+    // As a setting it goes with the model, and is measured.
+    let varied = ["--set", "rerank.variety=dpp", "--set", "rerank.strength=0.9"];
+    let diversity = |flags: &[&str]| {
+        let call = home.run(["evaluate", "--data", "data", "--models", "text-knn"]);
+        let report = call.args(SMALL).args(NO_SEARCH).args(flags).json();
+        report["models"][0]["metrics"]["diversity@10"]["mean"].as_f64().unwrap()
+    };
+    assert!(diversity(&varied) > diversity(&[]) + 0.01);
+    home.run(train).args(SMALL).args(NO_SEARCH).args(varied).good();
+    assert_ne!(ids(&ask(&[])), ids(&plain));
+    let without = ["--set", "text.encoder=none", "--models", "ease"];
+    let call = home.run(["evaluate", "--data", "data"]).args(SMALL).args(without);
+    call.args(varied).fails(1, &["rerank.variety", "no"]);
+}

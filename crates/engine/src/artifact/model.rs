@@ -10,7 +10,7 @@ use serde_json::Value;
 use tastemaker_core::{Persist, PersistError, Recommender, Saved, Vectors};
 use tastemaker_data::{Dataset, FileRecord, Staging, checksum};
 use tastemaker_dialog::Wording;
-use tastemaker_pipeline::{Fused, FusionSettings, Gate, ItemFacts, Normalise};
+use tastemaker_pipeline::{Fused, FusionSettings, Gate, ItemFacts, Normalise, RerankSettings};
 use tastemaker_text::TfIdf;
 
 use super::tensors::{from_safetensors, to_safetensors};
@@ -53,6 +53,9 @@ pub struct Manifest {
     pub template: Option<String>,
     /// The words of reasons.
     pub wording: Wording,
+    /// The variety of lists.
+    #[serde(default)]
+    pub rerank: RerankSettings,
     /// Seed of the fit.
     pub seed: u64,
     /// Unix seconds when it was made.
@@ -129,6 +132,7 @@ pub fn save(
         encoder: engine.reader().map(|reader| reader.choice.clone()),
         template: engine.reader().map(|reader| reader.template_text.clone()),
         wording: engine.wording().clone(),
+        rerank: engine.rerank().clone(),
         seed: trained.seed,
         created,
         files,
@@ -205,7 +209,8 @@ pub fn open(dir: &Path, places: &Places) -> Result<(Engine, Manifest), Error> {
         let model = models.into_iter().next().ok_or_else(|| not_a_model(dir, "it has no part"))?;
         Engine::of_single(model, data, vectors, reader)
     };
-    Ok((engine.with_wording(manifest.wording.clone()), manifest))
+    let engine = engine.with_wording(manifest.wording.clone());
+    Ok((engine.with_rerank(manifest.rerank.clone()), manifest))
 }
 
 fn open_reader(dir: &Path, manifest: &Manifest, places: &Places) -> Result<Option<Reader>, Error> {

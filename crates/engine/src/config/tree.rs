@@ -10,7 +10,7 @@ use tastemaker_data::SplitSettings;
 use tastemaker_dialog::Wording;
 use tastemaker_eval as eval;
 use tastemaker_neural::TuneSettings;
-use tastemaker_pipeline::FusionSettings;
+use tastemaker_pipeline::{FusionSettings, RerankSettings};
 use tastemaker_text::{Precision, TfIdfSettings};
 
 use crate::registry::{Kind, Models};
@@ -33,6 +33,8 @@ pub struct Config {
     pub search: SearchSettings,
     /// The fused model.
     pub fusion: FusionSettings,
+    /// The variety of lists.
+    pub rerank: RerankSettings,
     /// The words of reasons.
     pub reasons: ReasonSettings,
     /// One block a model.
@@ -157,6 +159,7 @@ impl Config {
         add("eval", self.eval.faults());
         add("fusion", self.fusion.faults());
         add("fusion", self.part_faults());
+        add("rerank", self.rerank.faults());
         for (model, fault) in self.models.faults() {
             add(&format!("models.{model}"), vec![fault]);
         }
