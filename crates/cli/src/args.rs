@@ -405,6 +405,9 @@ pub(crate) struct Recommend {
     /// How much variety counts beside the score, 0 to 1 [default: as trained, `rerank.strength`]
     #[arg(long, value_name = "SHARE")]
     pub(crate) strength: Option<f32>,
+    /// How much it counts that labels are mixed as in what the user took, 0 to 1 [default: as trained, `rerank.calibration`]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) calibration: Option<f32>,
     /// Add a reason to every item
     #[arg(long)]
     pub(crate) explain: bool,

@@ -25,4 +25,4 @@ pub use recommend::{
 };
 pub use request::Request;
 pub use scored::{Scored, top_k};
-pub use vectors::{BadFeature, Feature, FeatureValues, Features, Tokens, Vectors};
+pub use vectors::{BadFeature, Feature, FeatureValues, Features, Labels, Tokens, Vectors};

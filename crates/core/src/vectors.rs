@@ -1,6 +1,10 @@
 //! What is known beside events: dense vectors in rows, one per item or per text, item texts as numbered tokens, and columns of users
 //! and items as numbers, whose names are kept for messages.
 
+use std::sync::Arc;
+
+use crate::ItemId;
+
 /// A row-major matrix `[rows, dim]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Vectors {
@@ -137,6 +141,36 @@ pub enum FeatureValues {
     Numbers(Vec<Option<f32>>),
 }
 
+/// The labels of items, such as genres.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Labels {
+    /// Which labels each item has; one that is not listed has none.
+    pub rows: Arc<Vec<Vec<u32>>>,
+    /// How many there are: labels lie below.
+    pub n_labels: usize,
+}
+
+impl Labels {
+    /// Returns the labels of an item.
+    pub fn of(&self, item: usize) -> &[u32] {
+        self.rows.get(item).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the mixture of labels, `[n_labels]`, of some items, each item counting 1 and shared evenly by its labels; it sums to 1, or to 0
+    /// where no item has a label.
+    pub fn mixture(&self, items: impl Iterator<Item = ItemId>) -> Vec<f64> {
+        let mut mixture = vec![0.0; self.n_labels];
+        let mut n = 0.0;
+        for labels in items.map(|item| self.of(item.index())).filter(|labels| !labels.is_empty()) {
+            n += 1.0;
+            let share = 1.0 / labels.len() as f64;
+            labels.iter().for_each(|&label| mixture[label as usize] += share);
+        }
+        mixture.iter_mut().for_each(|share| *share /= f64::max(n, 1.0));
+        mixture
+    }
+}
+
 /// A value that cannot be learnt from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BadFeature {
@@ -196,5 +230,14 @@ mod tests {
         assert!(Tokens::new(rows(), 3, Vectors::from_flat(2, vec![0.5; 6])).is_some());
         assert_eq!(Tokens::new(rows(), 3, Vectors::from_flat(2, vec![0.5; 4])), None);
         assert_eq!(Tokens::new(rows(), 3, Vectors::from_flat(2, vec![f32::NAN; 6])), None);
+    }
+
+    #[test]
+    fn items_share_their_weight_evenly_among_their_labels() {
+        let rows = vec![vec![0], vec![1], vec![0, 1], vec![], vec![2]];
+        let labels = Labels { rows: Arc::new(rows), n_labels: 3 };
+        let of = |items: &[u32]| labels.mixture(items.iter().copied().map(ItemId));
+        assert_eq!(of(&[0, 2, 3, 99]), [0.75, 0.25, 0.0]);
+        assert_eq!(of(&[3]), [0.0; 3]);
     }
 }

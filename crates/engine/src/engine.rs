@@ -1,19 +1,20 @@
 //! Answers requests: outside ids in, ranked items with their names and reasons out.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tastemaker_core::{
-    Histories, HistoriesBuilder, History, ItemId, Recommender, Request, Scored, Silent, UserId,
-    Vectors, top_k,
+    Histories, HistoriesBuilder, History, ItemId, Labels, Recommender, Request, Scored, Silent,
+    UserId, Vectors, top_k,
 };
 use tastemaker_data::Dataset;
 use tastemaker_dialog::Wording;
 use tastemaker_pipeline::{Fused, FusionSettings, ItemFacts, RerankSettings};
 
 use crate::evaluate::shown;
+use crate::predictions::labels;
 use crate::reasons::{self, Reason};
 use crate::registry::{FUSED, Kind, Model};
 use crate::texts::Reader;
@@ -40,6 +41,8 @@ pub struct Engine {
     counts: Vec<u32>,
     wording: Wording,
     rerank: RerankSettings,
+    /// Read when they are first asked for.
+    labels: OnceLock<Option<Labels>>,
     has_added_items: bool,
 }
 
@@ -117,6 +120,7 @@ impl Engine {
             counts,
             wording: Wording::default(),
             rerank: RerankSettings::default(),
+            labels: OnceLock::new(),
             has_added_items: false,
         }
     }
@@ -131,7 +135,7 @@ impl Engine {
     /// Puts variety into lists.
     #[must_use]
     pub fn with_rerank(mut self, rerank: RerankSettings) -> Self {
-        self.rerank = rerank;
+        (self.rerank, self.labels) = (rerank, OnceLock::new());
         self
     }
 
@@ -140,9 +144,17 @@ impl Engine {
         &self.rerank
     }
 
-    /// Returns what lists are read off: the model, with variety where it is wanted.
+    /// Returns what lists are read off: the model, with variety and calibration where they are wanted.
     fn shown(&self) -> Result<Box<dyn Recommender + '_>, Error> {
-        shown(self.recommender(), self.vectors.as_ref(), &self.rerank)
+        let labels = match self.labels.get() {
+            Some(labels) => labels,
+            None if self.rerank.calibration > 0.0 => {
+                let found = labels(&self.data, self.rerank.labels.as_deref())?;
+                self.labels.get_or_init(|| found)
+            }
+            None => &None,
+        };
+        shown(self.recommender(), (self.vectors.as_ref(), labels.as_ref()), &self.rerank)
     }
 
     /// Returns the words of reasons.
@@ -349,7 +361,7 @@ impl Engine {
         let text = reader.template.render(field);
         let encoded = reader.encoder.encode(&[text.as_str()], &Silent)?;
         self.data.add_item(id, fields)?;
-        self.has_added_items = true;
+        (self.has_added_items, self.labels) = (true, OnceLock::new());
         let mut vectors = self.vectors.as_deref().cloned().unwrap_or_default();
         vectors.append(&encoded.vectors);
         let vectors = Arc::new(vectors);

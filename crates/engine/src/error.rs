@@ -203,6 +203,21 @@ pub enum Error {
         "there are no texts to encode: name fields with `text.template`, and an encoder with `text.encoder`"
     )]
     NoTexts,
+    /// A column of labels that is not there.
+    #[error(
+        "`rerank.labels` names `{name}`, but the items have no such column of words; they have: {known}"
+    )]
+    NoLabels {
+        /// The name.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Calibration without labels.
+    #[error(
+        "`rerank.calibration` mixes the labels of items, but they have no column of categories: leave it out, or name a column with `rerank.labels`"
+    )]
+    NoCalibration,
     /// Variety where items cannot be compared.
     #[error(
         "`rerank.variety` compares the texts of items, but there are none: leave it off, or name a template and an encoder"

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tastemaker_core::{Clock, Features, Histories, Progress, Recommender, Tokens, Vectors};
+use tastemaker_core::{Clock, Features, Histories, Labels, Progress, Recommender, Tokens, Vectors};
 use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
 use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
 use tastemaker_pipeline::{RerankSettings, Reranked, Variety};
@@ -12,7 +12,7 @@ use tastemaker_pipeline::{RerankSettings, Reranked, Variety};
 use crate::artifact::{Recorder, Training};
 use crate::config::Loaded;
 use crate::memory;
-use crate::predictions::{Task, features};
+use crate::predictions::{Task, features, labels};
 use crate::registry::{FUSED, Kind, Model, plain};
 use crate::workbench::{Job, Workbench};
 use crate::{Error, FusedModel};
@@ -65,17 +65,23 @@ impl Candidate {
     }
 }
 
-/// Puts variety into the lists of a model, if it is wanted.
+/// Puts variety and calibration into the lists of a model, where they are wanted.
 pub(crate) fn shown<'a>(
     model: &'a dyn Recommender,
-    vectors: Option<&Arc<Vectors>>,
+    (vectors, labels): (Option<&Arc<Vectors>>, Option<&Labels>),
     settings: &RerankSettings,
 ) -> Result<Box<dyn Recommender + 'a>, Error> {
-    if settings.variety == Variety::Off {
+    if settings.is_off() {
         return Ok(Box::new(model));
     }
-    let vectors = vectors.ok_or(Error::NoVariety)?.clone();
-    Ok(Box::new(Reranked::new(model, vectors, settings.clone())))
+    if settings.variety != Variety::Off && vectors.is_none() {
+        return Err(Error::NoVariety);
+    }
+    if settings.calibration > 0.0 && labels.is_none() {
+        return Err(Error::NoCalibration);
+    }
+    let known = (vectors.cloned(), labels.cloned().unwrap_or_default());
+    Ok(Box::new(Reranked::new(model, known, settings.clone())))
 }
 
 /// Checks names of models and leaves out repetitions; all unknown ones are reported.
@@ -114,6 +120,8 @@ impl Evaluation<'_> {
             ..Report::default()
         };
         report.notes.extend(repeats(&parts.test));
+        let labels = labels(self.data, self.loaded.config.rerank.labels.as_deref())?;
+        let labels = labels.as_ref();
         let mut runs = Vec::new();
         for name in &names {
             memory::reset_peak();
@@ -126,14 +134,15 @@ impl Evaluation<'_> {
             };
             report.notes.extend(notes);
             let start = self.clock.seconds();
-            let run = self.measure(&candidate, &parts.test, bench.final_histories(), None)?;
+            let run =
+                self.measure(&candidate, &parts.test, (bench.final_histories(), labels), None)?;
             row.score_seconds = self.clock.seconds() - start;
             row.peak_memory_bytes = memory::peak_bytes();
             let measured = ModelRow::new(name, &run);
             row.metrics.extend(measured.metrics);
             (row.by_history, row.by_popularity) = (measured.by_history, measured.by_popularity);
             if let (Some(cold), Some(warm)) = (&mut report.cold, &parts.warm) {
-                let train = bench.final_histories();
+                let train = (bench.final_histories(), labels);
                 let among =
                     self.measure(&candidate, &parts.test, train, Some(&parts.cold_items))?;
                 let warm = self.measure(&candidate, warm, train, None)?;
@@ -230,13 +239,13 @@ impl Evaluation<'_> {
         &self,
         candidate: &Candidate,
         held: &Held,
-        train: &Histories,
+        (train, labels): (&Histories, Option<&Labels>),
         allowed: Option<&[bool]>,
     ) -> Result<Run, Error> {
-        let vectors = self.vectors.map(|(vectors, _)| vectors.as_ref());
-        let context = eval::Context { n_items: self.data.n_items(), train, vectors, allowed };
-        let vectors = self.vectors.map(|(vectors, _)| vectors);
-        let shown = shown(candidate.recommender(), vectors, &self.loaded.config.rerank)?;
+        let (n_items, all) = (self.data.n_items(), self.vectors.map(|(vectors, _)| vectors));
+        let vectors = all.map(AsRef::as_ref);
+        let context = eval::Context { n_items, train, vectors, labels, allowed };
+        let shown = shown(candidate.recommender(), (all, labels), &self.loaded.config.rerank)?;
         let settings = &self.loaded.config.eval;
         Ok(eval::run(shown.as_ref(), &cases(held), &context, settings, self.progress)?)
     }

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
-use tastemaker_core::Scored;
+use tastemaker_core::{ItemId, Scored};
 
 use crate::Error;
 
@@ -18,6 +18,8 @@ pub struct Ranked<'a> {
     pub n_candidates: usize,
     /// The items shown, best first.
     pub list: &'a [Scored],
+    /// What the user took before.
+    pub history: &'a [ItemId],
 }
 
 /// Judges one user's ranking.
@@ -58,6 +60,8 @@ pub enum Kind {
     Novelty,
     /// One minus the mean cosine between the texts of a list's items.
     Diversity,
+    /// How far the mixture of labels in the list lies from that of what the user took: their divergence, in nats.
+    Miscalibration,
     /// Mean popularity percentile of the items shown: 1 the most popular.
     Popularity,
     /// Mean training events of the items shown.
@@ -92,6 +96,7 @@ const WORDS: &[(Kind, &str, Cut, &[&str])] = &[
     (Kind::Gini, "gini", Cut::Needed, &["giniindex", "gini_index"]),
     (Kind::Novelty, "novelty", Cut::Needed, &["self_information"]),
     (Kind::Diversity, "diversity", Cut::Needed, &["ild", "intra_list_diversity"]),
+    (Kind::Miscalibration, "miscalibration", Cut::Needed, &["ckl", "calibration_kl"]),
     (Kind::Popularity, "popularity", Cut::Needed, &["popularity_percentile"]),
     (Kind::Arp, "arp", Cut::Needed, &["averagepopularity", "average_popularity"]),
 ];
@@ -107,7 +112,15 @@ impl Kind {
 
     /// Tells whether a larger number is better.
     pub fn higher_is_better(self) -> bool {
-        !matches!(self, Self::Rmse | Self::Mae | Self::Gini | Self::Popularity | Self::Arp)
+        !matches!(
+            self,
+            Self::Rmse
+                | Self::Mae
+                | Self::Gini
+                | Self::Miscalibration
+                | Self::Popularity
+                | Self::Arp
+        )
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tastemaker_core::{Fault, Histories, ItemId, UserId, Vectors};
+use tastemaker_core::{Fault, Histories, ItemId, Labels, UserId, Vectors};
 
 use crate::Error;
 
@@ -133,6 +133,8 @@ pub struct Context<'a> {
     pub train: &'a Histories,
     /// Text vectors of the items, for the diversity of lists.
     pub vectors: Option<&'a Vectors>,
+    /// Labels of the items, such as genres, for the calibration of lists.
+    pub labels: Option<&'a Labels>,
     /// Restricts the candidates, for instance to cold items: one entry per item.
     pub allowed: Option<&'a [bool]>,
 }

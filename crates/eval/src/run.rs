@@ -13,6 +13,7 @@ use crate::{
     bootstrap,
     buckets::{HISTORY, Observed, POPULARITY},
     metrics::{
+        calibration::Miscalibration,
         coverage::{coverage, exposure, gini},
         diversity::Diversity,
         hit::{Hit, Precision, Recall},
@@ -113,6 +114,9 @@ fn metrics<'a>(
         if let Some(vectors) = ctx.vectors {
             metrics.push(Box::new(Diversity { k, vectors }));
         }
+        if let Some(labels) = ctx.labels {
+            metrics.push(Box::new(Miscalibration { k, labels }));
+        }
     }
     metrics
 }
@@ -188,7 +192,8 @@ impl Judge<'_> {
         let targets = positions(scores, targets);
         let ranks: Vec<f64> = targets.iter().map(|(_, rank)| *rank).collect();
         let list = top_k(scores, self.k);
-        let ranked = Ranked { ranks: &ranks, n_candidates, list: &list };
+        let history = request.history.items;
+        let ranked = Ranked { ranks: &ranks, n_candidates, list: &list, history };
         let values = self.metrics.iter().map(|metric| metric.of(&ranked)).collect();
         Ok(Judged { values, list, targets })
     }
@@ -212,8 +217,9 @@ fn by_buckets(
     names.extend(metrics.iter().map(|metric| metric.name().to_string()));
     let split = |sizes: &[usize], ranks: &[Vec<f64>], ends: &[usize]| {
         let column = |metric: &dyn Metric| -> Vec<f64> {
-            let of =
-                |ranks: &Vec<f64>| metric.of(&Ranked { ranks, n_candidates: 0, list: &[] }) + 0.0;
+            let of = |ranks: &Vec<f64>| {
+                metric.of(&Ranked { ranks, n_candidates: 0, list: &[], history: &[] }) + 0.0
+            };
             ranks.iter().map(of).collect()
         };
         let columns: Vec<(String, Vec<f64>)> =

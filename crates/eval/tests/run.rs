@@ -58,7 +58,7 @@ impl World {
     }
 
     fn ctx(&self) -> Context<'_> {
-        Context { n_items: 5, train: &self.histories, vectors: None, allowed: None }
+        Context { n_items: 5, train: &self.histories, vectors: None, labels: None, allowed: None }
     }
 
     fn model() -> Table {
@@ -256,7 +256,8 @@ fn impossible_input_is_refused_with_what_to_do() {
 fn a_user_who_has_seen_it_all_has_an_empty_list_and_harms_nobody() {
     let (users, histories_, targets) = (users(1), histories(&[&[0, 1]]), histories(&[&[1]]));
     let cases = Cases { users: &users, histories: &histories_, targets: &targets };
-    let ctx = Context { n_items: 2, train: &histories_, vectors: None, allowed: None };
+    let ctx =
+        Context { n_items: 2, train: &histories_, vectors: None, labels: None, allowed: None };
     let model = Table(vec![vec![1.0, 2.0]]);
     let run = run(&model, &cases, &ctx, &Settings::default(), &Silent).unwrap();
     assert!(run.lists()[0].is_empty());

@@ -53,6 +53,9 @@ fn rerank(args: &Recommend, mut rerank: RerankSettings) -> anyhow::Result<Rerank
     if let Some(strength) = args.strength {
         rerank.strength = strength;
     }
+    if let Some(calibration) = args.calibration {
+        rerank.calibration = calibration;
+    }
     match rerank.faults().first() {
         Some(fault) => anyhow::bail!(Usage(format!("--{} {}", fault.field, fault.problem))),
         None => Ok(rerank),

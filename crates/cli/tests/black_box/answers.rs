@@ -242,3 +242,29 @@ fn lists_have_variety_when_it_is_asked_for() {
     let call = home.run(["evaluate", "--data", "data"]).args(SMALL).args(without);
     call.args(varied).fails(1, &["rerank.variety", "no"]);
 }
+
+#[test]
+fn lists_are_mixed_as_what_the_user_took_when_it_is_asked_for() {
+    let home = Home::with_data();
+    let measured = |flags: &[&str]| {
+        let call = home.run(["evaluate", "--data", "data", "--models", "popularity"]);
+        let report = call.args(SMALL).args(NO_SEARCH).args(flags).json();
+        report["models"][0]["metrics"]["miscalibration@10"]["mean"].as_f64().unwrap()
+    };
+    let (plain, mixed) = (measured(&[]), measured(&["--set", "rerank.calibration=0.9"]));
+    assert!(plain > 0.0 && mixed < 0.5 * plain, "{plain} {mixed}");
+    let train = ["train", "--data", "data", "--model", "popularity", "--out", "model"];
+    home.run(train).args(SMALL).good();
+    let ask = |flags: &[&str]| {
+        home.run(["recommend", "--model", "model", "--user", "u1"]).args(flags).json()
+    };
+    assert_ne!(ids(&ask(&[])), ids(&ask(&["--calibration", "0.9"])));
+    let wrong = |flags: &[&str], code, parts: &[&str]| {
+        let call = home.run(["evaluate", "--data", "data", "--models", "popularity"]);
+        call.args(SMALL).args(flags).fails(code, parts);
+    };
+    let calibrated = ["--set", "rerank.calibration=0.5", "--set"];
+    let with = |flag| [&calibrated[..], &[flag]].concat();
+    wrong(&with("rerank.labels=colour"), 1, &["`colour`", "categories", "rerank.labels"]);
+    wrong(&with("rerank.variety=dpp"), 2, &["rerank.calibration", "does not go with"]);
+}

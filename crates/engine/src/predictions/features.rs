@@ -53,7 +53,7 @@ fn column(column: &Column) -> Option<Feature> {
 }
 
 /// Numbers labels in order of first appearance.
-fn labels<'a>(lists: impl Iterator<Item = Vec<&'a str>>) -> FeatureValues {
+pub(super) fn labels<'a>(lists: impl Iterator<Item = Vec<&'a str>>) -> FeatureValues {
     let mut numbers: HashMap<&str, u32> = HashMap::new();
     let mut rows = Vec::new();
     for list in lists {

@@ -2,9 +2,11 @@
 
 mod features;
 mod judge;
+mod labels;
 mod report;
 
 pub use features::features;
 pub(crate) use judge::OnValidation;
 pub use judge::Task;
+pub(crate) use labels::labels;
 pub use report::{Predicted, PredictedRow, predictions};

@@ -55,6 +55,7 @@ mod tests {
                 ranks: &[],
                 n_candidates: 4,
                 list: &list,
+                history: &[],
             })
         };
         let close = |items: &[u32], value: f64| assert!((of(items) - value).abs() < 1e-9);

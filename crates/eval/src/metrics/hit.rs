@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn three_targets_two_of_them_in_the_first_five() {
-        let ranked = Ranked { ranks: &[1.0, 4.0, 9.0], n_candidates: 20, list: &[] };
+        let ranked = Ranked { ranks: &[1.0, 4.0, 9.0], n_candidates: 20, list: &[], history: &[] };
         assert!((Hit(5).of(&ranked) - 1.0).abs() < 1e-12);
         assert!((Recall(5).of(&ranked) - 2.0 / 3.0).abs() < 1e-12);
         assert!((Precision(5).of(&ranked) - 2.0 / 5.0).abs() < 1e-12);

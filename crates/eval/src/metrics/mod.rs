@@ -1,6 +1,7 @@
 //! The keepers of [`Metric`](crate::Metric) and the measures over all lists, a family per file.
 
 mod binary;
+pub(crate) mod calibration;
 pub(crate) mod coverage;
 pub(crate) mod diversity;
 pub(crate) mod hit;

@@ -79,7 +79,7 @@ mod tests {
         // 4 items with 7, 1, 0, 0 events; 8 + 4 = 12, so p = 8/12, 2/12, 1/12, 1/12
         let popularity = Popularity::new(vec![7, 1, 0, 0]);
         let list = [0u32, 2].map(|item| Scored { item: ItemId(item), score: 0.0 });
-        let ranked = Ranked { ranks: &[], n_candidates: 4, list: &list };
+        let ranked = Ranked { ranks: &[], n_candidates: 4, list: &list, history: &[] };
         let close = |metric: ListMean<'_>, value: f64| {
             assert!((metric.of(&ranked) - value).abs() < 1e-12, "{}", metric.name());
         };

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn one_target_at_rank_two_and_a_half() {
-        let ranked = Ranked { ranks: &[2.5], n_candidates: 11, list: &[] };
+        let ranked = Ranked { ranks: &[2.5], n_candidates: 11, list: &[], history: &[] };
         close(Ndcg::new(Some(10)).of(&ranked), 1.0 / 4.5f64.log2());
         close(Ndcg::new(Some(2)).of(&ranked), 0.0);
         close(Mrr(None).of(&ranked), 1.0 / 3.5);
@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn two_targets_at_ranks_zero_and_three_and_one_that_was_no_candidate() {
-        let ranked = Ranked { ranks: &[0.0, 3.0, f64::INFINITY], n_candidates: 8, list: &[] };
+        let ranked =
+            Ranked { ranks: &[0.0, 3.0, f64::INFINITY], n_candidates: 8, list: &[], history: &[] };
         // DCG = 1 + 1/log2 5; ideal = 1 + 1/log2 3 + 1/2
         let ndcg = (1.0 + 1.0 / 5f64.log2()) / (1.0 + 1.0 / 3f64.log2() + 0.5);
         close(Ndcg::new(Some(5)).of(&ranked), ndcg);
@@ -182,7 +183,7 @@ mod tests {
             let n_candidates = ranks[ranks.len() - 1].ceil() as usize + 1;
             ranks.extend(std::iter::repeat_n(f64::INFINITY, misses));
             for metric in all() {
-                let value = metric.of(&Ranked { ranks: &ranks, n_candidates, list: &[] });
+                let value = metric.of(&Ranked { ranks: &ranks, n_candidates, list: &[], history: &[] });
                 prop_assert!((0.0..=1.0 + 1e-12).contains(&value), "{} is {value}", metric.name());
             }
         }
@@ -190,7 +191,7 @@ mod tests {
         #[test]
         fn a_perfect_ranking_scores_1(n in 1u8..12) {
             let ranks: Vec<f64> = (0..n).map(f64::from).collect();
-            let ranked = Ranked { ranks: &ranks, n_candidates: 50, list: &[] };
+            let ranked = Ranked { ranks: &ranks, n_candidates: 50, list: &[], history: &[] };
             for metric in [&Ndcg::new(Some(5)) as &dyn Metric, &Map(Some(5)), &Mrr(Some(5)), &Auc, &Hit(5), &Recall(12)] {
                 close(metric.of(&ranked), 1.0);
             }

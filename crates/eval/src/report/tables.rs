@@ -120,10 +120,11 @@ fn has_many_targets(report: &Report, k: usize) -> bool {
 fn lists(report: &Report) -> Option<Table> {
     let k = report.cutoffs().first().copied()?;
     let mut columns = vec![names(report)];
-    let words = ["coverage", "gini", "novelty", "diversity", "popularity", "arp"];
+    let words = ["coverage", "gini", "novelty", "diversity", "miscalibration", "popularity", "arp"];
     add_metrics(&mut columns, report, &words.map(|word| format!("{word}@{k}")));
     let note = "coverage: share of the catalogue shown to anybody; gini: inequality of exposure; novelty: bits of \
-                surprise; diversity: 1 − mean cosine of the texts in a list; popularity: mean percentile of the items \
+                surprise; diversity: 1 − mean cosine of the texts in a list; miscalibration: divergence of \
+                its labels from those of the history; popularity: mean percentile of the items \
                 shown; arp: their mean training events.";
     Some(Table { caption: "Lists".into(), note: note.into(), columns })
 }
@@ -237,7 +238,9 @@ pub(crate) fn number(kind: Kind, value: f64) -> String {
     match kind {
         Kind::Novelty => format!("{value:.2}"),
         Kind::Arp => format!("{value:.1}"),
-        Kind::Diversity | Kind::Gini | Kind::Coverage | Kind::Popularity => format!("{value:.3}"),
+        Kind::Diversity | Kind::Miscalibration | Kind::Gini | Kind::Coverage | Kind::Popularity => {
+            format!("{value:.3}")
+        }
         _ => format!("{value:.4}"),
     }
 }

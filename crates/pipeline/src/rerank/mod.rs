@@ -1,5 +1,7 @@
-//! Lists with variety: of the items at the head, those come first that differ from the ones before.
+//! Lists with variety, and with labels mixed as the user likes them: of the items at the head, those come first that differ from the ones
+//! before, or that the mixture lacks.
 
+mod calibrate;
 mod dpp;
 mod mmr;
 mod reranked;

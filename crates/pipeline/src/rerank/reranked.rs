@@ -1,12 +1,13 @@
-//! A recommender whose lists have variety.
+//! A recommender whose lists have variety, or are mixed as the user likes them.
 
 use std::sync::Arc;
 
-use tastemaker_core::{Recommender, Request, Vectors, top_k};
+use tastemaker_core::{Labels, Recommender, Request, Vectors, top_k};
 use tastemaker_kernels::{Layout, gemm};
 
+use super::calibrate::Balance;
 use super::dpp::dpp;
-use super::mmr::mmr;
+use super::mmr::{Weights, mmr};
 use super::settings::{RerankSettings, Variety};
 
 /// A model with the items at the head of its lists in another order.
@@ -15,14 +16,20 @@ use super::settings::{RerankSettings, Variety};
 #[derive(Clone, Debug)]
 pub struct Reranked<M> {
     model: M,
-    vectors: Arc<Vectors>,
+    vectors: Option<Arc<Vectors>>,
+    labels: Labels,
     settings: RerankSettings,
 }
 
 impl<M: Recommender> Reranked<M> {
-    /// Compares items by the cosines of `vectors: [n_items, dim]`; one without a vector is like no other.
-    pub fn new(model: M, vectors: Arc<Vectors>, settings: RerankSettings) -> Self {
-        Self { model, vectors, settings }
+    /// Compares items by the cosines of `vectors: [n_items, dim]`; one without a vector is like no other. Without vectors there is no
+    /// variety, without labels no calibration.
+    pub fn new(
+        model: M,
+        (vectors, labels): (Option<Arc<Vectors>>, Labels),
+        settings: RerankSettings,
+    ) -> Self {
+        Self { model, vectors, labels, settings }
     }
 
     fn reorder(&self, request: &Request<'_>, scores: &mut [f32]) {
@@ -32,12 +39,22 @@ impl<M: Recommender> Reranked<M> {
         let (Some(first), Some(last)) = (head.first(), head.last()) else { return };
         let range = (first.score - last.score).max(f32::MIN_POSITIVE);
         let relevance: Vec<f32> = head.iter().map(|s| (s.score - last.score) / range).collect();
-        let cosines = self.cosines(&head.iter().map(|s| s.item.index()).collect::<Vec<_>>());
-        let RerankSettings { length, strength, .. } = self.settings;
-        let chosen = match self.settings.variety {
-            Variety::Off => return,
-            Variety::Mmr => mmr(&relevance, &cosines, length, strength),
-            Variety::Dpp => dpp(&relevance, &cosines, length, strength),
+        let items: Vec<usize> = head.iter().map(|scored| scored.item.index()).collect();
+        let RerankSettings { variety, length, strength, calibration, .. } = self.settings;
+        let compared = self.vectors.as_ref().filter(|_| variety != Variety::Off);
+        let cosines = compared.map(|vectors| cosines(vectors, &items)).unwrap_or_default();
+        let chosen = if variety == Variety::Dpp && !cosines.is_empty() {
+            dpp(&relevance, &cosines, length, strength)
+        } else {
+            let strength = if cosines.is_empty() { 0.0 } else { strength };
+            let balance = Balance::new(&self.labels, request.history.items);
+            let balance = balance.filter(|_| calibration > 0.0);
+            mmr(
+                (&relevance, &items),
+                &cosines,
+                length,
+                (Weights { strength, calibration }, balance),
+            )
         };
         let rest = (0..head.len()).filter(|place| !chosen.contains(place));
         let order: Vec<usize> = chosen.iter().copied().chain(rest).collect();
@@ -46,23 +63,6 @@ impl<M: Recommender> Reranked<M> {
             above = place.score.min(above.next_down());
             scores[head[from].item.index()] = above;
         }
-    }
-
-    /// Returns `[items, items]`.
-    fn cosines(&self, items: &[usize]) -> Vec<f32> {
-        let (n, dim) = (items.len(), self.vectors.dim());
-        let mut rows = vec![0.0f32; n * dim];
-        for (row, &item) in rows.chunks_exact_mut(dim.max(1)).zip(items) {
-            if item < self.vectors.rows() {
-                row.copy_from_slice(self.vectors.row(item));
-                let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-                row.iter_mut().for_each(|x| *x /= length.max(f32::MIN_POSITIVE));
-            }
-        }
-        let mut cosines = vec![0.0; n * n];
-        let sides = ((&rows[..], Layout::Plain), (&rows[..], Layout::Transposed));
-        gemm((n, n, dim), 1.0, sides.0, sides.1, 0.0, &mut cosines);
-        cosines
     }
 }
 
@@ -81,6 +81,23 @@ impl<M: Recommender> Recommender for Reranked<M> {
         let rows = scores.chunks_exact_mut(self.n_items().max(1));
         requests.iter().zip(rows).for_each(|(request, row)| self.reorder(request, row));
     }
+}
+
+/// Returns `[items, items]`.
+fn cosines(vectors: &Vectors, items: &[usize]) -> Vec<f32> {
+    let (n, dim) = (items.len(), vectors.dim());
+    let mut rows = vec![0.0f32; n * dim];
+    for (row, &item) in rows.chunks_exact_mut(dim.max(1)).zip(items) {
+        if item < vectors.rows() {
+            row.copy_from_slice(vectors.row(item));
+            let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+            row.iter_mut().for_each(|x| *x /= length.max(f32::MIN_POSITIVE));
+        }
+    }
+    let mut cosines = vec![0.0; n * n];
+    let sides = ((&rows[..], Layout::Plain), (&rows[..], Layout::Transposed));
+    gemm((n, n, dim), 1.0, sides.0, sides.1, 0.0, &mut cosines);
+    cosines
 }
 
 #[cfg(test)]
@@ -104,8 +121,10 @@ mod tests {
     fn list(variety: Variety, depth: usize, request: &Request<'_>) -> Vec<u32> {
         let axes = [[1.0, 0.0], [1.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 0.0]];
         let vectors = Vectors::from_flat(2, axes.concat()).unwrap();
-        let settings = RerankSettings { variety, strength: 0.5, depth, length: 3 };
-        let model = Reranked::new(Fixed([5.0, 4.0, 3.0, 2.0, 1.0]), Arc::new(vectors), settings);
+        let settings =
+            RerankSettings { variety, strength: 0.5, depth, length: 3, ..Default::default() };
+        let known = (Some(Arc::new(vectors)), Labels::default());
+        let model = Reranked::new(Fixed([5.0, 4.0, 3.0, 2.0, 1.0]), known, settings);
         model.recommend(request, 5).iter().map(|scored| scored.item.0).collect()
     }
 
