@@ -1,7 +1,8 @@
 //! The head of a fused list, ordered anew by trees that see more than the sum: each part's score and place, how popular an
 //! item is, how long the history, how near its texts.
 //!
-//! Items keep the scores of the places they come to, so that scores stay on the scale of the sum.
+//! Items keep the scores of the places they come to, so that scores stay on the scale of the sum. Items without events keep their places:
+//! there was none that trees could have learnt of.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,6 +32,10 @@ impl ItemFacts {
     /// Puts together what is known.
     pub fn new(counts: Vec<u32>, vectors: Option<Arc<Vectors>>) -> Self {
         Self { counts, vectors }
+    }
+
+    fn is_known(&self, item: usize) -> bool {
+        self.counts.get(item).is_some_and(|&count| count > 0)
     }
 
     fn popularity(&self, item: usize) -> f32 {
@@ -162,7 +167,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Looks at the `depth` best items of `sums: [n_items]`; `scores` gives each part's normalised scores, `[n_items]`, then
+    /// Looks at the `depth` best items of `sums: [n_items]` that have events; `scores` gives each part's normalised scores, `[n_items]`, then
     /// those of parts that ignore the order of events by the newest of them.
     pub(crate) fn new<'a>(
         request: &Request<'_>,
@@ -172,7 +177,8 @@ impl Head {
     ) -> Self {
         let mut masked = sums.to_vec();
         request.mask(&mut masked);
-        let best = top_k(&masked, depth);
+        let mut best = top_k(&masked, depth);
+        best.retain(|scored| facts.is_known(scored.item.index()));
         let items: Vec<usize> = best.iter().map(|scored| scored.item.index()).collect();
         let sums: Vec<f32> = best.iter().map(|scored| scored.score).collect();
         let mut columns: Vec<Vec<f32>> = Vec::new();
@@ -266,44 +272,19 @@ mod tests {
     #[test]
     fn a_head_shows_scores_places_popularity_and_texts() {
         let vectors = Vectors::from_flat(2, vec![1.0, 0.0, 0.6, 0.8, 0.0, 1.0, 0.0, 0.0]).unwrap();
-        let facts = ItemFacts::new(vec![3, 0, 7, 1], Some(Arc::new(vectors)));
+        let facts = ItemFacts::new(vec![3, 1, 7, 0], Some(Arc::new(vectors)));
         let seen = [ItemId(0)];
         let history = History { items: &seen, values: &[1.0], times: &[0] };
         let request = Request::new(None, history);
         let part = [9.0, 1.0, 2.0, 2.0];
-        let sums = [9.0, 0.5, 0.4, 0.1];
-        let head = Head::new(&request, &sums, std::iter::once(&part[..]), (&facts, 2));
-        assert_eq!(head.items, [1, 2], "the seen item takes no part");
+        let sums = [9.0, 0.5, 0.4, 0.45];
+        let head = Head::new(&request, &sums, std::iter::once(&part[..]), (&facts, 3));
+        assert_eq!(head.items, [1, 2], "neither what was seen nor what nobody took");
         let (ln2, ln4) = (2f32.ln(), 4f32.ln());
         // score, place, sum, gap, place, popularity, events, popularity of those, nearest, newest, mean
-        assert_all_close(
-            &head.rows,
-            &[
-                1.0,
-                ln2,
-                0.5,
-                0.0,
-                0.0,
-                0.0,
-                ln2,
-                ln4,
-                0.6,
-                0.6,
-                0.6, //
-                2.0,
-                0.0,
-                0.4,
-                0.1,
-                ln2,
-                8f32.ln(),
-                ln2,
-                ln4,
-                0.0,
-                0.0,
-                0.0,
-            ],
-            1e-5,
-        );
+        let first = [1.0, ln2, 0.5, 0.0, 0.0, ln2, ln2, ln4, 0.6, 0.6, 0.6];
+        let second = [2.0, 0.0, 0.4, 0.1, ln2, 8f32.ln(), ln2, ln4, 0.0, 0.0, 0.0];
+        assert_all_close(&head.rows, &[first, second].concat(), 1e-5);
         assert_eq!(features(&[("a", false)], &facts).len() * 2, head.rows.len());
     }
 
