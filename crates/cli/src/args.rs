@@ -473,6 +473,8 @@ Examples:
   tastemaker encode --data data --out items.parquet
   tastemaker encode --input texts.txt --out texts.npy --encoder minilm --set text.precision=int8
   tastemaker encode --input products.csv --column title --id-column sku --out products.safetensors
+  tastemaker encode --input questions.txt --query --encoder multilingual-e5-small --out questions.npy
+  tastemaker encode --data data --out items.npy --storage int8
 
 Formats by the end of the name: .parquet, .npy (ids beside it in .ids.json), .safetensors (ids in its metadata).")]
 pub(crate) struct Encode {
@@ -494,8 +496,27 @@ pub(crate) struct Encode {
     /// File for the vectors
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+    /// What a number is written as; with less than f32 the neighbours that are kept are told, too
+    #[arg(long, value_enum, default_value = "f32", value_name = "NAME")]
+    pub(crate) storage: TextStorage,
+    /// The texts are questions, not items: text.query_prefix stands before them
+    #[arg(long)]
+    pub(crate) query: bool,
     #[command(flatten)]
     pub(crate) settings: ConfigArgs,
+}
+
+/// How a vector of a text keeps a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextStorage {
+    /// 4 bytes.
+    F32,
+    /// 2 bytes.
+    F16,
+    /// 1 byte, and a scale for each vector.
+    Int8,
+    /// 1 bit.
+    Binary,
 }
 
 /// How an index keeps a number.

@@ -14,6 +14,7 @@ mod stages;
 mod template;
 mod tfidf;
 mod words;
+mod wordvec;
 
 pub use bert::{
     BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, Summary, TunableBert,
@@ -31,3 +32,4 @@ pub use stages::{Narrowed, Prefixed, Prompts};
 pub use template::Template;
 pub use tfidf::{TfIdf, TfIdfSettings};
 pub use words::{Language, words};
+pub use wordvec::{WordEncoder, WordVectors};
