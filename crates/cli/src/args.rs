@@ -227,7 +227,7 @@ Examples:
   tastemaker evaluate --data data --models ials --set models.ials.factors=64 --set models.ials.iterations=15
   tastemaker evaluate --data data --task like --split random --share 0.1 --models linear,fm,deepfm,dcn
 
-Models: popularity markov item-knn user-knn ease ials bpr mf text-knn sasrec esasrec bert4rec gru4rec lstm caser next-mlp lightgcn
+Models: popularity markov item-knn user-knn ease ials bpr item2vec mf text-knn sasrec esasrec bert4rec gru4rec lstm caser next-mlp lightgcn
 two-tower linear dnn fm deepfm dcn text-cnn fused.
 Settings that are not given are chosen on validation events; nothing is ever chosen on the test.")]
 pub(crate) struct Evaluate {
@@ -437,7 +437,7 @@ Examples:
   tastemaker export --model model --out items.parquet --users users.parquet --index items.usearch
 
 Formats by the end of the name: .parquet, .npy (ids beside it in .ids.json), .safetensors (ids in its metadata).
-The product of a user's and an item's vector is the model's score. Models: ials bpr mf lightgcn two-tower sasrec esasrec bert4rec
+The product of a user's and an item's vector is the model's score. Models: ials bpr item2vec mf lightgcn two-tower sasrec esasrec bert4rec
 gru4rec lstm caser next-mlp.")]
 pub(crate) struct Export {
     /// Model folder

@@ -139,7 +139,7 @@ impl Export<'_> {
         embed.ok_or_else(|| Error::Unable {
             model: self.engine.name().into(),
             what: "be exported as vectors",
-            instead: "train one whose scores are products of vectors: ials, bpr, mf, lightgcn, two-tower, or one that reads the \
+            instead: "train one whose scores are products of vectors: ials, bpr, item2vec, mf, lightgcn, two-tower, or one that reads the \
                       history in order, such as sasrec",
         })
     }

@@ -1,12 +1,14 @@
 //! Texts to token numbers, cut to what the model reads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use rayon::prelude::*;
 use serde::Deserialize;
+use serde_json::Value;
 use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationParams};
 
-use super::config::Summary;
+use super::config::{Summary, parse};
 use crate::Error;
 use crate::stages::summarise;
 
@@ -48,6 +50,13 @@ pub(crate) struct Tokeniser {
     max_bytes: usize,
     marks: usize,
     n_types: usize,
+}
+
+/// What stands around texts, as `tokenizer.json` says.
+#[derive(Deserialize)]
+struct PostFile {
+    #[serde(default)]
+    post_processor: Value,
 }
 
 /// The tokens of one text.
@@ -96,7 +105,12 @@ impl Tokeniser {
     ) -> Result<Self, Error> {
         let Limits { max_tokens, windows, overlap, summary } = limits;
         let fault = |why: String| Error::Tokenizer { path: path.to_owned(), why };
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| fault(e.to_string()))?;
+        let read = || Tokenizer::from_bytes(bytes).map_err(|e| e.to_string());
+        let mut tokenizer = guarded(read).map_err(fault)?;
+        let file: PostFile = parse(path, bytes)?;
+        if let Some(mark) = unknown_mark(&file.post_processor) {
+            return Err(fault(format!("its post-processor has no token for `{mark}`")));
+        }
         let marks = tokenizer.get_post_processor().map_or(0, |post| post.added_tokens(false));
         if marks >= max_tokens {
             return Err(Error::setting(
@@ -109,6 +123,14 @@ impl Tokeniser {
             let problem =
                 format!("must be at most {most} in windows of {max_tokens} tokens, is {overlap}");
             return Err(Error::setting("overlap", problem));
+        }
+        // Marks are numbered by another part of the file than words.
+        let bare = || tokenizer.encode_fast("", true).map_err(|e| e.to_string());
+        let bare = guarded(bare).map_err(fault)?;
+        if let Some(id) = bare.get_ids().iter().find(|&&id| id as usize >= vocabulary) {
+            return Err(fault(format!(
+                "it marks texts with token {id}, the model has a `vocab_size` of {vocabulary}: they belong to different models"
+            )));
         }
         if let Some(id) =
             tokenizer.get_vocab(true).into_values().max().filter(|&id| id as usize >= vocabulary)
@@ -233,8 +255,8 @@ impl Tokeniser {
 
     /// Cuts a text into as many tokens as all windows hold, `with` or without marks.
     fn encoded(&self, index: usize, text: &str, with: bool) -> Result<Encoding, Error> {
-        let fault = |fault: tokenizers::Error| Error::Tokenise { index, why: fault.to_string() };
-        self.tokenizer.encode_fast(text, with).map_err(fault)
+        guarded(|| self.tokenizer.encode_fast(text, with).map_err(|e| e.to_string()))
+            .map_err(|why| Error::Tokenise { index, why })
     }
 
     /// Returns the sentences of a text that are most like the others and fit; `None` where none does.
@@ -251,4 +273,21 @@ impl Tokeniser {
         let short = summarise(text, self.limits.room(self.marks), &mut count);
         fault.map_or(Ok(short), Err)
     }
+}
+
+/// Makes an error of a panic: the tokenizers' library takes some impossible files for granted.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("it contradicts itself".to_owned()))
+}
+
+/// Returns a mark that a template puts around texts without saying which token it is.
+fn unknown_mark(post: &Value) -> Option<&str> {
+    let parts = post["processors"].as_array().into_iter().flatten();
+    if let Some(mark) = parts.into_iter().find_map(unknown_mark) {
+        return Some(mark);
+    }
+    let pieces = ["single", "pair"].map(|name| post[name].as_array());
+    let mut marks =
+        pieces.into_iter().flatten().flatten().filter_map(|p| p["SpecialToken"]["id"].as_str());
+    marks.find(|mark| post["special_tokens"].get(mark).is_none())
 }

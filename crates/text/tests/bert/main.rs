@@ -3,6 +3,7 @@
 
 mod damaged;
 mod families;
+mod fuzz;
 mod inspect;
 mod lookup;
 mod modules;
