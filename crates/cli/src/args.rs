@@ -227,7 +227,7 @@ Examples:
   tastemaker evaluate --data data --models ials --set models.ials.factors=64 --set models.ials.iterations=15
   tastemaker evaluate --data data --task like --split random --share 0.1 --models linear,fm,deepfm,dcn
 
-Models: popularity markov item-knn user-knn ease ials bpr mf text-knn sasrec esasrec bert4rec gru4rec lstm caser next-mlp lightgcn
+Models: popularity markov item-knn user-knn ease ials bpr item2vec mf text-knn sasrec esasrec bert4rec gru4rec lstm caser next-mlp lightgcn
 two-tower linear dnn fm deepfm dcn text-cnn fused.
 Settings that are not given are chosen on validation events; nothing is ever chosen on the test.")]
 pub(crate) struct Evaluate {
@@ -449,7 +449,7 @@ Examples:
   tastemaker export --model model --out items.parquet --users users.parquet --index items.usearch
 
 Formats by the end of the name: .parquet, .npy (ids beside it in .ids.json), .safetensors (ids in its metadata).
-The product of a user's and an item's vector is the model's score. Models: ials bpr mf lightgcn two-tower sasrec esasrec bert4rec
+The product of a user's and an item's vector is the model's score. Models: ials bpr item2vec mf lightgcn two-tower sasrec esasrec bert4rec
 gru4rec lstm caser next-mlp.")]
 pub(crate) struct Export {
     /// Model folder
@@ -485,6 +485,8 @@ Examples:
   tastemaker encode --data data --out items.parquet
   tastemaker encode --input texts.txt --out texts.npy --encoder minilm --set text.precision=int8
   tastemaker encode --input products.csv --column title --id-column sku --out products.safetensors
+  tastemaker encode --input questions.txt --query --encoder multilingual-e5-small --out questions.npy
+  tastemaker encode --data data --out items.npy --storage int8
 
 Formats by the end of the name: .parquet, .npy (ids beside it in .ids.json), .safetensors (ids in its metadata).")]
 pub(crate) struct Encode {
@@ -506,8 +508,27 @@ pub(crate) struct Encode {
     /// File for the vectors
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+    /// What a number is written as; with less than f32 the neighbours that are kept are told, too
+    #[arg(long, value_enum, default_value = "f32", value_name = "NAME")]
+    pub(crate) storage: TextStorage,
+    /// The texts are questions, not items: text.query_prefix stands before them
+    #[arg(long)]
+    pub(crate) query: bool,
     #[command(flatten)]
     pub(crate) settings: ConfigArgs,
+}
+
+/// How a vector of a text keeps a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextStorage {
+    /// 4 bytes.
+    F32,
+    /// 2 bytes.
+    F16,
+    /// 1 byte, and a scale for each vector.
+    Int8,
+    /// 1 bit.
+    Binary,
 }
 
 /// How an index keeps a number.

@@ -239,6 +239,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A file for vectors whose format does not hold smaller numbers.
+    #[error(
+        "{}: Parquet holds f32 alone: name a file that ends in .npy or .safetensors, or leave --storage away", path.display()
+    )]
+    VectorStorage {
+        /// The file.
+        path: PathBuf,
+    },
     /// An encoder that cannot be tuned.
     #[error(
         "the encoder `{encoder}` cannot be tuned: {why}; name a language model of `weights list` or a Hugging Face folder with --encoder, \

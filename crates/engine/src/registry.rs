@@ -214,6 +214,8 @@ registry! {
     "ials" ials models Ials IalsSettings [similar evidence embed];
     /// Matrix factorisation by Bayesian personalised ranking (BPR).
     "bpr" bpr models Bpr BprSettings [similar embed];
+    /// Items that stand near each other in histories (skip-gram with negative sampling, item2vec).
+    "item2vec" item2vec models Item2vec Item2vecSettings [similar embed];
     /// Biased matrix factorisation for ratings.
     "mf" mf models Mf MfSettings [similar rate embed];
     /// Items whose texts resemble what the user took; knows items nobody has touched.

@@ -7,12 +7,14 @@ use tastemaker_core::{Progress, Tokens, Vectors};
 use tastemaker_data::{Column, Dataset, Table, Values};
 use tastemaker_fetch as fetch;
 use tastemaker_text::{
-    BertEncoder, BertSettings, Cached, Distilled, Encoder, Precision, Template, TfIdf, distill,
+    BertEncoder, BertSettings, Cached, Distilled, Encoder, Precision, Template, TfIdf, WordVectors,
+    distill,
 };
 
 pub use tastemaker_text::DistillSettings;
 
 use crate::config::{Config, TextSettings};
+use crate::reading::{Reading, holds_words};
 use crate::registry::{FUSED, Kind};
 use crate::{Error, Places};
 
@@ -38,6 +40,9 @@ pub enum EncoderChoice {
         /// What the model multiplies.
         #[serde(default)]
         precision: Precision,
+        /// How it reads.
+        #[serde(default)]
+        reading: Reading,
     },
 }
 
@@ -142,7 +147,8 @@ impl Reader {
             fetch::find(fetch::Kind::Weights, &settings.encoder).map(|asset| asset.name.to_owned());
         let name = if settings.encoder == "auto" { Some(PREFERRED.to_owned()) } else { name.ok() };
         let TextSettings { max_tokens, precision, .. } = *settings;
-        let choice = EncoderChoice::Bert { name, folder, max_tokens, precision };
+        let reading = Reading::of(settings, &folder)?;
+        let choice = EncoderChoice::Bert { name, folder, max_tokens, precision, reading };
         Self::with_weights(choice, template, settings.cache.then_some(places))
     }
 
@@ -152,18 +158,13 @@ impl Reader {
         template: &str,
         cache: Option<&Places>,
     ) -> Result<Self, Error> {
-        let EncoderChoice::Bert { folder, max_tokens, precision, .. } = &choice else {
+        let EncoderChoice::Bert { folder, max_tokens, precision, reading, .. } = &choice else {
             return Err(Error::NotAModel {
                 path: PathBuf::new(),
                 why: "its TF-IDF terms are missing".into(),
             });
         };
-        let settings = BertSettings {
-            max_tokens: (*max_tokens > 0).then_some(*max_tokens),
-            precision: *precision,
-            ..BertSettings::default()
-        };
-        let encoder = tastemaker_text::open(folder, &settings)?;
+        let encoder = reading.open(folder, (*max_tokens, *precision))?;
         let encoder: Arc<dyn Encoder> = match cache {
             Some(places) => Arc::new(Cached::new(encoder, &places.vectors())),
             None => encoder.into(),
@@ -238,8 +239,11 @@ pub(crate) fn language_model(
     places: &Places,
     progress: &dyn Progress,
 ) -> Result<PathBuf, Error> {
-    weights(encoder, places, progress)?.ok_or_else(|| {
-        let problem = "is no language model: name one of `weights list` or a folder".into();
+    let folder = weights(encoder, places, progress)?.filter(|folder| !holds_words(folder));
+    folder.ok_or_else(|| {
+        let problem = format!(
+            "`{encoder}` is no language model: name a folder, or one of `weights list` such as minilm"
+        );
         tastemaker_text::Error::Setting { field: "text.encoder", problem }.into()
     })
 }
@@ -308,7 +312,7 @@ fn reads_like_words<'a>(texts: impl Iterator<Item = &'a str>, rows: usize, min_w
     filled > 0 && covers && words as f64 >= min_words * filled as f64 && letters > 4 * others
 }
 
-/// Finds the folder of the wanted weights; `None` means TF-IDF.
+/// Finds the folder or file of the wanted weights; `None` means TF-IDF.
 pub(crate) fn weights(
     encoder: &str,
     places: &Places,
@@ -330,6 +334,7 @@ pub(crate) fn weights(
             }
         }
         path if Path::new(path).is_dir() => Ok(Some(PathBuf::from(path))),
+        path if WordVectors::is_named(Path::new(path)) => Ok(Some(PathBuf::from(path))),
         name => {
             let asset = fetch::find(fetch::Kind::Weights, name)?;
             Ok(Some(fetch::get(asset, &places.fetch, progress)?))

@@ -13,6 +13,7 @@ use tastemaker_text::{BertSettings, TunableBert};
 use crate::artifact::Folder;
 use crate::config::Loaded;
 use crate::predictions::OnValidation;
+use crate::reading::{Reading, holds_words};
 use crate::texts::{template, texts, weights};
 use crate::workbench::search_rows;
 use crate::{Error, Places};
@@ -82,7 +83,12 @@ impl Tuning<'_> {
         let Some((template, _)) = template(&self.data.items, &config.text)? else {
             return Err(self.untunable("the items have no text"));
         };
-        let texts = texts(&self.data.items, &template);
+        let prefix = Reading::of(&config.text, &folder)?.prefix;
+        let mut texts = texts(&self.data.items, &template);
+        texts
+            .iter_mut()
+            .filter(|text| !text.is_empty())
+            .for_each(|text| text.insert_str(0, &prefix));
         let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
         let texts = bert.tokenise(&borrowed)?;
         let parts = split(&self.data.histories, n_items, &config.split)?;
@@ -155,8 +161,12 @@ impl Tuning<'_> {
         if name == "none" {
             return Err(self.untunable("it is none"));
         }
-        weights(name, self.places, self.progress)?
-            .ok_or_else(|| self.untunable("TF-IDF has no weights that learn"))
+        let folder = weights(name, self.places, self.progress)?
+            .ok_or_else(|| self.untunable("TF-IDF has no weights that learn"))?;
+        if holds_words(&folder) {
+            return Err(self.untunable("it is a table of word vectors"));
+        }
+        Ok(folder)
     }
 
     fn untunable(&self, why: &'static str) -> Error {

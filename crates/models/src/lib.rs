@@ -15,7 +15,10 @@ mod sparse;
 
 use distinct::distinct;
 
-pub use factor::{Bpr, BprSettings, Ials, IalsSettings, Mf, MfSettings, Negatives, Solver};
+pub use factor::{
+    Bpr, BprSettings, Ials, IalsSettings, Item2vec, Item2vecSettings, Mf, MfSettings, Negatives,
+    Solver,
+};
 pub use linear::{Ease, EaseSettings};
 pub use neighbor::{
     ItemKnn, ItemKnnSettings, Measure, Pooling, TextKnn, TextKnnSettings, UserKnn, UserKnnSettings,

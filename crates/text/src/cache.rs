@@ -256,6 +256,19 @@ impl Digest {
         self.0.update(bytes);
     }
 
+    /// Adds `length` bytes that are read, as if they were given at once.
+    pub(crate) fn stream(&mut self, length: u64, from: impl Read) -> io::Result<()> {
+        self.0.update(length.to_le_bytes());
+        let mut from = from.take(length);
+        let mut block = vec![0; 1 << 20];
+        loop {
+            match from.read(&mut block)? {
+                0 => return Ok(()),
+                n => self.0.update(&block[..n]),
+            }
+        }
+    }
+
     pub(crate) fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }

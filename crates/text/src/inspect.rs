@@ -2,19 +2,15 @@
 //! only to find out whether this program can use them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
-use safetensors::tensor::Metadata;
+use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
-use crate::bert::{Description, JSON_LIMIT, parse, read_limited, read_tokenizer};
+use crate::bert::{Architecture, Description, JSON_LIMIT, Weights};
+use crate::bert::{parse, read_limited, read_tokenizer};
 use crate::{BertSettings, Error, Pooling, open};
-
-/// Bytes at the start of a safetensors file that say how long its header is.
-const LENGTH_BYTES: u64 = 8;
 
 /// What a model folder says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,11 +33,11 @@ pub struct ModelFacts {
     pub tokenizer: TokenizerFacts,
     /// Numbers of all tensors together.
     pub parameters: u64,
-    /// Bytes of `model.safetensors`.
+    /// Bytes of the weights files.
     pub bytes: u64,
     /// Numbers by how they are kept.
     pub types: BTreeMap<String, u64>,
-    /// The tensors, in the order of the file.
+    /// The tensors, in the order of the files.
     pub tensors: Vec<TensorFacts>,
     /// Why this program cannot use the folder; `None` when it can.
     pub problem: Option<String>,
@@ -106,19 +102,15 @@ pub fn inspect(folder: &Path) -> Result<ModelFacts, Error> {
     let path = folder.join("config.json");
     let config: Config = parse(&path, &read_limited(&path, JSON_LIMIT)?)?;
     let tokenizer = tokenizer(&folder.join("tokenizer.json"))?;
-    let (header, bytes) = header(&folder.join("model.safetensors"))?;
-    let tensors: Vec<TensorFacts> = header
-        .offset_keys()
-        .into_iter()
-        .filter_map(|name| {
-            let info = header.info(&name)?;
-            Some(TensorFacts {
-                dtype: format!("{:?}", info.dtype),
-                shape: info.shape.clone(),
-                name,
-            })
-        })
-        .collect();
+    let family = config.model_type.as_deref().and_then(Architecture::named);
+    let weights = Weights::open(folder, family.unwrap_or(Architecture::Bert))?;
+    let bytes = weights.bytes();
+    let fact = |(name, dtype, shape): (&str, Dtype, &[usize])| TensorFacts {
+        name: name.to_owned(),
+        dtype: format!("{dtype:?}"),
+        shape: shape.to_vec(),
+    };
+    let tensors: Vec<TensorFacts> = weights.tensors().map(fact).collect();
     let mut types = BTreeMap::new();
     for tensor in &tensors {
         // The header was read, so no product is above what the file holds.
@@ -131,12 +123,14 @@ pub fn inspect(folder: &Path) -> Result<ModelFacts, Error> {
         Err(error) => (None, Some(error.to_string())),
     };
     let described = Description::read(folder, &settings).ok().filter(|_| problem.is_none());
+    let own_activation = config.others.get("activation").and_then(|name| name.as_str());
+    let own_activation = own_activation.map(str::to_owned);
     let size = |name| Some((name, config.others.get(name)?.as_u64()?));
     Ok(ModelFacts {
         sizes: SIZES.into_iter().filter_map(size).collect(),
         model_type: config.model_type,
         architectures: config.architectures.unwrap_or_default(),
-        activation: config.hidden_act,
+        activation: config.hidden_act.or(own_activation),
         pooling: described.as_ref().map(|described| described.pooling),
         max_tokens: described.map(|described| described.max_tokens),
         dim,
@@ -147,30 +141,6 @@ pub fn inspect(folder: &Path) -> Result<ModelFacts, Error> {
         tensors,
         problem,
     })
-}
-
-/// Reads the header of a safetensors file, and the size of the file.
-fn header(path: &Path) -> Result<(Metadata, u64), Error> {
-    let damaged = |why: String| Error::Weights { path: path.to_owned(), why };
-    let mut file = File::open(path).map_err(Error::read(path))?;
-    let size = file.metadata().map_err(Error::read(path))?.len();
-    let mut bytes = Vec::new();
-    file.by_ref().take(LENGTH_BYTES).read_to_end(&mut bytes).map_err(Error::read(path))?;
-    let Ok(length) = <[u8; 8]>::try_from(&bytes[..]) else {
-        return Err(damaged(format!("it has {size} bytes alone")));
-    };
-    let length = u64::from_le_bytes(length);
-    if length > JSON_LIMIT.min(size.saturating_sub(LENGTH_BYTES)) {
-        return Err(damaged(format!("of its {size} bytes {length} would be the header")));
-    }
-    bytes.clear();
-    file.take(length).read_to_end(&mut bytes).map_err(Error::read(path))?;
-    let header: Metadata = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let wanted = (LENGTH_BYTES + length).saturating_add(header.data_len() as u64);
-    if wanted != size {
-        return Err(damaged(format!("it has {size} bytes, its header asks for {wanted}")));
-    }
-    Ok((header, size))
 }
 
 fn tokenizer(path: &Path) -> Result<TokenizerFacts, Error> {

@@ -10,13 +10,15 @@ mod error;
 mod inspect;
 mod lookup;
 mod reduce;
+mod stages;
 mod template;
 mod tfidf;
 mod words;
+mod wordvec;
 
 pub use bert::{
-    BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, TunableBert, TuneState,
-    Wanted,
+    BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, Summary, TunableBert,
+    TuneState, Wanted,
 };
 pub use cache::Cached;
 pub use chat::{
@@ -26,6 +28,8 @@ pub use encode::{Encoded, Encoder, open};
 pub use error::Error;
 pub use inspect::{ModelFacts, TensorFacts, TokenizerFacts, inspect};
 pub use lookup::{DistillSettings, Distilled, StaticEncoder, distill};
+pub use stages::{Narrowed, Prefixed, Prompts};
 pub use template::Template;
 pub use tfidf::{TfIdf, TfIdfSettings};
 pub use words::{Language, words};
+pub use wordvec::{WordEncoder, WordVectors};

@@ -7,12 +7,13 @@ use tastemaker_engine::artifact;
 use tastemaker_engine::core::SystemClock;
 use tastemaker_engine::data::Dataset;
 use tastemaker_engine::export::{
-    self, BuiltIndex, EncodedFile, Export, Exported, TextSource, VectorFormat, Written,
+    self, BuiltIndex, EncodedFile, Encoding, Export, Exported, TextSource, VectorFormat,
+    VectorStorage, Written,
 };
 use tastemaker_engine::index::{HnswSettings, Storage};
 
 use super::Usage;
-use crate::args::{self, IndexStorage};
+use crate::args::{self, IndexStorage, TextStorage};
 use crate::context::Context;
 use crate::output::{self, thousands};
 use crate::side_files::check_files;
@@ -42,7 +43,13 @@ pub(crate) fn run(args: &args::Export, context: &Context) -> anyhow::Result<()> 
 pub(crate) fn encode(args: &args::Encode, context: &Context) -> anyhow::Result<()> {
     let encoder = args.encoder.as_deref().map(|name| format!("text.encoder={}", Value::from(name)));
     let loaded = context.settings(&args.settings, encoder.as_slice())?;
-    check_files(&VectorFormat::of(&args.out)?.files(&args.out))?;
+    let storage = match args.storage {
+        TextStorage::F32 => VectorStorage::F32,
+        TextStorage::F16 => VectorStorage::F16,
+        TextStorage::Int8 => VectorStorage::Int8,
+        TextStorage::Binary => VectorStorage::Binary,
+    };
+    check_files(&VectorFormat::of(&args.out)?.files(&args.out, storage))?;
     let data = args.data.as_deref().map(Dataset::open).transpose()?;
     let source = match (&data, &args.input) {
         (Some(data), _) => TextSource::Items(data),
@@ -61,7 +68,8 @@ pub(crate) fn encode(args: &args::Encode, context: &Context) -> anyhow::Result<(
     };
     let (clock, progress) = (SystemClock::default(), context.progress.as_ref());
     let places = &context.places;
-    let encoded = export::encode((source, &args.out), &loaded.config, places, &clock, progress)?;
+    let encoding = Encoding { source, out: &args.out, storage, is_query: args.query };
+    let encoded = export::encode(encoding, &loaded.config, places, &clock, progress)?;
     output::result(context.format, &encoded, || encoded_text(&encoded))
 }
 
@@ -75,7 +83,7 @@ fn is_table(path: &Path) -> bool {
 }
 
 fn encoded_text(encoded: &EncodedFile) -> String {
-    let rows = [
+    let mut rows = vec![
         ("encoder", encoded.encoder.clone()),
         ("texts", thousands(encoded.texts)),
         ("without content", thousands(encoded.empty)),
@@ -85,6 +93,13 @@ fn encoded_text(encoded: &EncodedFile) -> String {
         ("encoded in", format!("{:.2} s", encoded.seconds)),
         ("texts a second", thousands(encoded.texts_per_second as usize)),
     ];
+    if let Some(kept) = &encoded.kept {
+        let (recall, again) = (kept.recall, kept.recall_rescored);
+        let of = format!("of {} texts", thousands(kept.queries));
+        rows.push(("nearest 10 found", format!("{:.1} % {of}", 100.0 * recall)));
+        let candidates = format!("among {} scored again with f32", kept.candidates);
+        rows.push(("nearest 10 found", format!("{:.1} % {candidates}", 100.0 * again)));
+    }
     let facts = rows.into_iter().map(|(what, value)| vec![what.into(), value]);
     format!("{}\n\n{}", output::table(&["what", "value"], facts, &[]), sizes(&encoded.files))
 }
@@ -108,9 +123,9 @@ const fn storage(asked: IndexStorage) -> Storage {
 
 /// Looks at all files that will be written.
 fn check_targets(args: &args::Export) -> anyhow::Result<()> {
-    let mut all: Vec<PathBuf> = VectorFormat::of(&args.out)?.files(&args.out);
+    let mut all: Vec<PathBuf> = VectorFormat::of(&args.out)?.files(&args.out, VectorStorage::F32);
     if let Some(users) = &args.users {
-        all.extend(VectorFormat::of(users)?.files(users));
+        all.extend(VectorFormat::of(users)?.files(users, VectorStorage::F32));
     }
     all.extend(args.index.clone());
     check_files(&all)

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::home::{FEW_EPOCHS, Home, NO_SEARCH, SMALL};
 
-const ALL: &str = "popularity,markov,item-knn,user-knn,ease,ials,bpr,mf,text-knn,sasrec,esasrec,bert4rec,gru4rec,lstm,caser,next-mlp,lightgcn,two-tower,linear,dnn,fm,deepfm,dcn,text-cnn,fused";
+const ALL: &str = "popularity,markov,item-knn,user-knn,ease,ials,bpr,item2vec,mf,text-knn,sasrec,esasrec,bert4rec,gru4rec,lstm,caser,next-mlp,lightgcn,two-tower,linear,dnn,fm,deepfm,dcn,text-cnn,fused";
 const SPLITS: [&str; 6] = ["leave-one-out", "time", "ratio", "random", "cold-items", "cold-users"];
 
 fn keys(value: &Value) -> Vec<&str> {

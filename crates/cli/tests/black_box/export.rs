@@ -31,7 +31,7 @@ fn ranked(items: &(Vec<String>, Vec<Vec<f32>>), user: &[f32], taken: &[String]) 
 #[test]
 fn products_of_exported_vectors_rank_as_the_model_does() {
     let home = Home::with_data();
-    for model in ["ials", "bpr", "two-tower", "gru4rec"] {
+    for model in ["ials", "bpr", "item2vec", "two-tower", "gru4rec"] {
         home.run(["train", "--data", "data", "--out", model, "--model", model])
             .args(SMALL)
             .args(NO_SEARCH)

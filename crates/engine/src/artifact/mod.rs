@@ -11,4 +11,4 @@ pub use checkpoint::{forget_training, forget_training_of};
 pub(crate) use curves::Recorder;
 pub use curves::{Training, save_curves};
 pub use model::{FORMAT, Manifest, PartRecord, open, save};
-pub(crate) use whole::{PARTIAL, write_both, write_whole};
+pub(crate) use whole::{PARTIAL, write_all, write_whole};

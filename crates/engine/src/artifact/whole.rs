@@ -16,12 +16,12 @@ pub(crate) fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<(), 
     Ok(())
 }
 
-/// Writes two files that belong together: both lie ready before either takes its name.
-pub(crate) fn write_both(files: [(&Path, &[u8]); 2]) -> Result<(), Error> {
-    let [(first, one), (second, other)] = files;
-    let (one, other) = (put_aside(first, one)?, put_aside(second, other)?);
-    one.persist(first).map_err(|e| Error::io(first)(e.error))?;
-    other.persist(second).map_err(|e| Error::io(second)(e.error))?;
+/// Writes files that belong together: all lie ready before the first takes its name.
+pub(crate) fn write_all(files: &[(&Path, &[u8])]) -> Result<(), Error> {
+    let aside = files.iter().map(|(path, bytes)| Ok((path, put_aside(path, bytes)?)));
+    for (path, file) in aside.collect::<Result<Vec<_>, Error>>()? {
+        file.persist(path).map_err(|e| Error::io(path)(e.error))?;
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use tastemaker_dialog::Wording;
 use tastemaker_eval as eval;
 use tastemaker_neural::TuneSettings;
 use tastemaker_pipeline::{FusionSettings, RerankSettings};
-use tastemaker_text::{Precision, TfIdfSettings};
+use tastemaker_text::{Precision, Summary, TfIdfSettings};
 
 use crate::registry::{Kind, Models};
 
@@ -61,12 +61,26 @@ impl Default for RunSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextSettings {
-    /// `auto` (minilm where it can be had, else tfidf), `tfidf`, `none`, a name of `weights list`, or a Hugging Face folder.
+    /// `auto` (minilm where it can be had, else tfidf), `tfidf`, `none`, a name of `weights list`, a Hugging Face folder, or a file of word
+    /// vectors (.txt, .vec, .bin).
     pub encoder: String,
     /// Text of an item from its fields, as in `{title}. {text}`; `auto` takes titles, words of categories and descriptions.
     pub template: String,
     /// Tokens read of each text; 0 = what the encoder allows.
     pub max_tokens: usize,
+    /// What stands before the text of every item: `auto` (as the folder's `config_sentence_transformers.json` says, or `passage: ` for models
+    /// named E5), else exactly this; empty for none. At most 4096 bytes. For language models.
+    pub prefix: String,
+    /// What stands before texts that are questions, for `encode --query`: `auto` (likewise; also BGE's), else exactly this.
+    pub query_prefix: String,
+    /// Windows of `max_tokens` that a language model reads of a long text, 1 to 64; their vectors are averaged by their tokens.
+    pub windows: usize,
+    /// Tokens that a window has in common with the next one; fewer than a window holds.
+    pub overlap: usize,
+    /// How texts too long for a language model are shortened before they are cut: `off`, or `textrank`, to their main sentences.
+    pub summary: Summary,
+    /// First numbers of a language model's vectors that are kept; 0 = all. For models trained as Matryoshka.
+    pub dim: usize,
     /// What a language model multiplies: `f32`; `bf16`, four times as fast on processors with AMX; `int8`, also on those with AVX-512
     /// VNNI, with vectors a little off (cosine .9995). Elsewhere `f32` is the fastest.
     pub precision: Precision,
@@ -82,6 +96,12 @@ impl Default for TextSettings {
             encoder: "auto".into(),
             template: "auto".into(),
             max_tokens: 0,
+            prefix: "auto".into(),
+            query_prefix: "auto".into(),
+            windows: 1,
+            overlap: 0,
+            summary: Summary::Off,
+            dim: 0,
             precision: Precision::F32,
             cache: true,
             tfidf: TfIdfSettings::default(),
@@ -154,6 +174,7 @@ impl Config {
                 .into_iter()
                 .collect(),
         );
+        add("text", self.text.faults());
         add("split", self.split.faults());
         add("tune", self.tune.faults());
         add("eval", self.eval.faults());

@@ -7,9 +7,11 @@ use serde::Serialize;
 use tastemaker_core::{Clock, Progress};
 use tastemaker_data::{Dataset, TextRows, read_texts};
 
+use super::files;
 use super::run::{Written, written};
-use super::{VectorFormat, files};
+use super::storage::{Kept, VectorStorage};
 use crate::config::Config;
+use crate::reading::query_prefix;
 use crate::texts::{Reader, texts};
 use crate::{Error, Places};
 
@@ -34,6 +36,19 @@ pub enum TextSource<'a> {
         /// The column of their ids; else ids are the numbers of rows, from 1.
         id: Option<&'a str>,
     },
+}
+
+/// What to encode, and how to write it.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoding<'a> {
+    /// The texts.
+    pub source: TextSource<'a>,
+    /// File for the vectors; the end of its name says the format.
+    pub out: &'a Path,
+    /// What a number is written as.
+    pub storage: VectorStorage,
+    /// The texts are questions, not items: `text.query_prefix` stands before them.
+    pub is_query: bool,
 }
 
 /// Texts of a file, and what their ids are.
@@ -62,33 +77,42 @@ pub struct EncodedFile {
     pub seconds: f64,
     /// Texts a second, those from the cache aside.
     pub texts_per_second: f64,
+    /// What a number is written as.
+    pub storage: VectorStorage,
+    /// What smaller numbers keep of the nearest texts; `None` for `f32`.
+    pub kept: Option<Kept>,
     /// The files.
     pub files: Vec<Written>,
 }
 
-/// Encodes texts and writes their vectors to `out`, in the format that its name ends in.
+/// Encodes texts and writes their vectors.
 ///
 /// # Errors
 /// When the source cannot be read or holds no texts, the encoder cannot be opened, or the file cannot be written.
 pub fn encode(
-    (source, out): (TextSource<'_>, &Path),
+    encoding: Encoding<'_>,
     config: &Config,
     places: &Places,
     clock: &dyn Clock,
     progress: &dyn Progress,
 ) -> Result<EncodedFile, Error> {
-    VectorFormat::of(out)?;
+    let Encoding { source, out, storage, is_query } = encoding;
+    storage.check(out)?;
     let (seed, none) = (config.run.seed, || Error::NoTexts);
+    let mut settings = config.text.clone();
+    if is_query && settings.encoder != "none" {
+        settings.prefix = query_prefix(&settings, places, progress)?;
+    }
     let of_file = |FileTexts { id_name, ids, texts }| {
-        if config.text.encoder == "none" || texts.is_empty() {
+        if settings.encoder == "none" || texts.is_empty() {
             return Err(none());
         }
-        let reader = Reader::of_texts((&texts, "{text}"), &config.text, seed, places, progress)?;
+        let reader = Reader::of_texts((&texts, "{text}"), &settings, seed, places, progress)?;
         Ok((reader, id_name, ids, texts))
     };
     let (reader, id_name, ids, texts) = match source {
         TextSource::Items(data) => {
-            let reader = Reader::open(&data.items, &config.text, seed, places, progress)?;
+            let reader = Reader::open(&data.items, &settings, seed, places, progress)?;
             let reader = reader.ok_or_else(none)?;
             let texts = texts(&data.items, &reader.template);
             let ids: Vec<String> = data.items.ids().iter().map(str::to_owned).collect();
@@ -104,7 +128,8 @@ pub fn encode(
     let encoded = reader.encoder.encode(&borrowed, progress)?;
     let seconds = clock.seconds() - start;
     let new = texts.len() - encoded.from_cache;
-    let paths = files::write(out, id_name, &ids, &encoded.vectors)?;
+    let paths = files::write(out, id_name, &ids, (&encoded.vectors, storage))?;
+    let kept = Kept::measure(&encoded.vectors, storage, progress);
     Ok(EncodedFile {
         encoder: reader.choice.name(),
         texts: texts.len(),
@@ -114,6 +139,8 @@ pub fn encode(
         dims: reader.encoder.dim(),
         seconds,
         texts_per_second: new as f64 / seconds.max(1e-9),
+        storage,
+        kept,
         files: paths.into_iter().map(written).collect::<Result<_, _>>()?,
     })
 }

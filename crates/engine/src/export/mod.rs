@@ -3,8 +3,10 @@
 mod encode;
 mod files;
 mod run;
+mod storage;
 
 pub(crate) use encode::FileTexts;
-pub use encode::{EncodedFile, TextSource, encode};
+pub use encode::{EncodedFile, Encoding, TextSource, encode};
 pub use files::VectorFormat;
 pub use run::{BuiltIndex, Export, Exported, Written};
+pub use storage::{Kept, VectorStorage};

@@ -9,6 +9,7 @@ use tastemaker_core::{Clock, Embed, ItemId, Progress, Request, UserId, Vectors};
 use tastemaker_index::{Flat, Hnsw, HnswSettings, Measure, Rows, compare};
 
 use super::files::{VectorFormat, write};
+use super::storage::VectorStorage;
 use crate::artifact::write_whole;
 use crate::{Engine, Error};
 
@@ -101,7 +102,8 @@ impl Export<'_> {
         // Built before anything is written: settings that do not suit the vectors show here.
         let built =
             self.index.map(|path| Ok::<_, Error>((path, self.build(&items)?))).transpose()?;
-        let mut files = write(self.items, "item_id", items.ids(), items.vectors())?;
+        let mut files =
+            write(self.items, "item_id", items.ids(), (items.vectors(), VectorStorage::F32))?;
         let all: Vec<usize> = (0..self.engine.data().n_users()).collect();
         let mut exported = Exported {
             model: self.engine.name().into(),
@@ -118,7 +120,7 @@ impl Export<'_> {
             let (ids, vectors) = self.user_vectors(model, &all);
             exported.users = Some(ids.len());
             exported.users_without_vector = Some(all.len() - ids.len());
-            files.extend(write(path, "user_id", &ids, &vectors)?);
+            files.extend(write(path, "user_id", &ids, (&vectors, VectorStorage::F32))?);
         }
         if let Some((path, built)) = built {
             let step = all.len().div_ceil(QUERIES).max(1);
@@ -137,7 +139,7 @@ impl Export<'_> {
         embed.ok_or_else(|| Error::Unable {
             model: self.engine.name().into(),
             what: "be exported as vectors",
-            instead: "train one whose scores are products of vectors: ials, bpr, mf, lightgcn, two-tower, or one that reads the \
+            instead: "train one whose scores are products of vectors: ials, bpr, item2vec, mf, lightgcn, two-tower, or one that reads the \
                       history in order, such as sasrec",
         })
     }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use tastemaker_core::{Clock, Progress, Silent, Vectors};
 use tastemaker_data::Dataset;
-use tastemaker_text::{BertEncoder, BertSettings, Encoder as _, Precision};
+use tastemaker_text::{Encoder as _, Precision};
 
 use crate::config::Loaded;
 use crate::export::{FileTexts, TextSource};
+use crate::reading::Reading;
 use crate::registry::Kind;
 use crate::texts::{language_model, template, texts};
 use crate::{Error, Evaluation, Places};
@@ -84,13 +85,12 @@ impl Quantize<'_> {
             return Err(Error::NoTexts);
         }
         let folder = language_model(&text.encoder, self.places, self.progress)?;
+        let reading = Reading::of(text, &folder)?;
         let mut exact: Option<(Arc<Vectors>, Option<f64>)> = None;
         let mut rows = Vec::new();
         let others = self.precisions.iter().copied().filter(|&other| other != Precision::F32);
         for precision in [Precision::F32].into_iter().chain(others) {
-            let max_tokens = (text.max_tokens > 0).then_some(text.max_tokens);
-            let settings = BertSettings { max_tokens, precision, ..BertSettings::default() };
-            let encoder = BertEncoder::open(&folder, &settings)?;
+            let encoder = reading.open(&folder, (text.max_tokens, precision))?;
             encoder.encode(&borrowed[..borrowed.len().min(WARM_UP)], &Silent)?;
             let start = self.clock.seconds();
             let vectors = Arc::new(encoder.encode(&borrowed, self.progress)?.vectors);

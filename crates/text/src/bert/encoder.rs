@@ -6,11 +6,13 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use tastemaker_core::{Progress, Tokens as TokenRows, Vectors};
+use tastemaker_kernels::axpy;
 
-use super::config::{BertSettings, Description, Pooling, Precision, read_limited, read_tokenizer};
+use super::config::{BertSettings, Description, Pooling, Precision, Summary, read_tokenizer};
 use super::model::{BertModel, Buffers};
+use super::modules::Dense;
 use super::tokenise::{Tokeniser, Tokens};
-use super::weights::{WEIGHTS_LIMIT, Weights};
+use super::weights::Weights;
 use crate::cache::Digest;
 use crate::encode::number;
 use crate::{Encoded, Encoder, Error};
@@ -24,7 +26,9 @@ pub struct BertEncoder {
     model: BertModel,
     tokeniser: Tokeniser,
     hidden: usize,
+    dim: usize,
     pooling: Pooling,
+    dense: Vec<Dense>,
     normalise: bool,
     idle: Mutex<Vec<Buffers>>,
 }
@@ -36,31 +40,38 @@ impl std::fmt::Debug for BertEncoder {
 }
 
 impl BertEncoder {
-    /// Opens a Hugging Face folder: `config.json`, `tokenizer.json`, `model.safetensors`, and where they are there
-    /// `sentence_bert_config.json` and `1_Pooling/config.json`.
+    /// Opens a Hugging Face folder of a BERT, `RoBERTa`, XLM-R or `DistilBERT`: `config.json`, `tokenizer.json`, `model.safetensors`
+    /// or its shards, and where they are there `sentence_bert_config.json` and `1_Pooling/config.json`.
     pub fn open(dir: &Path, settings: &BertSettings) -> Result<Self, Error> {
-        let Description { config, pooling, max_tokens, bytes } = Description::read(dir, settings)?;
+        let description = Description::read(dir, settings)?;
+        let limits = description.limits(settings)?;
+        let Description { config, pooling, dense, max_tokens, bytes } = description;
         let mut digest = Digest::new();
         digest.bytes(&bytes);
         let path = dir.join("tokenizer.json");
         let bytes = read_tokenizer(&path)?;
         digest.bytes(&bytes);
         let tokeniser =
-            Tokeniser::new(&path, &bytes, max_tokens, (config.vocab_size, config.type_vocab_size))?;
-        let path = dir.join("model.safetensors");
-        let bytes = read_limited(&path, WEIGHTS_LIMIT)?;
-        digest.bytes(&bytes);
-        let model =
-            BertModel::load(&Weights::open(&path, &bytes)?, &config, settings.precision.into())?;
+            Tokeniser::new(&path, &bytes, limits, (config.vocab_size, config.token_types()))?;
+        let weights = Weights::open(dir, config.architecture)?;
+        weights.digest(&mut digest)?;
+        let model = BertModel::load(&weights, &config, settings.precision.into())?;
+        let (dense, dim) = Dense::load_all(&dense, config.hidden_size, &mut digest)?;
         let scale = if settings.normalise { "unit" } else { "plain" };
         let precision = match settings.precision {
             Precision::F32 => "",
             Precision::Bf16 => "/bf16",
             Precision::Int8 => "/int8",
         };
-        let id = format!("bert/{}/{pooling:?}/{max_tokens}/{scale}{precision}", digest.hex());
+        let reading = match (limits.windows, limits.summary) {
+            (1, Summary::Off) => String::new(),
+            (windows, summary) => format!("/{windows}x{}/{summary:?}", limits.overlap),
+        };
+        let hash = digest.hex();
+        let id = format!("bert/{hash}/{pooling:?}/{max_tokens}/{scale}{precision}{reading}");
         let (hidden, normalise) = (config.hidden_size, settings.normalise);
-        Ok(Self { id, model, tokeniser, hidden, pooling, normalise, idle: Mutex::default() })
+        let idle = Mutex::default();
+        Ok(Self { id, model, tokeniser, hidden, dim, pooling, dense, normalise, idle })
     }
 
     /// Computes the vectors of one block with memory no other thread uses.
@@ -70,7 +81,7 @@ impl BertEncoder {
         let mut out = vec![0.0; block.len() * self.hidden];
         self.model.forward(block, self.pooling, &mut buffers, &mut out);
         lock().push(buffers);
-        out
+        self.dense.iter().fold(out, |out, dense| dense.apply(&out))
     }
 }
 
@@ -80,7 +91,7 @@ impl Encoder for BertEncoder {
     }
 
     fn dim(&self) -> usize {
-        self.hidden
+        self.dim
     }
 
     fn tokens(&self, texts: &[&str]) -> Result<TokenRows, Error> {
@@ -91,8 +102,13 @@ impl Encoder for BertEncoder {
     }
 
     fn encode(&self, texts: &[&str], progress: &dyn Progress) -> Result<Encoded, Error> {
-        let tokens = self.tokeniser.tokenise(texts)?;
+        let windows = self.tokeniser.tokenise_windows(texts)?;
+        let counts: Vec<usize> = windows.iter().map(Vec::len).collect();
+        let tokens: Vec<Tokens> = windows.into_iter().flatten().collect();
         let mut vectors = self.run_all(&tokens, progress);
+        if tokens.len() > texts.len() {
+            vectors = self.averaged(&counts, &tokens, &vectors);
+        }
         if self.normalise {
             vectors.normalise();
         }
@@ -118,18 +134,34 @@ impl BertEncoder {
                 out
             })
             .collect();
-        let mut vectors = Vectors::zeros(tokens.len(), self.hidden);
+        let mut vectors = Vectors::zeros(tokens.len(), self.dim);
         for (block, out) in blocks.iter().zip(&results) {
-            for (&row, vector) in block.iter().zip(out.chunks_exact(self.hidden)) {
+            for (&row, vector) in block.iter().zip(out.chunks_exact(self.dim)) {
                 vectors.row_mut(row).copy_from_slice(vector);
             }
         }
         vectors
     }
 
+    /// Returns the mean of each text's windows, weighted by their tokens.
+    fn averaged(&self, counts: &[usize], tokens: &[Tokens], windows: &Vectors) -> Vectors {
+        let mut vectors = Vectors::zeros(counts.len(), self.dim);
+        let mut at = 0;
+        for (row, &count) in counts.iter().enumerate() {
+            let own = at..at + count;
+            let total: usize = tokens[own.clone()].iter().map(Tokens::len).sum();
+            for window in own {
+                let share = tokens[window].len() as f32 / total.max(1) as f32;
+                axpy(share, windows.row(window), vectors.row_mut(row));
+            }
+            at += count;
+        }
+        vectors
+    }
+
     /// Returns the width of a vector.
     pub(crate) const fn width(&self) -> usize {
-        self.hidden
+        self.dim
     }
 
     /// Returns the vector of every token of the vocabulary alone.

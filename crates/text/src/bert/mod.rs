@@ -1,16 +1,19 @@
 //! BERT-family encoders read from a Hugging Face folder and computed in process.
 
+mod architecture;
 mod config;
 mod encoder;
 mod model;
+mod modules;
 mod tokenise;
 mod tune;
 mod weights;
 
-pub use config::{BertSettings, Pooling, Precision};
-pub(crate) use config::{Description, JSON_LIMIT, parse, read_limited, read_tokenizer};
+pub(crate) use architecture::Architecture;
+pub use config::{BertSettings, Pooling, Precision, Summary};
+pub(crate) use config::{Description, JSON_LIMIT, optional, parse, read_limited, read_tokenizer};
 pub use encoder::BertEncoder;
-pub(crate) use tokenise::Tokeniser;
 pub use tokenise::Tokens as BertTokens;
+pub(crate) use tokenise::{Limits, Tokeniser};
 pub use tune::{NamedTensor, TunableBert, TuneState, Wanted};
-pub(crate) use weights::{WEIGHTS_LIMIT, Weights};
+pub(crate) use weights::Weights;

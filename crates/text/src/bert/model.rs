@@ -8,6 +8,7 @@ use tastemaker_kernels::{
     attention, half_attention, half_attention_serves, layer_norm,
 };
 
+use super::architecture::positions;
 use super::config::{BertConfig, Pooling};
 use super::tokenise::Tokens;
 use super::weights::Weights;
@@ -40,7 +41,9 @@ pub(crate) struct BertModel {
     half: bool,
     words: Vec<f32>,
     positions: Vec<f32>,
+    /// Empty where tokens have no types.
     types: Vec<f32>,
+    padding: Option<u32>,
     norm: Norm,
     layers: Vec<Layer>,
 }
@@ -58,7 +61,7 @@ pub(crate) struct Buffers {
 
 /// Stacks layers that read the same input, `from` numbers wide.
 fn linear(
-    weights: &Weights<'_>,
+    weights: &Weights,
     names: &[String],
     (from, to): (usize, usize),
     format: WeightFormat,
@@ -72,11 +75,7 @@ fn linear(
 }
 
 impl Norm {
-    fn load(
-        weights: &Weights<'_>,
-        name: &str,
-        (size, epsilon): (usize, f32),
-    ) -> Result<Self, Error> {
+    fn load(weights: &Weights, name: &str, (size, epsilon): (usize, f32)) -> Result<Self, Error> {
         let gain = weights.take(&format!("{name}.weight"), &[size])?;
         let bias = weights.take(&format!("{name}.bias"), &[size])?;
         Ok(Self { gain, bias, epsilon })
@@ -84,6 +83,26 @@ impl Norm {
 
     fn apply(&self, rows: &mut [f32]) {
         layer_norm(rows, &self.gain, &self.bias, self.epsilon);
+    }
+}
+
+/// Writes what `tokens`, at least one, become together.
+fn pool(tokens: &[f32], pooling: Pooling, vector: &mut [f32]) {
+    let hidden = vector.len();
+    let each = tokens.chunks_exact(hidden);
+    match pooling {
+        Pooling::Cls => vector.copy_from_slice(&tokens[..hidden]),
+        Pooling::Last => vector.copy_from_slice(&tokens[tokens.len() - hidden..]),
+        Pooling::Max => {
+            vector.copy_from_slice(&tokens[..hidden]);
+            each.for_each(|token| vector.iter_mut().zip(token).for_each(|(y, x)| *y = y.max(*x)));
+        }
+        Pooling::Mean | Pooling::Auto => {
+            let share = 1.0 / (tokens.len() / hidden) as f32;
+            vector.fill(0.0);
+            each.for_each(|token| vector.iter_mut().zip(token).for_each(|(sum, x)| *sum += x));
+            vector.iter_mut().for_each(|x| *x *= share);
+        }
     }
 }
 
@@ -100,7 +119,7 @@ impl BertModel {
 
     /// Takes the weights apart and lays them out for use.
     pub(crate) fn load(
-        weights: &Weights<'_>,
+        weights: &Weights,
         config: &BertConfig,
         format: WeightFormat,
     ) -> Result<Self, Error> {
@@ -129,7 +148,11 @@ impl BertModel {
                 && half_attention_serves(hidden / config.num_attention_heads),
             words: table("word", config.vocab_size)?,
             positions: table("position", config.max_position_embeddings)?,
-            types: table("token_type", config.type_vocab_size)?,
+            types: match config.type_vocab_size {
+                0 => Vec::new(),
+                types => table("token_type", types)?,
+            },
+            padding: config.padding,
             norm: norm("embeddings.LayerNorm")?,
             layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, Error>>()?,
         })
@@ -151,16 +174,7 @@ impl BertModel {
         let mut rest = buffers.x.as_slice();
         for (text, vector) in texts.iter().zip(out.chunks_exact_mut(hidden)) {
             let (tokens, after) = rest.split_at(text.ids.len() * hidden);
-            if pooling == Pooling::Cls {
-                vector.copy_from_slice(&tokens[..hidden]);
-            } else {
-                vector.fill(0.0);
-                for token in tokens.chunks_exact(hidden) {
-                    vector.iter_mut().zip(token).for_each(|(sum, x)| *sum += x);
-                }
-                let share = 1.0 / text.ids.len() as f32;
-                vector.iter_mut().for_each(|x| *x *= share);
-            }
+            pool(tokens, pooling, vector);
             rest = after;
         }
     }
@@ -172,9 +186,14 @@ impl BertModel {
         };
         x.clear();
         for text in texts {
-            for (position, (&id, &kind)) in (0..).zip(text.ids.iter().zip(&text.types)) {
+            let places = positions(&text.ids, self.padding);
+            for (position, (&id, &kind)) in places.zip(text.ids.iter().zip(&text.types)) {
                 let parts = row(&self.words, id).iter().zip(row(&self.positions, position));
-                x.extend(parts.zip(row(&self.types, kind)).map(|((w, p), t)| w + t + p));
+                if self.types.is_empty() {
+                    x.extend(parts.map(|(w, p)| w + p));
+                } else {
+                    x.extend(parts.zip(row(&self.types, kind)).map(|((w, p), t)| w + t + p));
+                }
             }
         }
         self.norm.apply(x);

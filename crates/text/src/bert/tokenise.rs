@@ -1,22 +1,62 @@
 //! Texts to token numbers, cut to what the model reads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use rayon::prelude::*;
 use serde::Deserialize;
-use tokenizers::{PostProcessor, Tokenizer, TruncationParams};
+use serde_json::Value;
+use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationParams};
 
+use super::config::{Summary, parse};
 use crate::Error;
+use crate::stages::summarise;
 
 /// Bytes of a text that are looked at per token that is read: no word piece is longer.
 const BYTES_PER_TOKEN: usize = 512;
 
+/// Bytes that are looked at of a text that is to be shortened.
+const SUMMARY_BYTES: usize = 1 << 20;
+
+/// How much of a text is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Tokens of a window, with its marks.
+    pub(crate) max_tokens: usize,
+    /// Windows of a text.
+    pub(crate) windows: usize,
+    /// Tokens that windows have in common.
+    pub(crate) overlap: usize,
+    /// How longer texts are shortened.
+    pub(crate) summary: Summary,
+}
+
+impl Limits {
+    /// Counts the tokens of a text that all its windows hold, without marks.
+    const fn room(&self, marks: usize) -> usize {
+        self.windows * (self.max_tokens - marks) - (self.windows - 1) * self.overlap
+    }
+
+    /// One window of so many tokens.
+    pub(crate) const fn one(max_tokens: usize) -> Self {
+        Self { max_tokens, windows: 1, overlap: 0, summary: Summary::Off }
+    }
+}
+
 /// A model's own way to cut text into tokens.
 pub(crate) struct Tokeniser {
     tokenizer: Tokenizer,
+    limits: Limits,
     max_bytes: usize,
     marks: usize,
     n_types: usize,
+}
+
+/// What stands around texts, as `tokenizer.json` says.
+#[derive(Deserialize)]
+struct PostFile {
+    #[serde(default)]
+    post_processor: Value,
 }
 
 /// The tokens of one text.
@@ -60,17 +100,37 @@ impl Tokeniser {
     pub(crate) fn new(
         path: &Path,
         bytes: &[u8],
-        max_tokens: usize,
+        limits: Limits,
         (vocabulary, n_types): (usize, usize),
     ) -> Result<Self, Error> {
+        let Limits { max_tokens, windows, overlap, summary } = limits;
         let fault = |why: String| Error::Tokenizer { path: path.to_owned(), why };
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| fault(e.to_string()))?;
+        let read = || Tokenizer::from_bytes(bytes).map_err(|e| e.to_string());
+        let mut tokenizer = guarded(read).map_err(fault)?;
+        let file: PostFile = parse(path, bytes)?;
+        if let Some(mark) = unknown_mark(&file.post_processor) {
+            return Err(fault(format!("its post-processor has no token for `{mark}`")));
+        }
         let marks = tokenizer.get_post_processor().map_or(0, |post| post.added_tokens(false));
         if marks >= max_tokens {
             return Err(Error::setting(
                 "max_tokens",
                 format!("must be above the {marks} marks of a text, is {max_tokens}"),
             ));
+        }
+        if overlap >= max_tokens - marks {
+            let most = max_tokens - marks - 1;
+            let problem =
+                format!("must be at most {most} in windows of {max_tokens} tokens, is {overlap}");
+            return Err(Error::setting("overlap", problem));
+        }
+        // Marks are numbered by another part of the file than words.
+        let bare = || tokenizer.encode_fast("", true).map_err(|e| e.to_string());
+        let bare = guarded(bare).map_err(fault)?;
+        if let Some(id) = bare.get_ids().iter().find(|&&id| id as usize >= vocabulary) {
+            return Err(fault(format!(
+                "it marks texts with token {id}, the model has a `vocab_size` of {vocabulary}: they belong to different models"
+            )));
         }
         if let Some(id) =
             tokenizer.get_vocab(true).into_values().max().filter(|&id| id as usize >= vocabulary)
@@ -79,25 +139,26 @@ impl Tokeniser {
                 "it has token {id}, the model has a `vocab_size` of {vocabulary}: they belong to different models"
             )));
         }
-        let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
+        let max_length = marks + limits.room(marks);
+        let truncation = TruncationParams { max_length, ..TruncationParams::default() };
         tokenizer.with_padding(None);
         tokenizer.with_truncation(Some(truncation)).map_err(|e| fault(e.to_string()))?;
-        Ok(Self {
-            tokenizer,
-            max_bytes: max_tokens.saturating_mul(BYTES_PER_TOKEN),
-            marks,
-            n_types,
-        })
+        let read = max_tokens.saturating_mul(windows).saturating_mul(BYTES_PER_TOKEN);
+        let max_bytes = if summary == Summary::Off { read } else { read.max(SUMMARY_BYTES) };
+        Ok(Self { tokenizer, limits, max_bytes, marks, n_types })
     }
 
-    /// Tokenises all texts, on all cores.
+    /// Tokenises the first window of all texts, on all cores.
     pub(crate) fn tokenise(&self, texts: &[&str]) -> Result<Vec<Tokens>, Error> {
-        texts
-            .par_iter()
-            .with_min_len(16)
-            .enumerate()
-            .map(|(index, text)| self.one(index, text))
-            .collect()
+        let windows = self.tokenise_windows(texts)?.into_iter();
+        Ok(windows.map(|windows| windows.into_iter().next().unwrap_or_default()).collect())
+    }
+
+    /// Tokenises all texts, on all cores: the windows of each, one without tokens for a text without content. The last tells whether
+    /// more of the text was there.
+    pub(crate) fn tokenise_windows(&self, texts: &[&str]) -> Result<Vec<Vec<Tokens>>, Error> {
+        let all = |(index, text): (usize, &&str)| self.windows(index, text);
+        texts.par_iter().with_min_len(16).enumerate().map(all).collect()
     }
 
     /// Returns the numbers of every text's tokens in the vocabulary, without the marks around it.
@@ -108,9 +169,7 @@ impl Tokeniser {
 
     /// Returns the numbers of a text's tokens, without the marks around it.
     pub(crate) fn plain(&self, index: usize, text: &str) -> Result<Vec<u32>, Error> {
-        let encoding = self.tokenizer.encode_fast(self.start(text), false);
-        let fault = |fault: tokenizers::Error| Error::Tokenise { index, why: fault.to_string() };
-        encoding.map(|encoding| encoding.get_ids().to_vec()).map_err(fault)
+        Ok(self.encoded(index, self.start(text), false)?.get_ids().to_vec())
     }
 
     /// Returns the number of the token that stands for what the vocabulary lacks, if `bytes`, the tokenizer's file, names one.
@@ -146,29 +205,89 @@ impl Tokeniser {
         &whole[..whole.floor_char_boundary(self.max_bytes)]
     }
 
-    fn one(&self, index: usize, text: &str) -> Result<Tokens, Error> {
+    /// Returns the windows of a text.
+    fn windows(&self, index: usize, text: &str) -> Result<Vec<Tokens>, Error> {
         let (whole, text) = (text.trim(), self.start(text));
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, true)
-            .map_err(|fault| Error::Tokenise { index, why: fault.to_string() })?;
-        if encoding.len() <= self.marks {
-            return Ok(Tokens::default());
-        }
-        if let Some(kind) =
-            encoding.get_type_ids().iter().find(|&&kind| kind as usize >= self.n_types)
+        let mut encoding = self.encoded(index, text, true)?;
+        let mut is_more = text.len() < whole.len() || !encoding.get_overflowing().is_empty();
+        if is_more
+            && self.limits.summary == Summary::Textrank
+            && let Some(short) = self.shortened(index, text)?
         {
-            let why = format!(
-                "the tokenizer gives it type {kind}, the model knows {} types",
-                self.n_types
-            );
+            encoding = self.encoded(index, &short, true)?;
+            is_more = !encoding.get_overflowing().is_empty();
+        }
+        if encoding.len() <= self.marks {
+            return Ok(vec![Tokens::default()]);
+        }
+        let (ids, types, n_types) = (encoding.get_ids(), encoding.get_type_ids(), self.n_types);
+        if let Some(kind) = types.iter().find(|&&kind| kind as usize >= n_types) {
+            let why =
+                format!("the tokenizer gives it type {kind}, the model knows {n_types} types");
             return Err(Error::Tokenise { index, why });
         }
-        let truncated = text.len() < whole.len() || !encoding.get_overflowing().is_empty();
-        Ok(Tokens {
-            ids: encoding.get_ids().to_vec(),
-            types: encoding.get_type_ids().to_vec(),
-            truncated,
-        })
+        if ids.len() <= self.limits.max_tokens {
+            let (ids, types) = (ids.to_vec(), types.to_vec());
+            return Ok(vec![Tokens { ids, types, truncated: is_more }]);
+        }
+        // Marks stand around the text; every window gets them.
+        let sequence = encoding.get_sequence_ids();
+        let start = sequence.iter().position(Option::is_some).unwrap_or(0);
+        let end = sequence.iter().rposition(Option::is_some).map_or(ids.len(), |last| last + 1);
+        let size = self.limits.max_tokens - self.marks;
+        let step = size - self.limits.overlap;
+        let part = |all: &[u32], from: usize| {
+            let to = (from + size).min(end);
+            [&all[..start], &all[from..to], &all[end..]].concat()
+        };
+        let mut windows = Vec::new();
+        let mut from = start;
+        while windows.is_empty() || from + self.limits.overlap < end {
+            let (ids, types) = (part(ids, from), part(types, from));
+            windows.push(Tokens { ids, types, truncated: false });
+            from += step;
+        }
+        if let Some(last) = windows.last_mut() {
+            last.truncated = is_more;
+        }
+        Ok(windows)
     }
+
+    /// Cuts a text into as many tokens as all windows hold, `with` or without marks.
+    fn encoded(&self, index: usize, text: &str, with: bool) -> Result<Encoding, Error> {
+        guarded(|| self.tokenizer.encode_fast(text, with).map_err(|e| e.to_string()))
+            .map_err(|why| Error::Tokenise { index, why })
+    }
+
+    /// Returns the sentences of a text that are most like the others and fit; `None` where none does.
+    fn shortened(&self, index: usize, text: &str) -> Result<Option<String>, Error> {
+        let mut fault = None;
+        let mut count = |text: &str| match self.encoded(index, text, false) {
+            // What overflows is more than fits, however much it is.
+            Ok(all) => all.len() + all.get_overflowing().iter().map(Encoding::len).sum::<usize>(),
+            Err(error) => {
+                fault = Some(error);
+                0
+            }
+        };
+        let short = summarise(text, self.limits.room(self.marks), &mut count);
+        fault.map_or(Ok(short), Err)
+    }
+}
+
+/// Makes an error of a panic: the tokenizers' library takes some impossible files for granted.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("it contradicts itself".to_owned()))
+}
+
+/// Returns a mark that a template puts around texts without saying which token it is.
+fn unknown_mark(post: &Value) -> Option<&str> {
+    let parts = post["processors"].as_array().into_iter().flatten();
+    if let Some(mark) = parts.into_iter().find_map(unknown_mark) {
+        return Some(mark);
+    }
+    let pieces = ["single", "pair"].map(|name| post[name].as_array());
+    let mut marks =
+        pieces.into_iter().flatten().flatten().filter_map(|p| p["SpecialToken"]["id"].as_str());
+    marks.find(|mark| post["special_tokens"].get(mark).is_none())
 }

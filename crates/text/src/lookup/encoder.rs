@@ -8,8 +8,8 @@ use serde::Deserialize;
 use tastemaker_core::{Progress, Vectors};
 use tastemaker_kernels::axpy;
 
-use crate::bert::{BertSettings, Tokeniser, Weights, parse, read_limited, read_tokenizer};
-use crate::bert::{JSON_LIMIT, WEIGHTS_LIMIT};
+use crate::bert::{Architecture, BertSettings, JSON_LIMIT, Limits, Tokeniser, Weights};
+use crate::bert::{parse, read_limited, read_tokenizer};
 use crate::cache::Digest;
 use crate::{Encoded, Encoder, Error};
 
@@ -57,14 +57,13 @@ impl StaticEncoder {
     /// Opens a folder of this format; of the settings, the limit and the scale count.
     pub fn open(folder: &Path, settings: &BertSettings) -> Result<Self, Error> {
         let mut digest = Digest::new();
-        let path = folder.join("model.safetensors");
-        let bytes = read_limited(&path, WEIGHTS_LIMIT)?;
-        digest.bytes(&bytes);
-        let weights = Weights::open(&path, &bytes)?;
+        let weights = Weights::open(folder, Architecture::Bert)?;
+        weights.digest(&mut digest)?;
         let shape = weights.shape(TABLE)?;
         let &[rows, dim] = &shape[..] else {
+            let path = folder.join("model.safetensors");
             let (name, wanted) = (TABLE.to_owned(), vec![0, 0]);
-            return Err(Error::Shape { path: path.clone(), name, found: shape, wanted });
+            return Err(Error::Shape { path, name, found: shape, wanted });
         };
         let table = weights.take(TABLE, &[rows, dim])?;
         let path = folder.join("tokenizer.json");
@@ -72,7 +71,8 @@ impl StaticEncoder {
         digest.bytes(&bytes);
         let max_tokens = settings.max_tokens.unwrap_or(MAX_TOKENS);
         // One more than is read tells whether a text was cut.
-        let tokeniser = Tokeniser::new(&path, &bytes, max_tokens.saturating_add(1), (rows, 1))?;
+        let limits = Limits::one(max_tokens.saturating_add(1));
+        let tokeniser = Tokeniser::new(&path, &bytes, limits, (rows, 1))?;
         let unknown = tokeniser.unknown(&bytes);
         let scale = if settings.normalise { "unit" } else { "plain" };
         let id = format!("static/{}/{max_tokens}/{scale}", digest.hex());

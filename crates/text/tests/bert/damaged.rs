@@ -84,7 +84,7 @@ fn numbers_of_another_kind_are_refused() {
 #[test]
 fn another_architecture_is_refused() {
     for (field, value) in [
-        ("model_type", json!("roberta")),
+        ("model_type", json!("t5")),
         ("hidden_act", json!("relu")),
         ("position_embedding_type", json!("relative_key")),
     ] {

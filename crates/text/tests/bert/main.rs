@@ -2,11 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails, fails loudly")]
 
 mod damaged;
+mod families;
+mod fuzz;
 mod inspect;
 mod lookup;
+mod modules;
 mod naive;
 mod tiny;
 mod tune;
+mod windows;
 
 use safetensors::Dtype;
 use tastemaker_core::Silent;
@@ -159,7 +163,8 @@ fn the_name_changes_with_everything_vectors_depend_on() {
     let (folder, _) = folder();
     let id = |pooling, max_tokens, normalise| {
         let precision = Precision::F32;
-        open(&folder, &BertSettings { pooling, max_tokens, normalise, precision }).id()
+        let rest = BertSettings::default();
+        open(&folder, &BertSettings { pooling, max_tokens, normalise, precision, ..rest }).id()
     };
     let base = id(Pooling::Mean, None, true);
     assert_eq!(base, id(Pooling::Auto, None, true));

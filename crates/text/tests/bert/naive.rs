@@ -48,17 +48,25 @@ fn erf(x: f64) -> f64 {
 
 /// Returns the vector of every token.
 pub(crate) fn forward(tensors: &Tensors, sizes: Sizes, ids: &[usize]) -> Matrix {
+    let ids: Vec<(usize, usize)> = ids.iter().copied().zip(0..).collect();
+    forward_at(tensors, sizes, &ids)
+}
+
+/// Returns the vector of every token; each comes with its position. Tokens have no types where there is no table of them.
+pub(crate) fn forward_at(tensors: &Tensors, sizes: Sizes, ids: &[(usize, usize)]) -> Matrix {
     let hidden = sizes.hidden;
     let table = |name: &str, row: usize| {
         numbers(tensors, &format!("embeddings.{name}_embeddings.weight"))
             [row * hidden..(row + 1) * hidden]
             .to_vec()
     };
-    let embed = |(position, &id): (usize, &usize)| {
-        let (w, p, t) = (table("word", id), table("position", position), table("token_type", 0));
-        (0..hidden).map(|i| w[i] + p[i] + t[i]).collect()
+    let has_types = tensors.contains_key("embeddings.token_type_embeddings.weight");
+    let types = if has_types { table("token_type", 0) } else { vec![0.0; hidden] };
+    let embed = |&(id, position): &(usize, usize)| {
+        let (w, p) = (table("word", id), table("position", position));
+        (0..hidden).map(|i| w[i] + p[i] + types[i]).collect()
     };
-    let mut x: Matrix = ids.iter().enumerate().map(embed).collect();
+    let mut x: Matrix = ids.iter().map(embed).collect();
     norm(tensors, "embeddings.LayerNorm", &mut x);
     for n in 0..sizes.layers {
         let at = |name: &str| format!("encoder.layer.{n}.{name}");

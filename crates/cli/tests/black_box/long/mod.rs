@@ -2,5 +2,6 @@
 
 mod curves;
 mod language;
+mod reading;
 mod resume;
 mod search;

@@ -1,22 +1,27 @@
 //! The tuned model as the files of a Hugging Face folder: everything as it was read, but the weights.
 
-use std::path::Path;
+use std::ops::Range;
 
+use rustc_hash::FxHashMap;
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 
 use super::model::TunableBert;
+use super::places::NamedTensor;
 use crate::Error;
 use crate::bert::config::{JSON_LIMIT, read_limited};
-use crate::bert::weights::WEIGHTS_LIMIT;
+use crate::bert::weights::Weights;
 
 /// Files that are taken over where they are there; the first two always are.
-const COPIED: [&str; 9] = [
+const COPIED: [&str; 12] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
     "modules.json",
@@ -34,39 +39,35 @@ impl TunableBert {
                 files.push((name.to_owned(), read_limited(&path, JSON_LIMIT)?));
             }
         }
-        let path = self.dir.join("model.safetensors");
-        let bytes = read_limited(&path, WEIGHTS_LIMIT)?;
-        files.push(("model.safetensors".to_owned(), self.replaced(&path, &bytes, weights)?));
+        files.push(("model.safetensors".to_owned(), self.replaced(weights)?));
         Ok(files)
     }
 
-    /// Returns the bytes of a weights file with these weights in their places, as `f32`.
-    fn replaced(&self, path: &Path, bytes: &[u8], weights: &[f32]) -> Result<Vec<u8>, Error> {
+    /// Returns the bytes of one weights file with these weights in their places, as `f32`.
+    fn replaced(&self, weights: &[f32]) -> Result<Vec<u8>, Error> {
+        let path = self.dir.join("model.safetensors");
         let damaged = |why: safetensors::SafeTensorError| Error::Weights {
-            path: path.to_owned(),
+            path: path.clone(),
             why: why.to_string(),
         };
-        let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let own = |name: &str| {
-            let name = name.strip_prefix("bert.").unwrap_or(name);
-            self.tensors.iter().find(|tensor| tensor.name == name)
-        };
-        let tensors: Vec<_> = file
-            .iter()
-            .map(|(name, view)| {
-                let Some(tensor) = own(name) else {
-                    return (name, view.dtype(), view.shape().to_vec(), view.data().to_vec());
-                };
-                let numbers = &weights[tensor.range.clone()];
-                let data = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
-                (name, Dtype::F32, tensor.shape.clone(), data)
-            })
-            .collect();
+        let file = Weights::open(&self.dir, self.architecture)?;
+        let of_tensor = |tensor: &NamedTensor| (file.name(&tensor.name), tensor.range.clone());
+        let own: FxHashMap<String, Range<usize>> = self.tensors.iter().map(of_tensor).collect();
+        let mut tensors = Vec::new();
+        for (name, dtype, shape) in file.tensors() {
+            let (dtype, data) = match own.get(name) {
+                None => (dtype, file.raw(name)?),
+                Some(range) => {
+                    let numbers = &weights[range.clone()];
+                    (Dtype::F32, numbers.iter().flat_map(|x| x.to_le_bytes()).collect())
+                }
+            };
+            tensors.push((name, dtype, shape, data));
+        }
         let views = tensors.iter().map(|(name, dtype, shape, data)| {
-            TensorView::new(*dtype, shape.clone(), data).map(|view| (*name, view))
+            TensorView::new(*dtype, shape.to_vec(), data).map(|view| (*name, view))
         });
         let views = views.collect::<Result<Vec<_>, _>>().map_err(damaged)?;
-        safetensors::serialize(views, header.metadata().clone()).map_err(damaged)
+        safetensors::serialize(views, file.metadata()).map_err(damaged)
     }
 }

@@ -10,13 +10,16 @@ use tastemaker_kernels::NormGradients;
 use super::layer::{LayerState, Scratch, Shape, Work, sized};
 use super::places::{EMBEDDING_NORM, NamedTensor, POSITIONS, TYPES, WORDS, Wanted, tensors};
 use crate::Error;
-use crate::bert::config::{BertSettings, Description, Pooling, read_limited, read_tokenizer};
-use crate::bert::tokenise::{Tokeniser, Tokens};
-use crate::bert::weights::{WEIGHTS_LIMIT, Weights};
+use crate::bert::architecture::{Architecture, positions};
+use crate::bert::config::{BertSettings, Description, Pooling, read_tokenizer};
+use crate::bert::tokenise::{Limits, Tokeniser, Tokens};
+use crate::bert::weights::Weights;
 
 /// A BERT-family encoder opened for tuning.
 pub struct TunableBert {
     pub(super) dir: PathBuf,
+    pub(super) architecture: Architecture,
+    padding: Option<u32>,
     pub(super) tensors: Vec<NamedTensor>,
     tokeniser: Tokeniser,
     shape: Shape,
@@ -44,20 +47,27 @@ impl std::fmt::Debug for TunableBert {
 impl TunableBert {
     /// Opens a Hugging Face folder as [`BertEncoder::open`](crate::BertEncoder::open) does; also returns all weights.
     pub fn open(dir: &Path, settings: &BertSettings) -> Result<(Self, Vec<f32>), Error> {
-        let Description { config, pooling, max_tokens, .. } = Description::read(dir, settings)?;
+        let Description { config, pooling, dense, max_tokens, .. } =
+            Description::read(dir, settings)?;
+        if !dense.is_empty() || matches!(pooling, Pooling::Max | Pooling::Last) {
+            return Err(Error::Unsupported {
+                path: dir.to_owned(),
+                field: "pooling",
+                found: format!("{pooling:?} with {} dense layers behind it", dense.len()),
+                supported: "the mean and the first token, without such layers,",
+            });
+        }
         let path = dir.join("tokenizer.json");
         let tokeniser = Tokeniser::new(
             &path,
             &read_tokenizer(&path)?,
-            max_tokens,
-            (config.vocab_size, config.type_vocab_size),
+            Limits::one(max_tokens),
+            (config.vocab_size, config.token_types()),
         )?;
         let tensors = tensors(&config);
-        let path = dir.join("model.safetensors");
-        let bytes = read_limited(&path, WEIGHTS_LIMIT)?;
-        let file = Weights::open(&path, &bytes)?;
+        let file = Weights::open(dir, config.architecture)?;
         let mut weights = Vec::with_capacity(tensors.last().map_or(0, |last| last.range.end));
-        for tensor in &tensors {
+        for tensor in tensors.iter().filter(|tensor| !tensor.range.is_empty()) {
             weights.extend(file.take(&tensor.name, &tensor.shape)?);
         }
         let shape = Shape {
@@ -67,8 +77,9 @@ impl TunableBert {
             epsilon: config.layer_norm_eps,
         };
         let n_layers = config.num_hidden_layers;
-        let dir = dir.to_owned();
-        Ok((Self { dir, tensors, tokeniser, shape, n_layers, pooling }, weights))
+        let (dir, architecture, padding) = (dir.to_owned(), config.architecture, config.padding);
+        let own = Self { dir, architecture, padding, tensors, tokeniser, shape, n_layers, pooling };
+        Ok((own, weights))
     }
 
     /// Returns the width of a vector.
@@ -149,9 +160,14 @@ impl TunableBert {
         };
         embedded.clear();
         for text in texts {
-            for (position, (&id, &kind)) in (0..).zip(text.ids.iter().zip(&text.types)) {
-                let parts = row(WORDS, id).zip(row(POSITIONS, position)).zip(row(TYPES, kind));
-                embedded.extend(parts.map(|((w, p), t)| w + t + p));
+            let places = positions(&text.ids, self.padding);
+            for (position, (&id, &kind)) in places.zip(text.ids.iter().zip(&text.types)) {
+                let parts = row(WORDS, id).zip(row(POSITIONS, position));
+                if self.tensors[TYPES].range.is_empty() {
+                    embedded.extend(parts.map(|(w, p)| w + p));
+                } else {
+                    embedded.extend(parts.zip(row(TYPES, kind)).map(|((w, p), t)| w + t + p));
+                }
             }
         }
     }
@@ -189,10 +205,12 @@ impl TunableBert {
         work.norm(EMBEDDING_NORM).backward(embedded, embedded_stats, d, into);
         let mut rows = below.chunks_exact(hidden);
         for text in texts {
-            let tokens = (0..).zip(text.ids.iter().zip(&text.types));
+            let places = positions(&text.ids, self.padding);
+            let tokens = places.zip(text.ids.iter().zip(&text.types));
             for ((position, (&id, &kind)), d) in tokens.zip(rows.by_ref()) {
                 for (table, index) in [(WORDS, id), (POSITIONS, position), (TYPES, kind)] {
-                    let Some(table) = wanted.of(table, gradients) else { continue };
+                    let table = wanted.of(table, gradients).filter(|table| !table.is_empty());
+                    let Some(table) = table else { continue };
                     let row = &mut table[index as usize * hidden..][..hidden];
                     row.iter_mut().zip(d).for_each(|(g, d)| *g += d);
                 }

@@ -26,7 +26,7 @@ const OF_A_LAYER: usize = 16;
 /// A tensor and its place in the run of all weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedTensor {
-    /// Name as in the weights file, without a leading `bert.`.
+    /// BERT's name of it, without a leading `bert.`, whatever the weights file calls it.
     pub name: String,
     /// Its layer, counted from 0; none for the embeddings.
     pub layer: Option<usize>,
@@ -44,7 +44,7 @@ impl NamedTensor {
     }
 }
 
-/// Lists all tensors that the computation depends on, in the order of the run.
+/// Lists all tensors that the computation depends on, in the order of the run; the types of tokens are empty where there are none.
 pub(super) fn tensors(config: &BertConfig) -> Vec<NamedTensor> {
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
     let mut all: Vec<NamedTensor> = Vec::new();
