@@ -511,7 +511,7 @@ pub(crate) struct Encode {
     /// What a number is written as; with less than f32 the neighbours that are kept are told, too
     #[arg(long, value_enum, default_value = "f32", value_name = "NAME")]
     pub(crate) storage: TextStorage,
-    /// The texts are questions, not items: text.query_prefix stands before them
+    /// The texts are questions, not items: `text.query_prefix` stands before them
     #[arg(long)]
     pub(crate) query: bool,
     #[command(flatten)]

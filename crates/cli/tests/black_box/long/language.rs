@@ -1,13 +1,10 @@
 //! A small language model from end to end: tuned, distilled, and put to use.
 
-#[path = "../../../../text/tests/bert/tiny.rs"]
-mod tiny;
-
 use std::fs;
 use std::process::Stdio;
 
+use super::tiny::{self, Sizes};
 use crate::home::{Call, Home, NO_SEARCH};
-use tiny::Sizes;
 
 const SIZES: Sizes = Sizes { hidden: 32, layers: 2, heads: 2, inner: 64, positions: 24 };
 

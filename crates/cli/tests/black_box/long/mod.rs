@@ -5,3 +5,5 @@ mod language;
 mod reading;
 mod resume;
 mod search;
+#[path = "../../../../text/tests/bert/tiny.rs"]
+mod tiny;

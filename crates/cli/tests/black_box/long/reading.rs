@@ -1,14 +1,11 @@
 //! How texts are read: prefixes, windows, summaries, widths, word vectors, and what vectors are written as.
 
-#[path = "../../../../text/tests/bert/tiny.rs"]
-mod tiny;
-
 use std::fs;
 
 use serde_json::Value;
 
+use super::tiny::{self, Sizes};
 use crate::home::{Home, NO_SEARCH};
-use tiny::Sizes;
 
 const SIZES: Sizes = Sizes { hidden: 32, layers: 1, heads: 2, inner: 32, positions: 24 };
 
