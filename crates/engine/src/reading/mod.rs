@@ -5,4 +5,4 @@ mod words;
 
 pub use model::Reading;
 pub(crate) use model::query_prefix;
-pub(crate) use words::{holds_words, word_vectors};
+pub(crate) use words::holds_words;
