@@ -1,4 +1,4 @@
-//! What a model folder says about itself: `config.json`, `sentence_bert_config.json`, `1_Pooling/config.json`.
+//! What a model folder says about itself: `config.json`, `sentence_bert_config.json`, `tokenizer_config.json`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,6 +16,8 @@ use crate::Error;
 
 /// Largest JSON file that is read.
 pub(crate) const JSON_LIMIT: u64 = 64 << 20;
+/// Tokens of a text that are read where nothing says how many.
+const MAX_TOKENS: usize = 256;
 /// Most windows that a text may have.
 const MAX_WINDOWS: usize = 64;
 /// Largest width of a vector.
@@ -176,6 +178,19 @@ struct SentenceConfig {
     max_seq_length: Option<usize>,
 }
 
+#[derive(Deserialize)]
+struct TokenizerConfig {
+    model_max_length: Option<f64>,
+}
+
+impl TokenizerConfig {
+    /// Returns the limit, unless it is the vast number that stands for none.
+    fn length(self) -> Option<usize> {
+        let length = self.model_max_length.filter(|length| (1.0..1e6).contains(length));
+        length.map(|length| length as usize)
+    }
+}
+
 /// Everything about a model but its weights and words.
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
@@ -200,7 +215,12 @@ impl Description {
             chosen => chosen,
         };
         let said = optional::<SentenceConfig>(&folder.join("sentence_bert_config.json"))?;
-        let max_tokens = settings.max_tokens.or(said.and_then(|c| c.max_seq_length)).unwrap_or(256);
+        let said = match said.and_then(|config| config.max_seq_length) {
+            Some(length) => Some(length),
+            None => optional::<TokenizerConfig>(&folder.join("tokenizer_config.json"))?
+                .and_then(TokenizerConfig::length),
+        };
+        let max_tokens = settings.max_tokens.or(said).unwrap_or(MAX_TOKENS);
         let max_tokens = max_tokens.min(config.positions());
         if max_tokens < 3 {
             return Err(Error::setting(

@@ -201,6 +201,15 @@ fn the_folder_says_how_it_is_pooled_and_cut() {
         open(&folder, &BertSettings::default()).encode(&["red film book"], &Silent).unwrap();
     assert_eq!(encoded.truncated, 1);
     assert_naive(&tensors, Pooling::Cls, &[2, 5, 7, 3], encoded.vectors.row(0));
+    // As sentence-transformers 5 and later writes it; a vast number says nothing.
+    std::fs::write(folder.path().join("sentence_bert_config.json"), "{}").unwrap();
+    for (said, cut) in [("4", 1), ("1e30", 0)] {
+        let config = format!(r#"{{"model_max_length": {said}}}"#);
+        std::fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
+        let encoder = open(&folder, &BertSettings::default());
+        let encoded = encoder.encode(&["red film book"], &Silent).unwrap();
+        assert_eq!(encoded.truncated, cut, "{said}");
+    }
 }
 
 #[test]
