@@ -50,6 +50,9 @@ pub enum Error {
     /// A template cannot be understood.
     #[error("template, column {column}: {problem}")]
     Template { column: usize, problem: &'static str },
+    /// A reply cannot be held to what was asked.
+    #[error("the form of the reply ({at}): {problem}")]
+    Form { at: String, problem: String },
     /// There is not a single word to learn from.
     #[error(
         "the {texts} texts hold no words to count: check which columns the item text is made of"

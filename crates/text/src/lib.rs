@@ -7,6 +7,7 @@ mod cache;
 mod chat;
 mod encode;
 mod error;
+mod generate;
 mod inspect;
 mod lookup;
 mod reduce;
