@@ -89,7 +89,7 @@ impl Grammar {
 
 /// Where in a schema we are.
 struct Place<'a> {
-    above: Option<&'a Place<'a>>,
+    above: Option<&'a Self>,
     name: String,
     depth: usize,
 }
@@ -293,7 +293,7 @@ impl Compiler {
         }
         let mut branches = Box::new([None; 256]);
         for node in others {
-            let first: Vec<u8> = (0..=255).filter(|&byte| self.begins(&node, byte)).collect();
+            let first: Vec<u8> = (0..=255).filter(|&byte| begins(&node, byte)).collect();
             let node = u16::try_from(self.add(node, place)?).expect("nodes are limited");
             for byte in first {
                 if branches[usize::from(byte)].replace(node).is_some() {
@@ -307,21 +307,21 @@ impl Compiler {
         }
         Ok(Node::OneOf(branches))
     }
-
-    /// Tells whether a value of this node may begin with `byte`.
-    fn begins(&self, node: &Node, byte: u8) -> bool {
-        match node {
-            Node::Words(words) => words.iter().any(|word| word.first() == Some(&byte)),
-            Node::Text { .. } => byte == b'"',
-            Node::Number { .. } => byte == b'-' || byte.is_ascii_digit(),
-            Node::Object { .. } => byte == b'{',
-            Node::Array { .. } => byte == b'[',
-            Node::OneOf(branches) => branches[usize::from(byte)].is_some(),
-        }
-    }
 }
 
 type Fields = Map<String, Value>;
+
+/// Tells whether a value of this node may begin with `byte`.
+fn begins(node: &Node, byte: u8) -> bool {
+    match node {
+        Node::Words(words) => words.iter().any(|word| word.first() == Some(&byte)),
+        Node::Text { .. } => byte == b'"',
+        Node::Number { .. } => byte == b'-' || byte.is_ascii_digit(),
+        Node::Object { .. } => byte == b'{',
+        Node::Array { .. } => byte == b'[',
+        Node::OneOf(branches) => branches[usize::from(byte)].is_some(),
+    }
+}
 
 /// Refuses keywords that are neither known here nor for people.
 fn only(schema: &Fields, known: &[&str], place: &Place<'_>) -> Result<(), Error> {

@@ -309,7 +309,7 @@ fn numbers_are_limited_and_never_left_half() {
     ] {
         assert!(!number.accepts(text), "{text}");
     }
-    let mut form = number.clone();
+    let mut form = number;
     form.advance(b"12345678901234567890123");
     assert!(form.allows(b"4") && !form.allows(b".") && !form.allows(b"e"));
     let whole = json_form(&json!({"type": "integer"}));
