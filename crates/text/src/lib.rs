@@ -11,6 +11,7 @@ mod generate;
 mod inspect;
 mod lookup;
 mod reduce;
+mod remote;
 mod template;
 mod tfidf;
 mod words;
@@ -27,6 +28,10 @@ pub use encode::{Encoded, Encoder, open};
 pub use error::Error;
 pub use inspect::{ModelFacts, TensorFacts, TokenizerFacts, inspect};
 pub use lookup::{DistillSettings, Distilled, StaticEncoder, distill};
+pub use remote::{
+    ApiKey, Done, EncodingFormat, PersonalData, Redact, RemoteChat, RemoteChatSettings,
+    RemoteEncoder, RemoteFault, RemoteKind, RemoteSettings, ServiceSettings, Unredacted, is_url,
+};
 pub use template::Template;
 pub use tfidf::{TfIdf, TfIdfSettings};
 pub use words::{Language, words};

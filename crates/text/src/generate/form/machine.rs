@@ -82,9 +82,12 @@ impl Form {
 
     /// Tells whether the reply so far, followed by `text`, is legal as a whole.
     pub(crate) fn accepts(&self, text: &str) -> bool {
-        let Some(grammar) = &self.grammar else { return true };
-        let mut walk = self.walk;
-        text.bytes().all(|byte| walk.step(grammar, byte)) && walk.may_end(grammar)
+        if !text.is_empty() && !self.allows(text.as_bytes()) {
+            return false;
+        }
+        let mut form = self.clone();
+        form.advance(text.as_bytes());
+        form.may_end()
     }
 
     fn look_ahead(&mut self) {
