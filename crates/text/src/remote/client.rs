@@ -297,12 +297,13 @@ pub fn is_url(name: &str) -> bool {
 /// Takes an address without its last slash.
 fn checked(url: &str) -> Result<String, RemoteFault> {
     let fault = |why| RemoteFault::Address { why };
-    let base = url.trim_end_matches('/');
-    let uri: Uri = base.parse().map_err(|_| fault("it cannot be read"))?;
-    if !is_url(base) {
+    if !is_url(url) {
         return Err(fault("it begins with neither http:// nor https://"));
     }
-    let authority = uri.authority().ok_or_else(|| fault("it names no host"))?;
+    let base = url.trim_end_matches('/');
+    let uri: Uri = base.parse().map_err(|_| fault("it cannot be read"))?;
+    let authority = uri.authority().filter(|_| uri.scheme().is_some());
+    let authority = authority.ok_or_else(|| fault("it names no host"))?;
     if authority.as_str().contains('@') {
         return Err(fault("it holds a password: put that into a variable that `key_env` names"));
     }
