@@ -14,6 +14,7 @@ mod places;
 mod predictions;
 mod reasons;
 pub mod registry;
+pub mod remote;
 pub mod search;
 pub mod texts;
 mod train;

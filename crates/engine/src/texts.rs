@@ -7,14 +7,15 @@ use tastemaker_core::{Progress, Tokens, Vectors};
 use tastemaker_data::{Column, Dataset, Table, Values};
 use tastemaker_fetch as fetch;
 use tastemaker_text::{
-    BertEncoder, BertSettings, Cached, Distilled, Encoder, Precision, Template, TfIdf, distill,
+    BertEncoder, BertSettings, Cached, Distilled, Encoder, Precision, RemoteSettings, Template,
+    TfIdf, distill, is_url,
 };
 
 pub use tastemaker_text::DistillSettings;
 
 use crate::config::{Config, TextSettings};
 use crate::registry::{FUSED, Kind};
-use crate::{Error, Places};
+use crate::{Error, Places, remote};
 
 /// A column must fill this share of the rows to be taken up by `auto`.
 const MIN_COVERAGE: f64 = 0.3;
@@ -39,6 +40,15 @@ pub enum EncoderChoice {
         #[serde(default)]
         precision: Precision,
     },
+    /// A service behind an address.
+    Remote {
+        /// The address.
+        url: String,
+        /// How it is called, with the protocol that was found; keys are not in here.
+        settings: Box<RemoteSettings>,
+        /// Width of a vector.
+        dim: usize,
+    },
 }
 
 impl EncoderChoice {
@@ -48,6 +58,8 @@ impl EncoderChoice {
             Self::Tfidf => "tfidf".into(),
             Self::Bert { name: Some(name), .. } => name.clone(),
             Self::Bert { folder, .. } => folder.display().to_string(),
+            Self::Remote { url, settings, .. } if settings.service.model.is_empty() => url.clone(),
+            Self::Remote { url, settings, .. } => format!("{} at {url}", settings.service.model),
         }
     }
 }
@@ -133,6 +145,11 @@ impl Reader {
         places: &Places,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
+        if is_url(&settings.encoder) {
+            let (choice, encoder) = remote::open(settings, places)?;
+            let cache = settings.cache.then_some(places);
+            return Self::with_encoder(choice, template, Box::new(encoder), cache);
+        }
         let Some(folder) = weights(&settings.encoder, places, progress)? else {
             let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
             let tfidf = TfIdf::fit(&borrowed, &settings.tfidf, seed)?;
@@ -143,27 +160,43 @@ impl Reader {
         let name = if settings.encoder == "auto" { Some(PREFERRED.to_owned()) } else { name.ok() };
         let TextSettings { max_tokens, precision, .. } = *settings;
         let choice = EncoderChoice::Bert { name, folder, max_tokens, precision };
-        Self::with_weights(choice, template, settings.cache.then_some(places))
+        Self::with_choice(choice, template, (places, settings.cache))
     }
 
-    /// Opens a reader whose choice was saved.
-    pub fn with_weights(
+    /// Opens a reader whose choice was saved; whether vectors are kept on disk stands beside the places.
+    pub fn with_choice(
         choice: EncoderChoice,
         template: &str,
+        (places, cache): (&Places, bool),
+    ) -> Result<Self, Error> {
+        let encoder: Box<dyn Encoder> = match &choice {
+            EncoderChoice::Tfidf => {
+                return Err(Error::NotAModel {
+                    path: PathBuf::new(),
+                    why: "its TF-IDF terms are missing".into(),
+                });
+            }
+            EncoderChoice::Bert { folder, max_tokens, precision, .. } => {
+                let settings = BertSettings {
+                    max_tokens: (*max_tokens > 0).then_some(*max_tokens),
+                    precision: *precision,
+                    ..BertSettings::default()
+                };
+                tastemaker_text::open(folder, &settings)?
+            }
+            EncoderChoice::Remote { url, settings, dim } => {
+                Box::new(remote::reopen(url, settings, *dim, places)?)
+            }
+        };
+        Self::with_encoder(choice, template, encoder, cache.then_some(places))
+    }
+
+    fn with_encoder(
+        choice: EncoderChoice,
+        template: &str,
+        encoder: Box<dyn Encoder>,
         cache: Option<&Places>,
     ) -> Result<Self, Error> {
-        let EncoderChoice::Bert { folder, max_tokens, precision, .. } = &choice else {
-            return Err(Error::NotAModel {
-                path: PathBuf::new(),
-                why: "its TF-IDF terms are missing".into(),
-            });
-        };
-        let settings = BertSettings {
-            max_tokens: (*max_tokens > 0).then_some(*max_tokens),
-            precision: *precision,
-            ..BertSettings::default()
-        };
-        let encoder = tastemaker_text::open(folder, &settings)?;
         let encoder: Arc<dyn Encoder> = match cache {
             Some(places) => Arc::new(Cached::new(encoder, &places.vectors())),
             None => encoder.into(),
@@ -316,6 +349,12 @@ pub(crate) fn weights(
 ) -> Result<Option<PathBuf>, Error> {
     match encoder {
         "tfidf" => Ok(None),
+        url if is_url(url) => {
+            let problem =
+                "is a service, and this needs the weights: name one of `weights list` or a folder";
+            let field = "text.encoder";
+            Err(tastemaker_text::Error::Setting { field, problem: problem.into() }.into())
+        }
         "auto" => {
             let asset = fetch::find(fetch::Kind::Weights, PREFERRED)?;
             match fetch::get(asset, &places.fetch, progress) {

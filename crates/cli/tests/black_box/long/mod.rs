@@ -2,5 +2,6 @@
 
 mod curves;
 mod language;
+mod remote;
 mod resume;
 mod search;
