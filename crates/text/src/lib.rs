@@ -30,7 +30,8 @@ pub use inspect::{ModelFacts, TensorFacts, TokenizerFacts, inspect};
 pub use lookup::{DistillSettings, Distilled, StaticEncoder, distill};
 pub use remote::{
     ApiKey, Done, EncodingFormat, PersonalData, Redact, RemoteChat, RemoteChatSettings,
-    RemoteEncoder, RemoteFault, RemoteKind, RemoteSettings, ServiceSettings, Unredacted, is_url,
+    RemoteEncoder, RemoteFault, RemoteKind, RemoteSettings, ServiceSettings, Unredacted, is_local,
+    is_url,
 };
 pub use template::Template;
 pub use tfidf::{TfIdf, TfIdfSettings};

@@ -1,7 +1,7 @@
 //! Encoders behind an address.
 
 use tastemaker_text::{
-    ApiKey, Encoder as _, Precision, RemoteEncoder, RemoteSettings, ServiceSettings,
+    ApiKey, Encoder as _, Precision, RemoteEncoder, RemoteSettings, ServiceSettings, is_local,
 };
 
 use crate::config::TextSettings;
@@ -48,7 +48,7 @@ pub(super) fn ready(
     service: &ServiceSettings,
     places: &Places,
 ) -> Result<Option<ApiKey>, Error> {
-    let is_here = is_here(url);
+    let is_here = is_local(url);
     if places.fetch.offline && !is_here {
         return Err(setting("text.encoder", "is a service elsewhere, which `--offline` forbids"));
     }
@@ -60,38 +60,6 @@ pub(super) fn ready(
     Ok(key)
 }
 
-/// Tells whether an address is this machine.
-fn is_here(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    let is_loopback = host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    is_loopback || host.eq_ignore_ascii_case("localhost")
-}
-
 fn setting(field: &'static str, problem: &str) -> Error {
     tastemaker_text::Error::Setting { field, problem: problem.into() }.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_machine_is_known_by_its_names() {
-        for url in [
-            "http://localhost:80/v1",
-            "http://127.0.0.1",
-            "https://[::1]:8080/v1",
-            "http://LOCALHOST",
-        ] {
-            assert!(is_here(url), "{url}");
-        }
-        for url in ["http://localhost.example.com", "http://10.0.0.1/localhost", "https://a.b"] {
-            assert!(!is_here(url), "{url}");
-        }
-    }
 }

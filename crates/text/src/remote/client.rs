@@ -2,6 +2,7 @@
 //! that neither texts nor keys go where nobody sent them.
 
 use std::io::{self, Read as _};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -107,6 +108,8 @@ impl Client {
                 .timeout_recv_response(limit)
                 .timeout_per_read(limit),
         };
+        // What is meant for this machine goes through no proxy, whatever the environment says.
+        let builder = if is_local(&base) { builder.proxy(None) } else { builder };
         // Two programs that were refused together shall not come back together.
         let clock = SystemClock::default();
         let process = seed::mix([u64::from(std::process::id()), clock.unix_seconds() as u64]);
@@ -294,6 +297,15 @@ pub fn is_url(name: &str) -> bool {
     starts("http://") || starts("https://")
 }
 
+/// Tells whether an address is on this machine.
+pub fn is_local(url: &str) -> bool {
+    let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
+    host.is_some_and(|host| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
 /// Takes an address without its last slash.
 fn checked(url: &str) -> Result<String, RemoteFault> {
     let fault = |why| RemoteFault::Address { why };
@@ -325,5 +337,19 @@ fn pause(seconds: f64, is_cancelled: &dyn Fn() -> bool) -> Result<(), RemoteFaul
         }
         std::thread::sleep(Duration::from_secs_f64(left.min(STEP)));
         left -= STEP;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        let here = ["http://localhost:80/v1", "http://127.0.0.1", "https://[::1]:8080/v1"];
+        assert!(here.into_iter().chain(["http://LOCALHOST"]).all(is_local));
+        let elsewhere =
+            ["http://localhost.example.com", "http://10.0.0.1/localhost", "https://a.b"];
+        assert!(!elsewhere.into_iter().chain(["http://localhost@a.b/", "x"]).any(is_local));
     }
 }

@@ -10,7 +10,7 @@ mod redact;
 mod settings;
 
 pub use chat::RemoteChat;
-pub use client::is_url;
+pub use client::{is_local, is_url};
 pub use encoder::RemoteEncoder;
 pub use fault::{Done, RemoteFault};
 pub use redact::{PersonalData, Redact, Unredacted};

@@ -41,7 +41,7 @@ impl fmt::Debug for ApiKey {
 pub struct ServiceSettings {
     /// Name of the model at the service.
     pub model: String,
-    /// Environment variable that holds the API key; empty = none is sent. The key itself is never a setting.
+    /// Environment variable that holds the API key, in capitals; empty = none is sent. The key itself is never a setting.
     pub key_env: String,
     /// Strikes e-mail addresses, telephone numbers and long numbers out of every text before it leaves this machine.
     pub redact: bool,
@@ -88,7 +88,7 @@ impl ServiceSettings {
                 format!("must be {least} to {most}, is {x}")
             })
         };
-        let is_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
+        let is_name = |c: char| c == '_' || c.is_ascii_uppercase() || c.is_ascii_digit();
         [
             within(self.connect_s, "connect_s", 0.01, 600.0),
             within(self.timeout_s, "timeout_s", 0.01, 3600.0),
@@ -101,7 +101,7 @@ impl ServiceSettings {
             }),
             // What else stands there may be the key itself, and is not repeated.
             Fault::unless(self.key_env.chars().all(is_name), "key_env", || {
-                "must be the name of an environment variable, not the key".into()
+                "must be the name of an environment variable, in capitals, and not the key".into()
             }),
         ]
         .into_iter()

@@ -98,9 +98,8 @@ fn what_needs_weights_here_and_impossible_settings_are_told() {
     home.run(["tune", "--data", "data", "--out", "t", "--encoder", url])
         .fails(1, &["text.encoder", "is a service"]);
     home.run(["weights", "distill", "--out", "t", "--encoder", url]).fails(1, &["is a service"]);
-    let set = |keys: &[&str]| {
-        keys.iter().fold(home.run(ENCODE), |call, key| call.args(["--set", key]))
-    };
+    let set =
+        |keys: &[&str]| keys.iter().fold(home.run(ENCODE), |call, key| call.args(["--set", key]));
     let elsewhere = "text.encoder=https://service.example/v1";
     set(&[elsewhere]).fails(1, &["--offline"]);
     let here = format!("text.encoder={url}");
@@ -108,8 +107,6 @@ fn what_needs_weights_here_and_impossible_settings_are_told() {
     set(&[&here, "text.max_tokens=9"]).fails(1, &["text.max_tokens", "max_chars"]);
     set(&[&here, "text.remote.model=m", "text.remote.retries=0"])
         .fails(1, &[url, "cannot be reached"]);
-    set(&["text.remote.batch=0", "text.remote.btach=1", "remote_chat.modle=x"]).fails(
-        2,
-        &["text.remote.batch", "did you mean `batch`", "did you mean `model`"],
-    );
+    set(&["text.remote.batch=0", "text.remote.btach=1", "remote_chat.modle=x"])
+        .fails(2, &["text.remote.batch", "did you mean `batch`", "did you mean `model`"]);
 }
