@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tastemaker_engine::Places;
 use tastemaker_engine::config::{Loaded, Sources, load};
 use tastemaker_engine::fetch;
+use tastemaker_engine::remote::Secrets;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::args::{ConfigArgs, Format, Global};
@@ -52,7 +53,9 @@ impl Context {
         }
         let progress = Arc::new(Bars::new(!global.no_progress));
         log(global.verbose, progress.clone());
-        Ok(Self { format: global.format, places: Places::new(fetch), progress, environment })
+        let secrets = Secrets::new(environment.clone());
+        let places = Places { secrets, ..Places::new(fetch) };
+        Ok(Self { format: global.format, places, progress, environment })
     }
 
     /// Reads the settings in all layers and sets the number of threads.

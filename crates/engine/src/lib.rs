@@ -15,6 +15,7 @@ mod predictions;
 mod reading;
 mod reasons;
 pub mod registry;
+pub mod remote;
 pub mod search;
 pub mod texts;
 mod train;

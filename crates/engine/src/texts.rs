@@ -7,8 +7,8 @@ use tastemaker_core::{Progress, Tokens, Vectors};
 use tastemaker_data::{Column, Dataset, Table, Values};
 use tastemaker_fetch as fetch;
 use tastemaker_text::{
-    BertEncoder, BertSettings, Cached, Distilled, Encoder, Precision, Template, TfIdf, WordVectors,
-    distill,
+    BertEncoder, BertSettings, Cached, Distilled, Encoder, Precision, RemoteSettings, Template,
+    TfIdf, WordVectors, distill, is_url,
 };
 
 pub use tastemaker_text::DistillSettings;
@@ -16,7 +16,7 @@ pub use tastemaker_text::DistillSettings;
 use crate::config::{Config, TextSettings};
 use crate::reading::{Reading, holds_words};
 use crate::registry::{FUSED, Kind};
-use crate::{Error, Places};
+use crate::{Error, Places, remote};
 
 /// A column must fill this share of the rows to be taken up by `auto`.
 const MIN_COVERAGE: f64 = 0.3;
@@ -44,6 +44,18 @@ pub enum EncoderChoice {
         #[serde(default)]
         reading: Reading,
     },
+    /// A service behind an address.
+    Remote {
+        /// The address.
+        url: String,
+        /// How it is called, with the protocol that was found; keys are not in here.
+        settings: Box<RemoteSettings>,
+        /// Width of a vector.
+        dim: usize,
+        /// What stands before texts, and how many numbers are kept.
+        #[serde(default)]
+        reading: Reading,
+    },
 }
 
 impl EncoderChoice {
@@ -53,6 +65,8 @@ impl EncoderChoice {
             Self::Tfidf => "tfidf".into(),
             Self::Bert { name: Some(name), .. } => name.clone(),
             Self::Bert { folder, .. } => folder.display().to_string(),
+            Self::Remote { url, settings, .. } if settings.service.model.is_empty() => url.clone(),
+            Self::Remote { url, settings, .. } => format!("{} at {url}", settings.service.model),
         }
     }
 }
@@ -138,6 +152,12 @@ impl Reader {
         places: &Places,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
+        if is_url(&settings.encoder) {
+            let (choice, encoder) = remote::open(settings, places)?;
+            let encoder = Reading::of_service(settings).around(Box::new(encoder))?;
+            let cache = settings.cache.then_some(places);
+            return Self::with_encoder(choice, template, encoder, cache);
+        }
         let Some(folder) = weights(&settings.encoder, places, progress)? else {
             let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
             let tfidf = TfIdf::fit(&borrowed, &settings.tfidf, seed)?;
@@ -149,22 +169,38 @@ impl Reader {
         let TextSettings { max_tokens, precision, .. } = *settings;
         let reading = Reading::of(settings, &folder)?;
         let choice = EncoderChoice::Bert { name, folder, max_tokens, precision, reading };
-        Self::with_weights(choice, template, settings.cache.then_some(places))
+        Self::with_choice(choice, template, (places, settings.cache))
     }
 
-    /// Opens a reader whose choice was saved.
-    pub fn with_weights(
+    /// Opens a reader whose choice was saved; whether vectors are kept on disk stands beside the places.
+    pub fn with_choice(
         choice: EncoderChoice,
         template: &str,
+        (places, cache): (&Places, bool),
+    ) -> Result<Self, Error> {
+        let encoder: Box<dyn Encoder> = match &choice {
+            EncoderChoice::Tfidf => {
+                return Err(Error::NotAModel {
+                    path: PathBuf::new(),
+                    why: "its TF-IDF terms are missing".into(),
+                });
+            }
+            EncoderChoice::Bert { folder, max_tokens, precision, reading, .. } => {
+                reading.open(folder, (*max_tokens, *precision))?
+            }
+            EncoderChoice::Remote { url, settings, dim, reading } => {
+                reading.around(Box::new(remote::reopen(url, settings, *dim, places)?))?
+            }
+        };
+        Self::with_encoder(choice, template, encoder, cache.then_some(places))
+    }
+
+    fn with_encoder(
+        choice: EncoderChoice,
+        template: &str,
+        encoder: Box<dyn Encoder>,
         cache: Option<&Places>,
     ) -> Result<Self, Error> {
-        let EncoderChoice::Bert { folder, max_tokens, precision, reading, .. } = &choice else {
-            return Err(Error::NotAModel {
-                path: PathBuf::new(),
-                why: "its TF-IDF terms are missing".into(),
-            });
-        };
-        let encoder = reading.open(folder, (*max_tokens, *precision))?;
         let encoder: Arc<dyn Encoder> = match cache {
             Some(places) => Arc::new(Cached::new(encoder, &places.vectors())),
             None => encoder.into(),
@@ -320,6 +356,12 @@ pub(crate) fn weights(
 ) -> Result<Option<PathBuf>, Error> {
     match encoder {
         "tfidf" => Ok(None),
+        url if is_url(url) => {
+            let problem =
+                "is a service, and this needs the weights: name one of `weights list` or a folder";
+            let field = "text.encoder";
+            Err(tastemaker_text::Error::Setting { field, problem: problem.into() }.into())
+        }
         "auto" => {
             let asset = fetch::find(fetch::Kind::Weights, PREFERRED)?;
             match fetch::get(asset, &places.fetch, progress) {

@@ -18,8 +18,10 @@ use crate::{Encoded, Encoder, Error};
 const MAGIC: &[u8; 8] = b"tmvec\0\0\x01";
 const HEADER: u64 = 16;
 const EXTENSION: &str = "vectors";
-/// Segments are merged into one when there are more.
+/// Segments are merged when there are more: the small ones, so that each vector is written over a few times only.
 const MAX_SEGMENTS: usize = 16;
+/// Vectors of an encoder that hands them over in parts are written when there are so many.
+const PART: usize = 1024;
 
 type Key = [u8; 32];
 
@@ -60,7 +62,7 @@ impl<E: Encoder> Encoder for Cached<E> {
         let mut vectors = Vectors::zeros(texts.len(), dim);
         let mut from_cache = 0;
         // Each text not found, once, with all the rows it belongs to.
-        let mut missing: Vec<(Key, &str, Vec<usize>)> = Vec::new();
+        let mut missing: Vec<Missing<'_>> = Vec::new();
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let index = state.get_or_insert_with(|| Index::open(&self.folder, dim));
@@ -83,32 +85,55 @@ impl<E: Encoder> Encoder for Cached<E> {
         }
         // Not under the lock: encoding is long, and others may read meanwhile.
         let new: Vec<&str> = missing.iter().map(|(_, text, _)| *text).collect();
-        let encoded = self.inner.encode(&new, progress)?;
-        for (i, (_, _, rows)) in missing.iter().enumerate() {
-            for &row in rows {
-                vectors.row_mut(row).copy_from_slice(encoded.vectors.row(i));
+        let mut unkept: Vec<usize> = Vec::new();
+        let result = self.inner.encode_parts(&new, progress, &mut |texts, part| {
+            for (at, &text) in texts.iter().enumerate() {
+                for &row in &missing[text].2 {
+                    vectors.row_mut(row).copy_from_slice(part.row(at));
+                }
             }
+            unkept.extend(texts);
+            if unkept.len() >= PART {
+                self.keep(unkept.drain(..).map(|text| &missing[text]), &vectors);
+            }
+        });
+        // What was encoded before a failure is not encoded again.
+        self.keep(unkept.into_iter().map(|text| &missing[text]), &vectors);
+        Ok(Encoded { truncated: result?, vectors, from_cache })
+    }
+}
+
+/// A text with the rows it belongs to.
+type Missing<'a> = (Key, &'a str, Vec<usize>);
+
+impl<E: Encoder> Cached<E> {
+    /// Writes the vectors of texts, each of which has a row.
+    fn keep<'a>(&self, texts: impl Iterator<Item = &'a Missing<'a>>, vectors: &Vectors) {
+        let records: Vec<(Key, Vec<f32>)> =
+            texts.map(|(key, _, rows)| (*key, vectors.row(rows[0]).to_vec())).collect();
+        if records.is_empty() {
+            return;
         }
-        let records =
-            missing.iter().enumerate().map(|(i, (key, ..))| (*key, encoded.vectors.row(i)));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = state.get_or_insert_with(|| Index::open(&self.folder, dim));
+        let index = state.get_or_insert_with(|| Index::open(&self.folder, self.dim()));
         // Vectors that cannot be kept are still right: the next run encodes again.
         index.append(&self.folder, records).ok();
-        Ok(Encoded {
-            vectors,
-            truncated: encoded.truncated,
-            from_cache: from_cache + encoded.from_cache,
-        })
     }
+}
+
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
 }
 
 /// Where the records of a folder are.
 #[derive(Debug)]
 struct Index {
     dim: usize,
-    // Open files stay readable when another process merges them away.
-    segments: Vec<(PathBuf, File)>,
+    // Open files stay readable when another process merges them away. `None` once merged.
+    segments: Vec<Option<Segment>>,
     places: FxHashMap<Key, (usize, u64)>,
     record: Vec<u8>,
     // Set when a segment was found spoilt: the next writing replaces all of them.
@@ -143,7 +168,8 @@ impl Index {
         let segment = self.segments.len();
         let whole = self.list(segment, &file).is_ok_and(|whole| whole);
         self.damaged |= !whole;
-        self.segments.push((path, file));
+        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+        self.segments.push(Some(Segment { path, file, bytes }));
     }
 
     /// Notes where the records of a segment are; tells whether it ends where a record ends.
@@ -168,7 +194,8 @@ impl Index {
     /// Reads the vector of a key; tells whether it was there and whole.
     fn read(&mut self, key: &Key, vector: &mut [f32]) -> bool {
         let Some(&(segment, at)) = self.places.get(key) else { return false };
-        let mut file = &self.segments[segment].1;
+        let Some(Segment { file, .. }) = &self.segments[segment] else { return false };
+        let mut file = file;
         let found = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut self.record));
         let (content, checksum) = self.record.split_at(32 + 4 * self.dim);
         if found.is_err() || content[..32] != *key || Sha256::digest(content)[..8] != *checksum {
@@ -182,38 +209,59 @@ impl Index {
         true
     }
 
-    /// Writes a new segment; merges all into one when they have become many or one is damaged.
-    fn append<'a>(
-        &mut self,
-        folder: &Path,
-        new: impl Iterator<Item = (Key, &'a [f32])>,
-    ) -> Result<(), Error> {
-        let mut records: Vec<(Key, Vec<f32>)> =
-            new.map(|(key, vector)| (key, vector.to_vec())).collect();
-        let mut merged = Vec::new();
-        if self.segments.len() >= MAX_SEGMENTS || self.damaged {
-            let mut old: Vec<Key> = self.places.keys().copied().collect();
-            old.sort_unstable();
-            for key in old {
-                let mut vector = vec![0.0; self.dim];
-                if self.read(&key, &mut vector) {
-                    records.push((key, vector));
-                }
+    /// Writes a new segment; merges others into it when there are many or one is damaged.
+    fn append(&mut self, folder: &Path, mut records: Vec<(Key, Vec<f32>)>) -> Result<(), Error> {
+        let merged = self.to_merge(records.len());
+        let mut old: Vec<Key> = Vec::new();
+        old.extend(
+            self.places.iter().filter(|(_, at)| merged.contains(&at.0)).map(|(key, _)| *key),
+        );
+        old.sort_unstable();
+        for key in old {
+            let mut vector = vec![0.0; self.dim];
+            if self.read(&key, &mut vector) {
+                records.push((key, vector));
             }
-            merged = std::mem::take(&mut self.segments);
-            self.places.clear();
-            self.damaged = false;
         }
         let (path, file) =
             write_segment(folder, self.dim, &records).map_err(Error::write(folder))?;
-        for (old, _) in merged {
-            if old != path {
+        if !merged.is_empty() {
+            self.damaged = false;
+        }
+        self.places.retain(|_, at| !merged.contains(&at.0));
+        for segment in merged {
+            let Some(old) = self.segments[segment].take() else { continue };
+            if old.path != path {
                 // Another process may have merged it first.
-                let _gone = fs::remove_file(old);
+                let _gone = fs::remove_file(old.path);
             }
         }
         self.add_segment(path, file);
         Ok(())
+    }
+
+    /// Chooses segments to write anew beside `new` records: all when one is damaged; of too many, the smallest, up to the first
+    /// that is larger than twice those before it.
+    fn to_merge(&self, new: usize) -> Vec<usize> {
+        let live = self.segments.iter().enumerate();
+        let mut live: Vec<(u64, usize)> =
+            live.filter_map(|(at, segment)| Some((segment.as_ref()?.bytes, at))).collect();
+        if !self.damaged {
+            if live.len() < MAX_SEGMENTS {
+                return Vec::new();
+            }
+            live.sort_unstable();
+            let mut sum = (new * self.record.len()) as u64;
+            let mut fits = |(bytes, _): &(u64, usize)| {
+                let is_small = *bytes <= 2 * sum;
+                sum += bytes;
+                is_small
+            };
+            let count = live.iter().map_while(|segment| fits(segment).then_some(())).count();
+            // At least two go, so that their number falls.
+            live.truncate(count.max(2));
+        }
+        live.into_iter().map(|(_, at)| at).collect()
     }
 }
 

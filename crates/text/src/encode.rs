@@ -21,6 +21,20 @@ pub trait Encoder: Send + Sync {
     /// Returns one vector per text, in the same order.
     fn encode(&self, texts: &[&str], progress: &dyn Progress) -> Result<Encoded, Error>;
 
+    /// Encodes like [`Encoder::encode`], and hands vectors to `keep` as soon as they are certain, with the numbers of their texts, in
+    /// parts and in any order; what was handed over is good even when the rest fails. Returns how many texts were cut.
+    fn encode_parts(
+        &self,
+        texts: &[&str],
+        progress: &dyn Progress,
+        keep: &mut dyn FnMut(&[usize], &Vectors),
+    ) -> Result<usize, Error> {
+        let encoded = self.encode(texts, progress)?;
+        let all: Vec<usize> = (0..texts.len()).collect();
+        keep(&all, &encoded.vectors);
+        Ok(encoded.truncated)
+    }
+
     /// Returns the texts as tokens: the encoder's own with their vectors, or else the [`words`] that two texts have, without.
     fn tokens(&self, texts: &[&str]) -> Result<Tokens, Error> {
         Ok(common_words(texts))
@@ -88,6 +102,15 @@ macro_rules! delegate {
 
             fn encode(&self, texts: &[&str], progress: &dyn Progress) -> Result<Encoded, Error> {
                 (**self).encode(texts, progress)
+            }
+
+            fn encode_parts(
+                &self,
+                texts: &[&str],
+                progress: &dyn Progress,
+                keep: &mut dyn FnMut(&[usize], &Vectors),
+            ) -> Result<usize, Error> {
+                (**self).encode_parts(texts, progress, keep)
             }
 
             fn tokens(&self, texts: &[&str]) -> Result<Tokens, Error> {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::remote::{Done, RemoteFault};
+
 /// Says why a text could not become a vector.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -50,6 +52,12 @@ pub enum Error {
     /// A template cannot be understood.
     #[error("template, column {column}: {problem}")]
     Template { column: usize, problem: &'static str },
+    /// A reply cannot be held to what was asked.
+    #[error("the form of the reply ({at}): {problem}")]
+    Form { at: String, problem: String },
+    /// A service behind an address does not do what it should.
+    #[error("{endpoint} {fault}{}", done.map(|done| done.to_string()).unwrap_or_default())]
+    Remote { endpoint: String, fault: RemoteFault, done: Option<Done> },
     /// There is not a single word to learn from.
     #[error(
         "the {texts} texts hold no words to count: check which columns the item text is made of"

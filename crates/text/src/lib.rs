@@ -7,9 +7,11 @@ mod cache;
 mod chat;
 mod encode;
 mod error;
+mod generate;
 mod inspect;
 mod lookup;
 mod reduce;
+mod remote;
 mod stages;
 mod template;
 mod tfidf;
@@ -28,6 +30,11 @@ pub use encode::{Encoded, Encoder, open};
 pub use error::Error;
 pub use inspect::{ModelFacts, TensorFacts, TokenizerFacts, inspect};
 pub use lookup::{DistillSettings, Distilled, StaticEncoder, distill};
+pub use remote::{
+    ApiKey, Done, EncodingFormat, PersonalData, Redact, RemoteChat, RemoteChatSettings,
+    RemoteEncoder, RemoteFault, RemoteKind, RemoteSettings, ServiceSettings, Unredacted, is_local,
+    is_url,
+};
 pub use stages::{Narrowed, Prefixed, Prompts};
 pub use template::Template;
 pub use tfidf::{TfIdf, TfIdfSettings};

@@ -146,3 +146,70 @@ fn boxed_encoders_are_cached_too_and_a_folder_that_cannot_be_made_loses_no_vecto
     assert_eq!((encoded.vectors.rows(), encoded.from_cache), (1, 0));
     assert_eq!(fs::read_to_string(&file).unwrap(), "in the way");
 }
+
+/// Hands over one text after the other, from the last to the first, and fails before `fails_at`.
+struct InParts {
+    fails_at: usize,
+}
+
+impl Encoder for InParts {
+    fn id(&self) -> String {
+        "parts".to_owned()
+    }
+
+    fn dim(&self) -> usize {
+        1
+    }
+
+    fn encode(&self, _texts: &[&str], _progress: &dyn Progress) -> Result<Encoded, Error> {
+        unreachable!("a cache asks for parts")
+    }
+
+    fn encode_parts(
+        &self,
+        texts: &[&str],
+        _progress: &dyn Progress,
+        keep: &mut dyn FnMut(&[usize], &Vectors),
+    ) -> Result<usize, Error> {
+        for (at, text) in texts.iter().enumerate().rev() {
+            if at == self.fails_at {
+                return Err(Error::Tokenise { index: at, why: "broken".into() });
+            }
+            keep(&[at], &Vectors::from_flat(1, vec![text.parse().unwrap()]).unwrap());
+        }
+        Ok(texts.len())
+    }
+}
+
+#[test]
+fn parts_that_came_before_a_failure_are_kept() {
+    let dir = TempDir::new().unwrap();
+    let texts: Vec<String> = (0..5000).map(|n| (n / 2).to_string()).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let encode = |fails_at| Cached::new(InParts { fails_at }, dir.path()).encode(&texts, &Silent);
+    assert!(encode(100).is_err());
+    // Of 2500 different texts those from 101 on were kept, and each has two rows.
+    let encoded = encode(usize::MAX).unwrap();
+    assert_eq!((encoded.from_cache, encoded.truncated), (2 * 2399, 101));
+    let wanted: Vec<f32> = (0..5000).map(|n: i32| (n / 2) as f32).collect();
+    assert_eq!(encoded.vectors.flat(), wanted);
+}
+
+#[test]
+fn small_segments_are_merged_and_large_ones_left() {
+    let dir = TempDir::new().unwrap();
+    let large: Vec<String> = (0..4000).map(|n| n.to_string()).collect();
+    let large: Vec<&str> = large.iter().map(String::as_str).collect();
+    run(dir.path(), "m", &large);
+    let first = segments(dir.path());
+    for n in 0..60 {
+        run(dir.path(), "m", &[&format!("small {n}")]);
+    }
+    let all = segments(dir.path());
+    assert!(all.contains(&first[0]), "the large one was written over");
+    assert!(all.len() <= 16, "{}", all.len());
+    assert_eq!(run(dir.path(), "m", &large).1, 0);
+    for n in 0..60 {
+        assert_eq!(run(dir.path(), "m", &[&format!("small {n}")]).1, 0);
+    }
+}

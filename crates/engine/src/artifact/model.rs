@@ -222,7 +222,7 @@ fn open_reader(dir: &Path, manifest: &Manifest, places: &Places) -> Result<Optio
             .map_err(|source| Error::Persist { model: TFIDF, source })?;
         return Reader::with_tfidf(Arc::new(tfidf), template).map(Some);
     }
-    match Reader::with_weights(choice.clone(), template, Some(places)) {
+    match Reader::with_choice(choice.clone(), template, (places, true)) {
         Ok(reader) => Ok(Some(reader)),
         Err(error) => {
             // Recommending needs the vectors alone, and those are saved; only new texts need the encoder.

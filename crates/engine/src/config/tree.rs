@@ -11,7 +11,7 @@ use tastemaker_dialog::Wording;
 use tastemaker_eval as eval;
 use tastemaker_neural::TuneSettings;
 use tastemaker_pipeline::{FusionSettings, RerankSettings};
-use tastemaker_text::{Precision, Summary, TfIdfSettings};
+use tastemaker_text::{Precision, RemoteChatSettings, RemoteSettings, Summary, TfIdfSettings};
 
 use crate::registry::{Kind, Models};
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub rerank: RerankSettings,
     /// The words of reasons.
     pub reasons: ReasonSettings,
+    /// A model that writes behind an address. Ceilings hold for one run of the program.
+    pub remote_chat: RemoteChatSettings,
     /// One block a model.
     pub models: Models,
 }
@@ -61,8 +63,8 @@ impl Default for RunSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextSettings {
-    /// `auto` (minilm where it can be had, else tfidf), `tfidf`, `none`, a name of `weights list`, a Hugging Face folder, or a file of word
-    /// vectors (.txt, .vec, .bin).
+    /// `auto` (minilm where it can be had, else tfidf), `tfidf`, `none`, a name of `weights list`, a Hugging Face folder, a file of word
+    /// vectors (.txt, .vec, .bin), or the address of a service, as in `http://localhost:8080/v1`.
     pub encoder: String,
     /// Text of an item from its fields, as in `{title}. {text}`; `auto` takes titles, words of categories and descriptions.
     pub template: String,
@@ -88,6 +90,8 @@ pub struct TextSettings {
     pub cache: bool,
     /// The encoder that needs no weights.
     pub tfidf: TfIdfSettings,
+    /// The encoder behind an address. Ceilings hold for one run of the program.
+    pub remote: RemoteSettings,
 }
 
 impl Default for TextSettings {
@@ -105,6 +109,7 @@ impl Default for TextSettings {
             precision: Precision::F32,
             cache: true,
             tfidf: TfIdfSettings::default(),
+            remote: RemoteSettings::default(),
         }
     }
 }
@@ -175,6 +180,8 @@ impl Config {
                 .collect(),
         );
         add("text", self.text.faults());
+        add("text.remote", self.text.remote.faults());
+        add("remote_chat", self.remote_chat.faults());
         add("split", self.split.faults());
         add("tune", self.tune.faults());
         add("eval", self.eval.faults());

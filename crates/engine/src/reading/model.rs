@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{Fault, Progress};
 use tastemaker_text::{
-    BertSettings, Encoder, Narrowed, Precision, Prefixed, Prompts, Summary, WordEncoder,
+    BertSettings, Encoder, Narrowed, Precision, Prefixed, Prompts, Summary, WordEncoder, is_url,
 };
 
 use super::words::{holds_words, word_vectors};
@@ -67,11 +67,23 @@ impl Reading {
             summary: self.summary,
             ..BertSettings::default()
         };
-        let mut encoder: Box<dyn Encoder> = if holds_words(folder) {
+        let encoder: Box<dyn Encoder> = if holds_words(folder) {
             Box::new(WordEncoder::new(word_vectors(folder)?))
         } else {
             tastemaker_text::open(folder, &settings)?
         };
+        self.around(encoder)
+    }
+
+    /// Takes what concerns a service: a prefix that was given, and the width.
+    pub(crate) fn of_service(settings: &TextSettings) -> Self {
+        let given = Some(&settings.prefix).filter(|prefix| *prefix != AUTO);
+        let prefix = given.cloned().unwrap_or_default();
+        Self { prefix, dim: settings.dim, ..Self::default() }
+    }
+
+    /// Lets an encoder read texts with the prefix, and keep as many numbers as wanted.
+    pub(crate) fn around(&self, mut encoder: Box<dyn Encoder>) -> Result<Box<dyn Encoder>, Error> {
         if !self.prefix.is_empty() {
             encoder = Box::new(Prefixed::new(encoder, &self.prefix));
         }
@@ -110,6 +122,9 @@ pub(crate) fn query_prefix(
 ) -> Result<String, Error> {
     if settings.query_prefix != AUTO {
         return Ok(settings.query_prefix.clone());
+    }
+    if is_url(&settings.encoder) {
+        return Ok(String::new());
     }
     let folder = weights(&settings.encoder, places, progress)?;
     Ok(folder.map_or(Ok(Prompts::default()), |folder| prompts(&folder))?.query)

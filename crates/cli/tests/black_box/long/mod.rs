@@ -3,6 +3,7 @@
 mod curves;
 mod language;
 mod reading;
+mod remote;
 mod resume;
 mod search;
 #[path = "../../../../text/tests/bert/tiny.rs"]

@@ -1,0 +1,3 @@
+//! Generating text: what a reply may look like.
+
+pub(crate) mod form;
