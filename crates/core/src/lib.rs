@@ -25,4 +25,6 @@ pub use recommend::{
 };
 pub use request::Request;
 pub use scored::{Scored, top_k};
-pub use vectors::{BadFeature, Feature, FeatureValues, Features, Labels, Tokens, Vectors};
+pub use vectors::{
+    BadFeature, Feature, FeatureValues, Features, Labels, MIXED_IN, Tokens, Vectors, divergence,
+};

@@ -171,6 +171,16 @@ impl Labels {
     }
 }
 
+/// Share of the wanted mixture that is added to the other one, so that a label it lacks costs a finite amount.
+pub const MIXED_IN: f64 = 0.01;
+
+/// Returns the Kullback-Leibler divergence `Σ p ln (p / q)` of a mixture of labels from the wanted one, `q` with one part in a hundred of `p`
+/// (Steck 2018); 0 where nothing is wanted.
+pub fn divergence(wanted: &[f64], shown: &[f64]) -> f64 {
+    let both = wanted.iter().zip(shown).filter(|(p, _)| **p > 0.0);
+    both.map(|(p, q)| p * (p / ((1.0 - MIXED_IN) * q + MIXED_IN * p)).ln()).sum()
+}
+
 /// A value that cannot be learnt from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BadFeature {

@@ -28,32 +28,38 @@ fn column(column: &Column) -> Option<Feature> {
             let known = |x: &f32| (!x.is_nan()).then_some(*x);
             FeatureValues::Numbers(numbers.iter().map(known).collect())
         }
-        Values::Categories(lists) => {
-            labels(lists.iter().map(|list| list.iter().map(String::as_str).collect::<Vec<_>>()))
-        }
-        Values::Text(texts) => {
-            let filled = texts.iter().filter(|text| !text.is_empty()).count();
-            let some = |text: &'_ String| !text.is_empty();
-            let lists = texts
-                .iter()
-                .map(|text| Vec::from_iter(Some(text).filter(|t| some(t)).map(String::as_str)));
-            let values = labels(lists);
-            match &values {
-                FeatureValues::Labels { n_labels, .. } if n_labels * REPEATS > filled => {
-                    return None;
-                }
-                _ => values,
-            }
-        }
+        words => words_as_labels(words)?,
     };
+    if let (Values::Text(texts), FeatureValues::Labels { n_labels, .. }) = (&column.values, &values)
+    {
+        let filled = texts.iter().filter(|text| !text.is_empty()).count();
+        if n_labels * REPEATS > filled {
+            return None;
+        }
+    }
     match &values {
         FeatureValues::Labels { n_labels, .. } if *n_labels < FEWEST_LABELS => None,
         _ => Some(Feature { name: column.name.clone(), values }),
     }
 }
 
+/// Numbers the words of a column; a text that is not empty is one word. `None` for numbers.
+pub(super) fn words_as_labels(values: &Values) -> Option<FeatureValues> {
+    match values {
+        Values::Number(_) => None,
+        Values::Categories(lists) => {
+            Some(labels(lists.iter().map(|list| list.iter().map(String::as_str).collect())))
+        }
+        Values::Text(texts) => {
+            let word = |text: &'_ String| !text.is_empty();
+            let rows = texts.iter().map(|text| Some(text).filter(|text| word(text)));
+            Some(labels(rows.map(|word| word.map(String::as_str).into_iter().collect())))
+        }
+    }
+}
+
 /// Numbers labels in order of first appearance.
-pub(super) fn labels<'a>(lists: impl Iterator<Item = Vec<&'a str>>) -> FeatureValues {
+fn labels<'a>(lists: impl Iterator<Item = Vec<&'a str>>) -> FeatureValues {
     let mut numbers: HashMap<&str, u32> = HashMap::new();
     let mut rows = Vec::new();
     for list in lists {

@@ -1,14 +1,10 @@
 //! Whether lists are mixed as what the user took.
 
-use tastemaker_core::Labels;
+use tastemaker_core::{Labels, divergence};
 
 use crate::{Kind, Metric, Name, Ranked};
 
-/// Share of the history's mixture in the list's, so that a label the list lacks costs a finite amount.
-const SMOOTH: f64 = 0.01;
-
-/// The Kullback-Leibler divergence `Σ p ln (p / q)` of the list's labels from those of what the user took, `q` with one part in a hundred of `p`
-/// (Steck 2018); 0 where nothing taken has a label.
+/// The [`divergence`] of the list's labels from those of what the user took; 0 where nothing taken has a label.
 pub(crate) struct Miscalibration<'a> {
     /// Length of the list.
     pub(crate) k: usize,
@@ -24,10 +20,7 @@ impl Metric for Miscalibration<'_> {
     fn of(&self, ranked: &Ranked<'_>) -> f64 {
         let wanted = self.labels.mixture(ranked.history.iter().copied());
         let shown = ranked.list.iter().take(self.k).map(|scored| scored.item);
-        let shown = self.labels.mixture(shown);
-        let both = wanted.iter().zip(&shown).filter(|(p, _)| **p > 0.0);
-        let term = |(p, q): (&f64, &f64)| p * (p / ((1.0 - SMOOTH) * q + SMOOTH * p)).ln();
-        both.map(term).sum()
+        divergence(&wanted, &self.labels.mixture(shown))
     }
 }
 

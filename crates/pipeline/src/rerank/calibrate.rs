@@ -1,9 +1,6 @@
 //! Lists whose labels are mixed as in what the user took (Steck 2018).
 
-use tastemaker_core::{ItemId, Labels};
-
-/// Share of the user's mixture in the list's, so that a label the list lacks costs much but not everything.
-const SMOOTH: f64 = 0.01;
+use tastemaker_core::{ItemId, Labels, MIXED_IN};
 
 /// A list that grows, with its distance from what it should be mixed like.
 pub(super) struct Balance<'a> {
@@ -37,7 +34,7 @@ impl<'a> Balance<'a> {
             return 0.0;
         }
         let q = (self.sums[label] + more) / items.max(1.0);
-        p * ((1.0 - SMOOTH) * q + SMOOTH * p).ln()
+        p * ((1.0 - MIXED_IN) * q + MIXED_IN * p).ln()
     }
 
     fn settle(&mut self) {
@@ -45,7 +42,7 @@ impl<'a> Balance<'a> {
         self.common = (0..self.wanted.len()).map(|label| self.term(label, 0.0, items)).sum();
     }
 
-    /// Returns the divergence `Σ p ln (p / q)` of the list with `item` in it.
+    /// Returns the [`divergence`](tastemaker_core::divergence) of the list with `item` in it.
     pub(super) fn with(&self, item: usize) -> f64 {
         let labels = self.labels.of(item);
         if labels.is_empty() {
@@ -77,6 +74,8 @@ impl<'a> Balance<'a> {
 mod tests {
     use std::sync::Arc;
 
+    use tastemaker_core::divergence;
+
     use super::*;
 
     fn labels() -> Labels {
@@ -95,11 +94,7 @@ mod tests {
             for other in 0..5 {
                 let all = list.iter().chain([&other]).map(|&i| ItemId::from_index(i));
                 let mixture = labels.mixture(all);
-                let term = |(p, q): (&f64, &f64)| match *p > 0.0 {
-                    true => p * (p / ((1.0 - SMOOTH) * q + SMOOTH * p)).ln(),
-                    false => 0.0,
-                };
-                let want: f64 = wanted.iter().zip(&mixture).map(term).sum();
+                let want = divergence(&wanted, &mixture);
                 assert!((balance.with(other) - want).abs() < 1e-9, "{list:?} {other}");
             }
             balance.add(item);
