@@ -74,14 +74,23 @@ pub(crate) fn shown<'a>(
     if settings.is_off() {
         return Ok(Box::new(model));
     }
-    if settings.variety != Variety::Off && vectors.is_none() {
-        return Err(Error::NoVariety);
-    }
-    if settings.calibration > 0.0 && labels.is_none() {
-        return Err(Error::NoCalibration);
-    }
+    check_shown((vectors.is_some(), labels.is_some()), settings)?;
     let known = (vectors.cloned(), labels.cloned().unwrap_or_default());
     Ok(Box::new(Reranked::new(model, known, settings.clone())))
+}
+
+/// Refuses variety without texts and calibration without labels.
+pub(crate) fn check_shown(
+    (has_texts, has_labels): (bool, bool),
+    settings: &RerankSettings,
+) -> Result<(), Error> {
+    if settings.variety != Variety::Off && !has_texts {
+        return Err(Error::NoVariety);
+    }
+    if settings.calibration > 0.0 && !has_labels {
+        return Err(Error::NoCalibration);
+    }
+    Ok(())
 }
 
 /// Checks names of models and leaves out repetitions; all unknown ones are reported.
@@ -122,6 +131,8 @@ impl Evaluation<'_> {
         report.notes.extend(repeats(&parts.test));
         let labels = labels(self.data, self.loaded.config.rerank.labels.as_deref())?;
         let labels = labels.as_ref();
+        let known = (self.vectors.is_some(), labels.is_some());
+        check_shown(known, &self.loaded.config.rerank)?;
         let mut runs = Vec::new();
         for name in &names {
             memory::reset_peak();

@@ -6,7 +6,8 @@ use tastemaker_pipeline::{FusionSettings, Learned};
 
 use crate::artifact::{Folder, PartRecord, Recorder, Training};
 use crate::config::Loaded;
-use crate::predictions::features;
+use crate::evaluate::check_shown;
+use crate::predictions::{features, labels};
 use crate::registry::{FUSED, Kind};
 use crate::texts::Reader;
 use crate::workbench::{Job, Workbench};
@@ -48,17 +49,19 @@ pub fn train(
     if single.is_none() && name != FUSED {
         return Err(Error::unknown_model(name));
     }
-    let reader = match single.is_none_or(|kind| config.models.reads_text(kind)) {
+    let names = [name.to_owned()];
+    let reader = match config.reads_texts(&names) {
         true => Reader::open(&data.items, &config.text, config.run.seed, places, progress)?,
         false => None,
     };
     let encoded = reader.as_ref().map(|reader| reader.encode(&data, progress)).transpose()?;
-    let names = [name.to_owned()];
     let tokens = match &reader {
         Some(reader) => reader.tokens(&data, config, &names)?,
         None => None,
     };
     let vectors = encoded.map(|encoded| encoded.vectors);
+    let labels = labels(&data, config.rerank.labels.as_deref())?;
+    check_shown((vectors.is_some(), labels.is_some()), &config.rerank)?;
     let recorder = Recorder::new(progress);
     let parts = everything(&data)?;
     let n_items = data.n_items();

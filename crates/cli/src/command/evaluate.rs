@@ -74,11 +74,8 @@ fn prepared<T>(
 ) -> anyhow::Result<T> {
     let config = &loaded.config;
     let progress = context.progress.as_ref();
-    let reads_text = |name: &String| {
-        name == FUSED || Kind::named(name).is_some_and(|kind| config.models.reads_text(kind))
-    };
     let &Wanted { models, skip_unfit, refit } = wanted;
-    let reader = match models.iter().any(reads_text) {
+    let reader = match config.reads_texts(models) {
         true => {
             Reader::open(&data.items, &config.text, config.run.seed, &context.places, progress)?
         }

@@ -238,6 +238,14 @@ fn lists_have_variety_when_it_is_asked_for() {
     assert!(diversity(&varied) > diversity(&[]) + 0.01);
     home.run(train).args(SMALL).args(NO_SEARCH).args(varied).good();
     assert_ne!(ids(&ask(&[])), ids(&plain));
+    // A model that reads no texts has lists with variety all the same.
+    let popular = ["train", "--data", "data", "--model", "popularity", "--out", "popular"];
+    home.run(popular).args(SMALL).args(varied).good();
+    let ask = ["recommend", "--model", "popular", "--user", "u1", "-n", "20"];
+    let plain = home.run(ask).args(["--variety", "off"]).json();
+    assert_ne!(ids(&plain), ids(&home.run(ask).json()));
+    let none = ["--set", "text.encoder=none"];
+    home.run(popular).args(varied).args(none).fails(1, &["rerank.variety", "no"]);
     let without = ["--set", "text.encoder=none", "--models", "ease"];
     let call = home.run(["evaluate", "--data", "data"]).args(SMALL).args(without);
     call.args(varied).fails(1, &["rerank.variety", "no"]);

@@ -10,10 +10,10 @@ use tastemaker_data::SplitSettings;
 use tastemaker_dialog::Wording;
 use tastemaker_eval as eval;
 use tastemaker_neural::TuneSettings;
-use tastemaker_pipeline::{FusionSettings, RerankSettings};
+use tastemaker_pipeline::{FusionSettings, RerankSettings, Variety};
 use tastemaker_text::{Precision, RemoteChatSettings, RemoteSettings, Summary, TfIdfSettings};
 
-use crate::registry::{Kind, Models};
+use crate::registry::{FUSED, Kind, Models};
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -192,6 +192,14 @@ impl Config {
             add(&format!("models.{model}"), vec![fault]);
         }
         all
+    }
+
+    /// Tells whether texts are read for these models, or to give their lists variety.
+    pub fn reads_texts(&self, models: &[String]) -> bool {
+        let reads = |name: &String| {
+            name == FUSED || Kind::named(name).is_some_and(|kind| self.models.reads_text(kind))
+        };
+        self.rerank.variety != Variety::Off || models.iter().any(reads)
     }
 
     /// Lists parts of the fusion that are no models, or are named twice.
