@@ -292,6 +292,14 @@ pub enum Error {
         /// The one most like it.
         nearest: Option<String>,
     },
+    /// An expression that cannot be read, or that does not tell yes from no.
+    #[error("`{}`: {problem}", shorten(.text))]
+    Expression {
+        /// The expression.
+        text: String,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
     /// A field's text does not fit its column.
     #[error("field `{name}` holds numbers, but `{value}` is none")]
     BadField {

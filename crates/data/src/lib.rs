@@ -8,6 +8,7 @@ mod import;
 mod inspect;
 mod intern;
 mod manifest;
+mod query;
 mod reader;
 mod readers;
 mod schema;
@@ -29,6 +30,7 @@ pub use manifest::{
     Counts, Dropped, FileRecord, MANIFEST_FORMAT, MANIFEST_VERSION, Manifest, SourceRecord,
     TimeUnit,
 };
+pub use query::Expression;
 pub use reader::Format;
 pub use schema::{ColumnOverrides, ColumnUse, Part};
 pub use split::{Held, Split, SplitKind, SplitSettings, split};

@@ -11,10 +11,9 @@ use tastemaker_core::{
 };
 use tastemaker_data::Dataset;
 use tastemaker_dialog::Wording;
-use tastemaker_pipeline::{Fused, FusionSettings, ItemFacts, RerankSettings};
+use tastemaker_pipeline::{Asked, Fused, FusionSettings, ItemFacts, RerankSettings};
 
-use crate::evaluate::shown;
-use crate::predictions::labels;
+use crate::lists::{ListTrace, Live};
 use crate::reasons::{self, Reason};
 use crate::registry::{FUSED, Kind, Model};
 use crate::texts::Reader;
@@ -27,23 +26,26 @@ pub type FusedModel = Fused<Arc<Model>>;
 pub const MAX_N: usize = 10_000;
 
 /// What answers: one model, or several fused.
-enum Answerer {
+pub(crate) enum Answerer {
     Single(Arc<Model>),
     Fused { model: Box<FusedModel>, settings: FusionSettings },
 }
 
 /// A fitted model with the data it speaks about.
 pub struct Engine {
-    answerer: Answerer,
-    data: Dataset,
-    vectors: Option<Arc<Vectors>>,
+    pub(crate) answerer: Answerer,
+    pub(crate) data: Dataset,
+    pub(crate) vectors: Option<Arc<Vectors>>,
     reader: Option<Reader>,
-    counts: Vec<u32>,
+    pub(crate) counts: Vec<u32>,
     wording: Wording,
-    rerank: RerankSettings,
+    pub(crate) rerank: RerankSettings,
+    pub(crate) pipeline: Live,
     /// Read when they are first asked for.
-    labels: OnceLock<Option<Labels>>,
+    pub(crate) labels: OnceLock<Option<Labels>>,
     has_added_items: bool,
+    /// Root of what lists draw.
+    pub(crate) seed: u64,
 }
 
 /// One recommended or similar item.
@@ -81,6 +83,10 @@ pub struct Ask<'a> {
     pub n: usize,
     /// Adds a reason to every item.
     pub explain: bool,
+    /// An expression that every item must fulfil, beside what the pipeline says.
+    pub only: Option<&'a str>,
+    /// What variants of the pipeline look at: device, page, arm of an experiment.
+    pub context: &'a [(String, String)],
 }
 
 impl Engine {
@@ -120,8 +126,10 @@ impl Engine {
             counts,
             wording: Wording::default(),
             rerank: RerankSettings::default(),
+            pipeline: Live::default(),
             labels: OnceLock::new(),
             has_added_items: false,
+            seed: 0,
         }
     }
 
@@ -132,29 +140,11 @@ impl Engine {
         self
     }
 
-    /// Puts variety into lists.
+    /// Sets the root of what lists draw, where they explore.
     #[must_use]
-    pub fn with_rerank(mut self, rerank: RerankSettings) -> Self {
-        (self.rerank, self.labels) = (rerank, OnceLock::new());
+    pub const fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
         self
-    }
-
-    /// Returns how much variety lists have.
-    pub const fn rerank(&self) -> &RerankSettings {
-        &self.rerank
-    }
-
-    /// Returns what lists are read off: the model, with variety and calibration where they are wanted.
-    fn shown(&self) -> Result<Box<dyn Recommender + '_>, Error> {
-        let labels = match self.labels.get() {
-            Some(labels) => labels,
-            None if self.rerank.calibration > 0.0 => {
-                let found = labels(&self.data, self.rerank.labels.as_deref())?;
-                self.labels.get_or_init(|| found)
-            }
-            None => &None,
-        };
-        shown(self.recommender(), (self.vectors.as_ref(), labels.as_ref()), &self.rerank)
     }
 
     /// Returns the words of reasons.
@@ -230,24 +220,28 @@ impl Engine {
         }
     }
 
-    fn recommender(&self) -> &dyn Recommender {
-        match &self.answerer {
-            Answerer::Single(model) => model,
-            Answerer::Fused { model, .. } => model.as_ref(),
-        }
-    }
-
     /// Lists items for a user, best first.
     ///
     /// Fewer than `n` come back when the catalogue has no more that the user has not seen.
     pub fn recommend(&self, ask: &Ask<'_>) -> Result<Vec<Listed>, Error> {
+        self.listing(ask, false).map(|(list, _)| list)
+    }
+
+    /// Lists items for a user, best first, and says how each came to its place.
+    pub fn recommend_traced(&self, ask: &Ask<'_>) -> Result<(Vec<Listed>, ListTrace), Error> {
+        self.listing(ask, true)
+    }
+
+    fn listing(&self, ask: &Ask<'_>, traced: bool) -> Result<(Vec<Listed>, ListTrace), Error> {
         let own = self.histories(ask)?;
         let user = ask.user.filter(|_| own.is_none()).map(|id| self.user(id)).transpose()?;
         let history = self.history(user, own.as_ref());
         let exclude = self.items(ask.exclude)?;
         let request =
             Request { exclude: &exclude, ..Request::new(user.filter(|_| own.is_none()), history) };
-        let list = self.shown()?.recommend(&request, ask.n.min(MAX_N));
+        let n = ask.n.min(MAX_N);
+        let asked = Asked { request, context: ask.context, n, traced };
+        let (list, trace) = self.lists(&asked, ask.only)?;
         let mut listed = self.listed(&list);
         self.predict(&request, &mut listed, &list);
         if ask.explain {
@@ -255,7 +249,8 @@ impl Engine {
                 entry.reason = Some(reasons::explain(self, &request, scored.item, &self.wording));
             }
         }
-        Ok(listed)
+        let trace = if traced { ListTrace::new(&trace, &list, self) } else { ListTrace::default() };
+        Ok((listed, trace))
     }
 
     /// Adds what a single model that predicts expects of each item.
@@ -281,7 +276,7 @@ impl Engine {
         let history = self.history(user, own.as_ref());
         let request = Request::new(user.filter(|_| own.is_none()), history);
         let mut scores = vec![0.0; self.recommender().n_items()];
-        self.shown()?.score(&request, &mut scores);
+        self.with_lists(|lists| lists.score(&request, &mut scores))?;
         let seen = history.items.contains(&item);
         let own_score = scores.get(item.index()).copied().unwrap_or(f32::NEG_INFINITY);
         request.mask(&mut scores);
@@ -362,6 +357,7 @@ impl Engine {
         let encoded = reader.encoder.encode(&[text.as_str()], &Silent)?;
         self.data.add_item(id, fields)?;
         (self.has_added_items, self.labels) = (true, OnceLock::new());
+        self.pipeline.reset();
         let mut vectors = self.vectors.as_deref().cloned().unwrap_or_default();
         vectors.append(&encoded.vectors);
         let vectors = Arc::new(vectors);
@@ -390,17 +386,18 @@ impl Engine {
     ) -> Result<Vec<(String, usize, f32)>, Error> {
         use rayon::prelude::*;
         let item = self.item(item)?;
-        let shown = self.shown()?;
-        let mut reached: Vec<(usize, f32, usize)> = (0..self.data.n_users())
-            .into_par_iter()
-            .filter_map(|user| {
-                let history = self.data.histories.row(user);
-                let request = Request::new(Some(UserId::from_index(user)), history);
-                let list = shown.recommend(&request, n);
-                let place = list.iter().position(|scored| scored.item == item)?;
-                Some((place + 1, list[place].score, user))
-            })
-            .collect();
+        let mut reached: Vec<(usize, f32, usize)> = self.with_lists(|lists| {
+            (0..self.data.n_users())
+                .into_par_iter()
+                .filter_map(|user| {
+                    let history = self.data.histories.row(user);
+                    let request = Request::new(Some(UserId::from_index(user)), history);
+                    let list = lists.recommend(&request, n);
+                    let place = list.iter().position(|scored| scored.item == item)?;
+                    Some((place + 1, list[place].score, user))
+                })
+                .collect()
+        })?;
         reached.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
         let named = reached.into_iter().take(users);
         Ok(named

@@ -223,6 +223,12 @@ pub enum Error {
         "`rerank.variety` compares the texts of items, but there are none: leave it off, or name a template and an encoder"
     )]
     NoVariety,
+    /// A pipeline that does not go with the model or the data.
+    #[error("the pipeline does not fit: {}{}", count(problems.len()), lines(problems))]
+    Pipeline {
+        /// All that is wrong.
+        problems: Vec<Problem>,
+    },
     /// A column of ids has the name of the column of vectors.
     #[error(
         "--id-column {name} would stand beside the vectors, which are called `{name}`: rename the column"

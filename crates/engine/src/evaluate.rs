@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use tastemaker_core::{Clock, Features, Histories, Labels, Progress, Recommender, Tokens, Vectors};
 use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
 use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
-use tastemaker_pipeline::{RerankSettings, Reranked, Variety};
 
 use crate::artifact::{Recorder, Training};
 use crate::config::Loaded;
+use crate::lists::{check_shown, shown};
 use crate::memory;
 use crate::predictions::{Task, features, labels};
 use crate::registry::{FUSED, Kind, Model, plain};
@@ -63,34 +63,6 @@ impl Candidate {
             Self::Fused(model) => model.as_ref(),
         }
     }
-}
-
-/// Puts variety and calibration into the lists of a model, where they are wanted.
-pub(crate) fn shown<'a>(
-    model: &'a dyn Recommender,
-    (vectors, labels): (Option<&Arc<Vectors>>, Option<&Labels>),
-    settings: &RerankSettings,
-) -> Result<Box<dyn Recommender + 'a>, Error> {
-    if settings.is_off() {
-        return Ok(Box::new(model));
-    }
-    check_shown((vectors.is_some(), labels.is_some()), settings)?;
-    let known = (vectors.cloned(), labels.cloned().unwrap_or_default());
-    Ok(Box::new(Reranked::new(model, known, settings.clone())))
-}
-
-/// Refuses variety without texts and calibration without labels.
-pub(crate) fn check_shown(
-    (has_texts, has_labels): (bool, bool),
-    settings: &RerankSettings,
-) -> Result<(), Error> {
-    if settings.variety != Variety::Off && !has_texts {
-        return Err(Error::NoVariety);
-    }
-    if settings.calibration > 0.0 && !has_labels {
-        return Err(Error::NoCalibration);
-    }
-    Ok(())
 }
 
 /// Checks names of models and leaves out repetitions; all unknown ones are reported.

@@ -1,12 +1,14 @@
 //! Training for use: settings chosen on each user's last event, models fitted on everything.
 
-use tastemaker_core::{Checkpoints, Clock, Progress, SystemClock};
+use std::sync::Arc;
+
+use tastemaker_core::{Checkpoints, Clock, Progress, SystemClock, Vectors};
 use tastemaker_data::{Dataset, Split, SplitKind, SplitSettings, split};
 use tastemaker_pipeline::{FusionSettings, Learned};
 
 use crate::artifact::{Folder, PartRecord, Recorder, Training};
-use crate::config::Loaded;
-use crate::evaluate::check_shown;
+use crate::config::{Config, Loaded};
+use crate::lists::{catalogue, check_shown, plan};
 use crate::predictions::{features, labels};
 use crate::registry::{FUSED, Kind};
 use crate::texts::Reader;
@@ -62,6 +64,7 @@ pub fn train(
     let vectors = encoded.map(|encoded| encoded.vectors);
     let labels = labels(&data, config.rerank.labels.as_deref())?;
     check_shown((vectors.is_some(), labels.is_some()), &config.rerank)?;
+    check_pipeline(&data, name, vectors.as_ref(), config)?;
     let recorder = Recorder::new(progress);
     let parts = everything(&data)?;
     let n_items = data.n_items();
@@ -109,9 +112,32 @@ pub fn train(
         (engine, parts, Some(fused.learned))
     };
     let engine = engine.with_wording(config.reasons.wording()).with_rerank(config.rerank.clone());
+    let engine = engine.with_seed(config.run.seed);
+    engine.set_pipeline(config.pipeline.clone())?;
     let (fusion, seed) = (config.fusion.clone(), config.run.seed);
     let (seconds, trainings) = (clock.seconds(), recorder.trainings());
     Ok(Trained { engine, parts, fusion, learned, seed, notes, seconds, trainings })
+}
+
+/// Refuses a pipeline that cannot be before anything is learnt.
+fn check_pipeline(
+    data: &Dataset,
+    name: &str,
+    vectors: Option<&Arc<Vectors>>,
+    config: &Config,
+) -> Result<(), Error> {
+    if config.pipeline.is_plain() {
+        return Ok(());
+    }
+    let parts: Vec<&str> = match Kind::named(name) {
+        Some(_) => vec![name],
+        None => config.fusion.parts.iter().map(String::as_str).collect(),
+    };
+    let counts = data.histories.item_counts(data.n_items());
+    let known = catalogue(data, &counts, vectors);
+    let labels = labels(data, config.rerank.labels.as_deref())?;
+    let settings = (&config.pipeline, &config.rerank);
+    plan(settings, &parts, known, (data, labels.as_ref()), config.run.seed).map(|_| ())
 }
 
 /// Splits so that each user's last event chooses settings and everything is learnt from in the end.

@@ -114,7 +114,7 @@ impl<M: Recommender> Fused<M> {
         }
     }
 
-    fn normalised(&self, part: &Part<M>, requests: &[Request<'_>], out: &mut [f32]) {
+    pub(crate) fn normalised(&self, part: &Part<M>, requests: &[Request<'_>], out: &mut [f32]) {
         self.raw(part, requests, out);
         for (request, row) in requests.iter().zip(out.chunks_exact_mut(self.n_items.max(1))) {
             self.normalise.apply(row, request.history.items);
@@ -247,7 +247,7 @@ impl<M: Recommender> Recommender for Fused<M> {
 }
 
 /// Asks for a stranger with the newest events alone.
-fn newest<'a>(request: &Request<'a>) -> Request<'a> {
+pub(crate) fn newest<'a>(request: &Request<'a>) -> Request<'a> {
     let History { items, values, times } = request.history;
     let from = items.len().saturating_sub(FEW);
     let history = History { items: &items[from..], values: &values[from..], times: &times[from..] };

@@ -10,7 +10,9 @@ use serde_json::Value;
 use tastemaker_core::{Persist, PersistError, Recommender, Saved, Vectors};
 use tastemaker_data::{Dataset, FileRecord, Staging, checksum};
 use tastemaker_dialog::Wording;
-use tastemaker_pipeline::{Fused, FusionSettings, Gate, ItemFacts, Normalise, RerankSettings};
+use tastemaker_pipeline::{
+    Fused, FusionSettings, Gate, ItemFacts, Normalise, PipelineSettings, RerankSettings,
+};
 use tastemaker_text::TfIdf;
 
 use super::tensors::{from_safetensors, to_safetensors};
@@ -56,6 +58,9 @@ pub struct Manifest {
     /// The variety of lists.
     #[serde(default)]
     pub rerank: RerankSettings,
+    /// The way from candidates to a list.
+    #[serde(default)]
+    pub pipeline: PipelineSettings,
     /// Seed of the fit.
     pub seed: u64,
     /// Unix seconds when it was made.
@@ -133,6 +138,7 @@ pub fn save(
         template: engine.reader().map(|reader| reader.template_text.clone()),
         wording: engine.wording().clone(),
         rerank: engine.rerank().clone(),
+        pipeline: engine.pipeline(),
         seed: trained.seed,
         created,
         files,
@@ -210,7 +216,9 @@ pub fn open(dir: &Path, places: &Places) -> Result<(Engine, Manifest), Error> {
         Engine::of_single(model, data, vectors, reader)
     };
     let engine = engine.with_wording(manifest.wording.clone());
-    Ok((engine.with_rerank(manifest.rerank.clone()), manifest))
+    let engine = engine.with_rerank(manifest.rerank.clone()).with_seed(manifest.seed);
+    engine.set_pipeline(manifest.pipeline.clone())?;
+    Ok((engine, manifest))
 }
 
 fn open_reader(dir: &Path, manifest: &Manifest, places: &Places) -> Result<Option<Reader>, Error> {

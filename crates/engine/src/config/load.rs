@@ -117,7 +117,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     Ok(Loaded { config, given: Given(given) })
 }
 
-fn read(path: &Path) -> Result<Value, Error> {
+/// Reads a TOML file as a tree.
+pub(crate) fn read(path: &Path) -> Result<Value, Error> {
     let syntax = |why: String| Error::ConfigSyntax { place: path.display().to_string(), why };
     let unread = |e: std::io::Error| syntax(e.to_string());
     let size = std::fs::metadata(path).map_err(unread)?.len();

@@ -9,5 +9,5 @@ pub use check::Problem;
 pub(crate) use check::problems;
 pub use document::{default_document, schema};
 pub use load::{Given, Loaded, Sources, load};
-pub(crate) use load::{merge, nested};
+pub(crate) use load::{merge, nested, read as read_toml};
 pub use tree::{Config, ReasonSettings, RunSettings, SearchSettings, TextSettings};

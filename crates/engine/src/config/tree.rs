@@ -10,7 +10,7 @@ use tastemaker_data::SplitSettings;
 use tastemaker_dialog::Wording;
 use tastemaker_eval as eval;
 use tastemaker_neural::TuneSettings;
-use tastemaker_pipeline::{FusionSettings, RerankSettings, Variety};
+use tastemaker_pipeline::{FusionSettings, PipelineSettings, RerankSettings, Variety};
 use tastemaker_text::{Precision, RemoteChatSettings, RemoteSettings, Summary, TfIdfSettings};
 
 use crate::registry::{FUSED, Kind, Models};
@@ -33,6 +33,8 @@ pub struct Config {
     pub search: SearchSettings,
     /// The fused model.
     pub fusion: FusionSettings,
+    /// The way from candidates to a list: sources, filters, rules.
+    pub pipeline: PipelineSettings,
     /// The variety of lists.
     pub rerank: RerankSettings,
     /// The words of reasons.
@@ -187,6 +189,7 @@ impl Config {
         add("eval", self.eval.faults());
         add("fusion", self.fusion.faults());
         add("fusion", self.part_faults());
+        add("pipeline", self.pipeline.faults());
         add("rerank", self.rerank.faults());
         for (model, fault) in self.models.faults() {
             add(&format!("models.{model}"), vec![fault]);

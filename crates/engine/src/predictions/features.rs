@@ -3,7 +3,7 @@
 //! Categories are labels, numbers are numbers; short texts that repeat, such as a profession, are labels too. Titles, descriptions and
 //! codes that hardly repeat are left to the text encoder.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tastemaker_core::{Feature, FeatureValues, Features};
 use tastemaker_data::{Column, Dataset, Table, Values};
@@ -56,6 +56,17 @@ pub(super) fn words_as_labels(values: &Values) -> Option<FeatureValues> {
             Some(labels(rows.map(|word| word.map(String::as_str).into_iter().collect())))
         }
     }
+}
+
+/// Names the labels in the order of their numbers.
+pub(super) fn label_names(values: &Values) -> Vec<String> {
+    let words: Vec<&String> = match values {
+        Values::Number(_) => Vec::new(),
+        Values::Categories(lists) => lists.iter().flatten().collect(),
+        Values::Text(texts) => texts.iter().filter(|text| !text.is_empty()).collect(),
+    };
+    let mut known = HashSet::new();
+    words.into_iter().filter(|word| known.insert(*word)).cloned().collect()
 }
 
 /// Numbers labels in order of first appearance.

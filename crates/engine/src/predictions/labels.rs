@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tastemaker_core::{FeatureValues, Labels};
 use tastemaker_data::{Dataset, Values};
 
-use super::features::words_as_labels;
+use super::features::{label_names, words_as_labels};
 use crate::Error;
 
 /// Returns the labels of items in the column `name`, or in the first column of categories; `None` where there is none.
@@ -24,5 +24,15 @@ pub(crate) fn labels(data: &Dataset, name: Option<&str>) -> Result<Option<Labels
             Err(Error::NoLabels { name: name.into(), known: known.join(", ") })
         }
         (_, None) => Ok(None),
+    }
+}
+
+/// Returns the labels of items in a column of words, and the name of each; `None` for numbers.
+pub(crate) fn named_labels(values: &Values) -> Option<(Labels, Vec<String>)> {
+    match words_as_labels(values)? {
+        FeatureValues::Labels { n_labels, rows } => {
+            Some((Labels { rows: Arc::new(rows), n_labels }, label_names(values)))
+        }
+        FeatureValues::Numbers(_) => None,
     }
 }

@@ -7,5 +7,5 @@ mod mmr;
 mod reranked;
 mod settings;
 
-pub use reranked::Reranked;
+pub use reranked::{Mixer, Reranked};
 pub use settings::{RerankSettings, Variety};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tastemaker_core::{Labels, Recommender, Request, Vectors, top_k};
+use tastemaker_core::{ItemId, Labels, Recommender, Request, Scored, Vectors, top_k};
 use tastemaker_kernels::{Layout, gemm};
 
 use super::calibrate::Balance;
@@ -10,33 +10,33 @@ use super::dpp::dpp;
 use super::mmr::{Weights, mmr};
 use super::settings::{RerankSettings, Variety};
 
-/// A model with the items at the head of its lists in another order.
-///
-/// Items take over the scores of the places they come to, so that whoever sorts by score sees the new order.
-#[derive(Clone, Debug)]
-pub struct Reranked<M> {
-    model: M,
+/// Orders the head of a list for variety and mixture.
+#[derive(Clone, Debug, Default)]
+pub struct Mixer {
     vectors: Option<Arc<Vectors>>,
     labels: Labels,
     settings: RerankSettings,
 }
 
-impl<M: Recommender> Reranked<M> {
+impl Mixer {
     /// Compares items by the cosines of `vectors: [n_items, dim]`; one without a vector is like no other. Without vectors there is no
     /// variety, without labels no calibration.
     pub fn new(
-        model: M,
         (vectors, labels): (Option<Arc<Vectors>>, Labels),
         settings: RerankSettings,
     ) -> Self {
-        Self { model, vectors, labels, settings }
+        Self { vectors, labels, settings }
     }
 
-    fn reorder(&self, request: &Request<'_>, scores: &mut [f32]) {
-        let mut masked = scores.to_vec();
-        request.mask(&mut masked);
-        let head = top_k(&masked, self.settings.depth);
-        let (Some(first), Some(last)) = (head.first(), head.last()) else { return };
+    /// Returns how much variety there is.
+    pub const fn settings(&self) -> &RerankSettings {
+        &self.settings
+    }
+
+    /// Returns the places of `head`, best first, in the order in which its items are shown to somebody with this history.
+    pub fn order(&self, history: &[ItemId], head: &[Scored]) -> Vec<usize> {
+        let head = &head[..head.len().min(self.settings.depth)];
+        let (Some(first), Some(last)) = (head.first(), head.last()) else { return Vec::new() };
         let range = (first.score - last.score).max(f32::MIN_POSITIVE);
         let relevance: Vec<f32> = head.iter().map(|s| (s.score - last.score) / range).collect();
         let items: Vec<usize> = head.iter().map(|scored| scored.item.index()).collect();
@@ -47,7 +47,7 @@ impl<M: Recommender> Reranked<M> {
             dpp(&relevance, &cosines, length, strength)
         } else {
             let strength = if cosines.is_empty() { 0.0 } else { strength };
-            let balance = Balance::new(&self.labels, request.history.items);
+            let balance = Balance::new(&self.labels, history);
             let balance = balance.filter(|_| calibration > 0.0);
             mmr(
                 (&relevance, &items),
@@ -57,7 +57,30 @@ impl<M: Recommender> Reranked<M> {
             )
         };
         let rest = (0..head.len()).filter(|place| !chosen.contains(place));
-        let order: Vec<usize> = chosen.iter().copied().chain(rest).collect();
+        chosen.iter().copied().chain(rest).collect()
+    }
+}
+
+/// A model with the items at the head of its lists in another order.
+///
+/// Items take over the scores of the places they come to, so that whoever sorts by score sees the new order.
+#[derive(Clone, Debug)]
+pub struct Reranked<M> {
+    model: M,
+    mixer: Mixer,
+}
+
+impl<M: Recommender> Reranked<M> {
+    /// Lets `mixer` order the heads of a model's lists.
+    pub const fn new(model: M, mixer: Mixer) -> Self {
+        Self { model, mixer }
+    }
+
+    fn reorder(&self, request: &Request<'_>, scores: &mut [f32]) {
+        let mut masked = scores.to_vec();
+        request.mask(&mut masked);
+        let head = top_k(&masked, self.mixer.settings.depth);
+        let order = self.mixer.order(request.history.items, &head);
         let mut above = f32::INFINITY;
         for (place, from) in head.iter().zip(order) {
             above = place.score.min(above.next_down());
@@ -102,7 +125,7 @@ fn cosines(vectors: &Vectors, items: &[usize]) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use tastemaker_core::{History, ItemId};
+    use tastemaker_core::History;
 
     use super::*;
 
@@ -124,7 +147,7 @@ mod tests {
         let settings =
             RerankSettings { variety, strength: 0.5, depth, length: 3, ..Default::default() };
         let known = (Some(Arc::new(vectors)), Labels::default());
-        let model = Reranked::new(Fixed([5.0, 4.0, 3.0, 2.0, 1.0]), known, settings);
+        let model = Reranked::new(Fixed([5.0, 4.0, 3.0, 2.0, 1.0]), Mixer::new(known, settings));
         model.recommend(request, 5).iter().map(|scored| scored.item.0).collect()
     }
 

@@ -1,0 +1,5 @@
+//! Questions about the fields of items and users.
+
+mod expression;
+
+pub use expression::Expression;

@@ -1,0 +1,12 @@
+//! How a model's scores become the lists people see: variety, and pipelines over the data set's ids and columns.
+
+mod answer;
+mod live;
+mod lookup;
+mod pipeline;
+mod shown;
+
+pub(crate) use live::Live;
+pub use pipeline::{ItemTrace, ListTrace, PipelineFile, StageTime};
+pub(crate) use pipeline::{catalogue, plan};
+pub(crate) use shown::{check_shown, mixer, shown};
