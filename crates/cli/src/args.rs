@@ -238,6 +238,9 @@ pub(crate) struct Evaluate {
     /// fused, as far as they can be fitted on the data]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) models: Vec<String>,
+    /// Pipelines over the fused model, measured beside the models: TOML files with [pipeline] and, if wanted, [rerank]
+    #[arg(long, value_delimiter = ',', value_name = "FILES", conflicts_with = "task")]
+    pub(crate) pipelines: Vec<PathBuf>,
     /// leave-one-out, time, ratio, random, cold-items or cold-users
     #[arg(long, value_name = "KIND")]
     pub(crate) split: Option<String>,
@@ -411,6 +414,27 @@ pub(crate) struct Recommend {
     /// Add a reason to every item
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Another pipeline than the model was trained with: a TOML file with [pipeline] and, if wanted, [rerank]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pipeline: Option<PathBuf>,
+    /// List only items of which this is true, as in 'price < 50 && "scifi" in categories'
+    #[arg(long = "where", value_name = "EXPRESSION")]
+    pub(crate) only: Option<String>,
+    /// What variants of the pipeline look at, as in device=phone or arm=b
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) context: Vec<(String, String)>,
+    /// Tell where each item came from, what moved it, and how long each stage took
+    #[arg(long)]
+    pub(crate) trace: bool,
+}
+
+/// Reads `key=value`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write key=value, as in device=phone")?;
+    match key.trim() {
+        "" => Err("the key before `=` is empty".into()),
+        key => Ok((key.to_owned(), value.trim().to_owned())),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -32,6 +32,7 @@ fn main() -> anyhow::Result<()> {
     let encoded = reader.as_ref().map(|reader| reader.encode(&data, &Silent)).transpose()?;
 
     let evaluated = Evaluation {
+        pipelines: &[],
         data: &data,
         loaded: &settings,
         models: &["popularity", "markov", "text-knn", "fused"].map(String::from),

@@ -10,7 +10,7 @@ use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
 
 use crate::artifact::{Recorder, Training};
 use crate::config::Loaded;
-use crate::lists::{check_shown, shown};
+use crate::lists::{PipelineFile, check_shown, shown};
 use crate::memory;
 use crate::predictions::{Task, features, labels};
 use crate::registry::{FUSED, Kind, Model, plain};
@@ -26,6 +26,8 @@ pub struct Evaluation<'a> {
     pub loaded: &'a Loaded,
     /// Names of models, `fused` among them if wanted.
     pub models: &'a [String],
+    /// Pipelines over the fused model, each with a name that no model has.
+    pub pipelines: &'a [(String, PipelineFile)],
     /// Goes on without a model that cannot be fitted on this data, and says so, instead of failing.
     pub skip_unfit: bool,
     /// Text vectors of the catalogue and the encoder's name.
@@ -48,6 +50,19 @@ pub struct Evaluated {
     pub runs: Vec<(String, Run)>,
     /// The split that was used.
     pub split: Split,
+}
+
+/// What lists are measured on.
+#[derive(Clone, Copy)]
+pub(crate) struct Measured<'a> {
+    /// The cases.
+    pub(crate) held: &'a Held,
+    /// What the models learnt from.
+    pub(crate) train: &'a Histories,
+    /// Labels of items.
+    pub(crate) labels: Option<&'a Labels>,
+    /// Items that compete, if not all.
+    pub(crate) allowed: Option<&'a [bool]>,
 }
 
 /// A fitted model that is evaluated.
@@ -106,6 +121,7 @@ impl Evaluation<'_> {
         let known = (self.vectors.is_some(), labels.is_some());
         check_shown(known, &self.loaded.config.rerank)?;
         let mut runs = Vec::new();
+        let mut fused: Option<Box<FusedModel>> = None;
         for name in &names {
             memory::reset_peak();
             let (candidate, mut row, notes) = match self.fit(&mut bench, name) {
@@ -117,18 +133,22 @@ impl Evaluation<'_> {
             };
             report.notes.extend(notes);
             let start = self.clock.seconds();
-            let run =
-                self.measure(&candidate, &parts.test, (bench.final_histories(), labels), None)?;
+            let measured = Measured {
+                held: &parts.test,
+                train: bench.final_histories(),
+                labels,
+                allowed: None,
+            };
+            let run = self.measure(&candidate, measured)?;
             row.score_seconds = self.clock.seconds() - start;
             row.peak_memory_bytes = memory::peak_bytes();
-            let measured = ModelRow::new(name, &run);
-            row.metrics.extend(measured.metrics);
-            (row.by_history, row.by_popularity) = (measured.by_history, measured.by_popularity);
+            let of_run = ModelRow::new(name, &run);
+            row.metrics.extend(of_run.metrics);
+            (row.by_history, row.by_popularity) = (of_run.by_history, of_run.by_popularity);
             if let (Some(cold), Some(warm)) = (&mut report.cold, &parts.warm) {
-                let train = (bench.final_histories(), labels);
-                let among =
-                    self.measure(&candidate, &parts.test, train, Some(&parts.cold_items))?;
-                let warm = self.measure(&candidate, warm, train, None)?;
+                let allowed = Some(&parts.cold_items[..]);
+                let among = self.measure(&candidate, Measured { allowed, ..measured })?;
+                let warm = self.measure(&candidate, Measured { held: warm, ..measured })?;
                 cold.rows.push(ColdRow {
                     name: name.clone(),
                     cold: run.summary().clone(),
@@ -138,10 +158,40 @@ impl Evaluation<'_> {
             }
             report.models.push(row);
             runs.push((name.clone(), run));
+            if let Candidate::Fused(model) = candidate {
+                fused = Some(model);
+            }
         }
+        self.add_pipelines(&mut report, &mut runs, (&mut bench, fused), (&parts, labels))?;
         report.courses = recorder.trainings().iter().map(Training::course).collect();
         report.tests = self.tests(&runs)?;
         Ok(Evaluated { report, runs, split: parts })
+    }
+
+    /// Measures pipelines, over the fused model at hand or one that is fitted for them.
+    fn add_pipelines(
+        &self,
+        report: &mut Report,
+        runs: &mut Vec<(String, Run)>,
+        (bench, fused): (&mut Workbench<'_>, Option<Box<FusedModel>>),
+        (parts, labels): (&Split, Option<&Labels>),
+    ) -> Result<(), Error> {
+        if self.pipelines.is_empty() {
+            return Ok(());
+        }
+        let fused = match fused {
+            Some(fused) => fused,
+            None => Box::new(bench.fuse()?.model),
+        };
+        let train = bench.final_histories();
+        let measured = Measured { held: &parts.test, train, labels, allowed: None };
+        for pipeline in self.pipelines {
+            let (row, run, stages) = self.piped(&fused, pipeline, measured)?;
+            report.models.push(row);
+            report.stages.extend(stages);
+            runs.push((pipeline.0.clone(), run));
+        }
+        Ok(())
     }
 
     /// Reads the columns of users and items where a model of `names` wants them.
@@ -218,19 +268,24 @@ impl Evaluation<'_> {
         Ok(BTreeMap::from([("rmse".to_owned(), ratings.rmse), ("mae".to_owned(), ratings.mae)]))
     }
 
-    fn measure(
+    fn measure(&self, candidate: &Candidate, measured: Measured<'_>) -> Result<Run, Error> {
+        let known = (self.vectors.map(|(vectors, _)| vectors), measured.labels);
+        let shown = shown(candidate.recommender(), known, &self.loaded.config.rerank)?;
+        self.ranked(shown.as_ref(), measured)
+    }
+
+    /// Ranks all cases.
+    pub(crate) fn ranked(
         &self,
-        candidate: &Candidate,
-        held: &Held,
-        (train, labels): (&Histories, Option<&Labels>),
-        allowed: Option<&[bool]>,
+        lists: &dyn Recommender,
+        measured: Measured<'_>,
     ) -> Result<Run, Error> {
-        let (n_items, all) = (self.data.n_items(), self.vectors.map(|(vectors, _)| vectors));
-        let vectors = all.map(AsRef::as_ref);
-        let context = eval::Context { n_items, train, vectors, labels, allowed };
-        let shown = shown(candidate.recommender(), (all, labels), &self.loaded.config.rerank)?;
+        let Measured { held, train, labels, allowed } = measured;
+        let vectors = self.vectors.map(|(vectors, _)| vectors.as_ref());
+        let context =
+            eval::Context { n_items: self.data.n_items(), train, vectors, labels, allowed };
         let settings = &self.loaded.config.eval;
-        Ok(eval::run(shown.as_ref(), &cases(held), &context, settings, self.progress)?)
+        Ok(eval::run(lists, &cases(held), &context, settings, self.progress)?)
     }
 
     /// Tests every model against the best single one.
@@ -238,7 +293,7 @@ impl Evaluation<'_> {
         let k = self.loaded.config.eval.cutoffs.first().copied().unwrap_or(10);
         let metric = format!("ndcg@{k}");
         let mut best: Option<(f64, &str)> = None;
-        for (name, run) in runs.iter().filter(|(name, _)| name != FUSED) {
+        for (name, run) in runs.iter().filter(|(name, _)| Kind::named(name).is_some()) {
             let mean = run.mean(&metric)?;
             if best.is_none_or(|(value, _)| mean > value) {
                 best = Some((mean, name));
@@ -246,7 +301,14 @@ impl Evaluation<'_> {
         }
         let Some((_, best)) = best.filter(|_| runs.len() > 1) else { return Ok(Vec::new()) };
         let runs: Vec<(&str, &Run)> = runs.iter().map(|(name, run)| (name.as_str(), run)).collect();
-        Ok(eval::compare(&runs, &metric, Some(best))?)
+        let mut tests = eval::compare(&runs, &metric, Some(best))?;
+        let is_piped = |name: &str| name == FUSED || Kind::named(name).is_none();
+        let piped: Vec<(&str, &Run)> =
+            runs.iter().copied().filter(|(name, _)| is_piped(name)).collect();
+        if piped.len() > 1 && piped.iter().any(|(name, _)| *name == FUSED) {
+            tests.extend(eval::compare(&piped, &metric, Some(FUSED))?);
+        }
+        Ok(tests)
     }
 
     pub(crate) fn data_facts(&self) -> Value {

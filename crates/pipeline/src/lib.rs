@@ -22,8 +22,8 @@ pub use learn::{Cases, Grown, Learned, learn};
 pub use normalise::Normalise;
 pub use plan::{
     Asked, Catalogue, Combine, Deed, Found, Lookup, MAX_CANDIDATES, Passage, Piped,
-    PipelineSettings, Plain, Plan, Question, RuleSettings, Segment, SourceSettings, Stage, Step,
-    Trace, WhenSettings,
+    PipelineSettings, Plain, Plan, Preset, Question, RuleSettings, Segment, SourceSettings, Stage,
+    Step, Trace, WhenSettings,
 };
 pub use reorder::{ItemFacts, Reorder, features, reorder};
 pub use rerank::{Mixer, RerankSettings, Reranked, Variety};

@@ -1,12 +1,14 @@
 //! `tastemaker evaluate`.
 
+use std::path::PathBuf;
+
 use tastemaker_engine::config::Loaded;
 use tastemaker_engine::core::SystemClock;
 use tastemaker_engine::data::Dataset;
 use tastemaker_engine::registry::{FUSED, Kind};
 use tastemaker_engine::texts::Reader;
 use tastemaker_engine::{
-    Error, Evaluated, Evaluation, Predicted, Task, check_models, eval, predictions,
+    Error, Evaluated, Evaluation, PipelineFile, Predicted, Task, check_models, eval, predictions,
 };
 
 use super::Usage;
@@ -25,10 +27,14 @@ pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
         let known = known.join(", ");
         anyhow::bail!(Usage(format!("--models names no model: choose among {known}, {FUSED}")));
     }
-    let files = SideFiles::of(args, &models)?;
+    let pipelines = pipelines(&args.pipelines, &loaded)?;
+    let rows: Vec<String> =
+        models.iter().cloned().chain(pipelines.iter().map(|(name, _)| name.clone())).collect();
+    let files = SideFiles::of(args, &rows)?;
     let skip_unfit = args.models.is_empty();
     let data = Dataset::open(&args.data)?;
-    let wanted = Wanted { models: &models, skip_unfit, refit: !args.no_refit };
+    let wanted =
+        Wanted { models: &models, pipelines: &pipelines, skip_unfit, refit: !args.no_refit };
     if let Some(task) = task {
         let predicted =
             prepared(&data, &loaded, &wanted, context, |evaluation| predictions(evaluation, task))?;
@@ -48,6 +54,8 @@ pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
 pub(crate) struct Wanted<'a> {
     /// Names of models.
     pub(crate) models: &'a [String],
+    /// Pipelines by name.
+    pub(crate) pipelines: &'a [(String, PipelineFile)],
     /// Goes on without those that cannot be fitted.
     pub(crate) skip_unfit: bool,
     /// Fits on validation events too.
@@ -74,8 +82,10 @@ fn prepared<T>(
 ) -> anyhow::Result<T> {
     let config = &loaded.config;
     let progress = context.progress.as_ref();
-    let &Wanted { models, skip_unfit, refit } = wanted;
-    let reader = match config.reads_texts(models) {
+    let &Wanted { models, pipelines, skip_unfit, refit } = wanted;
+    let fused = [FUSED.to_owned()];
+    let read = if pipelines.is_empty() { models } else { &fused };
+    let reader = match config.reads_texts(models) || config.reads_texts(read) {
         true => {
             Reader::open(&data.items, &config.text, config.run.seed, &context.places, progress)?
         }
@@ -101,6 +111,7 @@ fn prepared<T>(
         data,
         loaded,
         models,
+        pipelines,
         vectors,
         tokens: tokens.as_ref(),
         refit,
@@ -109,6 +120,29 @@ fn prepared<T>(
         progress,
     };
     Ok(run(&evaluation)?)
+}
+
+/// Reads pipelines, each called like its file, and the one of the settings.
+fn pipelines(files: &[PathBuf], loaded: &Loaded) -> anyhow::Result<Vec<(String, PipelineFile)>> {
+    let mut pipelines: Vec<(String, PipelineFile)> = Vec::new();
+    if !loaded.config.pipeline.is_plain() {
+        let own = PipelineFile { pipeline: loaded.config.pipeline.clone(), rerank: None };
+        pipelines.push(("pipeline".into(), own));
+    }
+    for path in files {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let is_taken = pipelines.iter().any(|(known, _)| *known == name)
+            || Kind::named(&name).is_some()
+            || name == FUSED;
+        if is_taken {
+            anyhow::bail!(Usage(format!(
+                "{}: a model or another pipeline is called `{name}` already: rename the file",
+                path.display()
+            )));
+        }
+        pipelines.push((name, PipelineFile::read(path)?));
+    }
+    Ok(pipelines)
 }
 
 /// Shows what models predict: how it was measured, and a row a model.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tastemaker_engine::pipeline::RerankSettings;
-use tastemaker_engine::{Ask, Engine, Explained, Listed, MAX_N, artifact};
+use tastemaker_engine::{Ask, Engine, Explained, ListTrace, Listed, MAX_N, PipelineFile, artifact};
 
 use super::Usage;
 use crate::args::{Explain, Format, Recommend, Similar};
@@ -12,19 +12,67 @@ use crate::output;
 pub(crate) fn run(args: &Recommend, context: &Context) -> anyhow::Result<()> {
     check_n(args.n)?;
     let (engine, _) = artifact::open(&args.model, &context.places)?;
-    let rerank = rerank(args, engine.rerank().clone())?;
+    let file = args.pipeline.as_deref().map(PipelineFile::read).transpose()?;
+    let mixed = file.as_ref().and_then(|file| file.rerank.clone());
+    let rerank = rerank(args, mixed.unwrap_or_else(|| engine.rerank().clone()))?;
     let engine = engine.with_rerank(rerank);
+    if let Some(file) = file {
+        engine.set_pipeline(file.pipeline)?;
+    }
     let ask = Ask {
         user: args.user.as_deref(),
         history: &args.history,
         exclude: &args.exclude,
         n: args.n,
         explain: args.explain,
+        only: args.only.as_deref(),
+        context: &args.context,
     };
-    let list = engine.recommend(&ask)?;
+    if !args.trace {
+        let list = engine.recommend(&ask)?;
+        tell_if_short(&engine, &list, args.n, context.format);
+        let value =
+            json!({ "model": engine.name(), "user": args.user, "n": args.n, "items": list });
+        return output::result(context.format, &value, || table(&list));
+    }
+    let (list, trace) = engine.recommend_traced(&ask)?;
     tell_if_short(&engine, &list, args.n, context.format);
-    let value = json!({ "model": engine.name(), "user": args.user, "n": args.n, "items": list });
-    output::result(context.format, &value, || table(&list))
+    let value = json!({
+        "model": engine.name(), "user": args.user, "n": args.n, "items": list, "trace": trace,
+    });
+    output::result(context.format, &value, || format!("{}\n\n{}", table(&list), ways(&trace)))
+}
+
+/// Tells how items came to their places, and how long it took.
+fn ways(trace: &ListTrace) -> String {
+    let rows = trace.items.iter().enumerate().map(|(at, item)| {
+        let from = item.from.iter().map(|found| format!("{} {}", found.source, found.place));
+        let from = if item.from.is_empty() { "all items".into() } else { list_of(from) };
+        let steps = item.steps.iter().map(|step| match step.place {
+            Some(place) => format!("{} {place}", step.stage),
+            None => format!("{} –", step.stage),
+        });
+        let steps = steps.collect::<Vec<_>>().join(" → ");
+        let chance = item.chance.map(|chance| format!("{chance:.3}")).unwrap_or_default();
+        vec![(at + 1).to_string(), item.item_id.clone(), from, steps, chance]
+    });
+    let items = output::table(
+        &["#", "item", "came from", "place after each stage", "chance"],
+        rows,
+        &[0, 4],
+    );
+    let rows = trace.stages.iter().map(|stage| {
+        let items = if stage.items == 0 { String::new() } else { stage.items.to_string() };
+        vec![stage.stage.to_owned(), format!("{:.3}", stage.ms), items]
+    });
+    let stages = output::table(&["stage", "ms", "items after it"], rows, &[1, 2]);
+    let variant =
+        trace.variant.iter().map(|name| format!("variant: {name}\n\n")).collect::<String>();
+    format!("{variant}{items}\n\n{stages}")
+}
+
+fn list_of(words: impl Iterator<Item = String>) -> String {
+    words.collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn similar(args: &Similar, context: &Context) -> anyhow::Result<()> {

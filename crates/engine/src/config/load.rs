@@ -12,6 +12,13 @@ const ENV_PREFIX: &str = "TASTEMAKER_SET__";
 /// What is wrong with a flag that only names a key.
 const NO_VALUE: &str =
     "has no value: write `--set key=value`, as in `--set models.ials.factors=128`";
+/// Settings for a purpose, laid below all that is given.
+const PRESETS: [(&str, &str); 4] = [
+    ("fast", include_str!("../../../../config/presets/fast.toml")),
+    ("balanced", include_str!("../../../../config/presets/balanced.toml")),
+    ("best", include_str!("../../../../config/presets/best.toml")),
+    ("cold", include_str!("../../../../config/presets/cold.toml")),
+];
 /// Larger configuration files are refused.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -107,6 +114,11 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
         merge(&mut given, nested(&path, scalar(value.trim())));
     }
+    if let Some(preset) = preset(&given) {
+        let mut below = preset?;
+        merge(&mut below, given);
+        given = below;
+    }
     problems.extend(check::problems(&given));
     if !problems.is_empty() {
         return Err(Error::Config { place: places.join(", "), problems });
@@ -115,6 +127,19 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         .map_err(|e| Error::ConfigSyntax { place: places.join(", "), why: e.to_string() })?;
     config.eval.cutoffs = distinct(&config.eval.cutoffs);
     Ok(Loaded { config, given: Given(given) })
+}
+
+/// Returns the settings of the preset that was named, if one was that there is.
+fn preset(given: &Value) -> Option<Result<Value, Error>> {
+    let name = given.get("pipeline")?.get("preset")?.as_str()?;
+    let (_, text) = PRESETS.iter().find(|(known, _)| *known == name)?;
+    Some(parse(text, name))
+}
+
+fn parse(text: &str, place: &str) -> Result<Value, Error> {
+    let syntax = |why: String| Error::ConfigSyntax { place: place.into(), why };
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| syntax(e.to_string()))?;
+    serde_json::to_value(table).map_err(|e| syntax(e.to_string()))
 }
 
 /// Reads a TOML file as a tree.
@@ -126,8 +151,7 @@ pub(crate) fn read(path: &Path) -> Result<Value, Error> {
         return Err(syntax(format!("{size} bytes, more than the limit of {MAX_BYTES}")));
     }
     let text = std::fs::read_to_string(path).map_err(unread)?;
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| syntax(e.to_string()))?;
-    serde_json::to_value(table).map_err(|e| syntax(e.to_string()))
+    parse(&text, &path.display().to_string())
 }
 
 /// `ITEM_KNN` and `ITEM-KNN` both mean the model `item-knn`; all other keys have underscores.
@@ -200,6 +224,18 @@ mod tests {
         assert_eq!(loaded.config.run.seed, 7);
         assert_eq!(loaded.given.model("ials").len(), 2);
         assert!(loaded.given.model("ease").is_empty());
+    }
+
+    #[test]
+    fn a_preset_lies_below_what_is_given() {
+        let loaded = flags(&["pipeline.preset=cold", "fusion.cold_trust=0.5"]).unwrap();
+        assert_eq!(loaded.config.fusion.parts, ["text-knn", "markov", "ials"]);
+        assert!((loaded.config.fusion.cold_trust - 0.5).abs() < 1e-6);
+        for (name, _) in PRESETS {
+            flags(&[&format!("pipeline.preset={name}")]).unwrap();
+        }
+        let error = flags(&["pipeline.preset=quick"]).unwrap_err().to_string();
+        assert!(error.contains("balanced"), "{error}");
     }
 
     #[test]

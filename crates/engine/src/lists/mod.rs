@@ -3,10 +3,11 @@
 mod answer;
 mod live;
 mod lookup;
+mod measured;
 mod pipeline;
 mod shown;
 
 pub(crate) use live::Live;
 pub use pipeline::{ItemTrace, ListTrace, PipelineFile, StageTime};
 pub(crate) use pipeline::{catalogue, plan};
-pub(crate) use shown::{check_shown, mixer, shown};
+pub(crate) use shown::{check_shown, shown};

@@ -141,6 +141,7 @@ impl Quantize<'_> {
     /// Measures text-kNN with these vectors; `None` where the settings leave the metric out.
     fn ndcg(&self, data: &Dataset, vectors: &Arc<Vectors>) -> Result<Option<f64>, Error> {
         let evaluation = Evaluation {
+            pipelines: &[],
             data,
             loaded: self.loaded,
             models: &[Kind::TextKnn.name().to_owned()],

@@ -11,4 +11,4 @@ mod tables;
 pub use html::{to_html, write_html};
 pub use lines::{Chart, Series, courses_svg, is_courses_svg, to_svg};
 pub use markdown::to_table;
-pub use model::{ColdRow, ColdTable, Course, ModelRow, Report, to_json};
+pub use model::{ColdRow, ColdTable, Course, ModelRow, Report, StageRow, to_json};

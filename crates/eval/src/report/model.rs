@@ -26,6 +26,9 @@ pub struct Report {
     /// How models that learn by epochs went about it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub courses: Vec<Course>,
+    /// How long each stage of each pipeline takes.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub stages: Vec<StageRow>,
     /// Sentences to stand below the tables.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
@@ -65,6 +68,21 @@ impl ModelRow {
             ..Self::default()
         }
     }
+}
+
+/// How long one stage of a pipeline takes, for one request on one thread.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageRow {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The stage, or `whole`.
+    pub stage: String,
+    /// Milliseconds that half of the requests stay below.
+    pub median_ms: f64,
+    /// Milliseconds that 99 of 100 requests stay below.
+    pub p99_ms: f64,
+    /// Requests whose time was taken.
+    pub requests: usize,
 }
 
 /// The course of one training.

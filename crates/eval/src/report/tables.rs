@@ -68,7 +68,20 @@ pub(crate) fn tables(report: &Report) -> Vec<Table> {
         all.push(tests("Paired tests on cold items", &table.tests));
     }
     all.push(Some(cost(report)));
+    all.push((!report.stages.is_empty()).then(|| stages(report)));
     all.into_iter().flatten().filter(|table| table.columns.len() > 1).collect()
+}
+
+fn stages(report: &Report) -> Table {
+    let rows = || report.stages.iter();
+    let columns = vec![
+        Column::words("pipeline", rows().map(|row| row.pipeline.clone())),
+        Column::words("stage", rows().map(|row| row.stage.clone())),
+        Column::plain("median ms", rows().map(|row| format!("{:.3}", row.median_ms))),
+        Column::plain("99 % below, ms", rows().map(|row| format!("{:.3}", row.p99_ms))),
+    ];
+    let note = "One request after the other, on one thread.";
+    Table { caption: "Stages of pipelines".into(), note: note.into(), columns }
 }
 
 fn names(report: &Report) -> Column {

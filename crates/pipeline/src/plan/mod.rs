@@ -17,6 +17,6 @@ pub use piped::Piped;
 pub use rules::{Deed, RuleSettings};
 pub use run::Asked;
 pub use settings::{
-    Combine, MAX_CANDIDATES, PipelineSettings, Plain, Segment, SourceSettings, WhenSettings,
+    Combine, MAX_CANDIDATES, PipelineSettings, Plain, Preset, Segment, SourceSettings, WhenSettings,
 };
 pub use trace::{Found, Passage, Stage, Step, Trace};

@@ -64,6 +64,20 @@ const fn one() -> f32 {
     1.0
 }
 
+/// Settings for a purpose, of models and pipeline; what is given besides wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// Two models that are fitted in seconds.
+    Fast,
+    /// Five models and trees, the default.
+    Balanced,
+    /// Sequence models too, fitted in minutes.
+    Best,
+    /// For catalogues whose items come and go.
+    Cold,
+}
+
 /// How candidates of several sources get one score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -109,6 +123,8 @@ pub struct WhenSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineSettings {
+    /// `fast`, `balanced`, `best` or `cold`: settings of models and pipeline for a purpose (`config/presets`), which those given here win over.
+    pub preset: Option<Preset>,
     /// Where candidates come from, as in `[{ from = "markov", n = 200 }, { from = "popular", n = 20 }]`; empty: every item is one.
     pub sources: Vec<SourceSettings>,
     /// `learned`, `weighted`, `vote` or `borda`.
@@ -136,6 +152,7 @@ pub struct PipelineSettings {
 impl Default for PipelineSettings {
     fn default() -> Self {
         Self {
+            preset: None,
             sources: Vec::new(),
             combine: Combine::default(),
             filter: None,
@@ -154,7 +171,8 @@ impl Default for PipelineSettings {
 impl PipelineSettings {
     /// Tells whether lists are what the model alone makes of them.
     pub fn is_plain(&self) -> bool {
-        *self == Self { segments: self.segments, date: self.date.clone(), ..Self::default() }
+        let Self { preset, segments, date, .. } = self.clone();
+        *self == Self { preset, segments, date, ..Self::default() }
     }
 
     /// Tells to which segment a user with a history of `length` events belongs.
