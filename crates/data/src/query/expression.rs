@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use cel::{Context, ExecutionError, Program, Value};
 
+use super::kinds;
 use crate::{Error, Table, Values, intern};
 
 /// Longer expressions are refused.
@@ -57,6 +58,7 @@ impl Expression {
             columns.extend(items.columns().iter().position(|column| column.name == name));
         }
         drop(references);
+        kinds::check(program.expression(), items).map_err(bad)?;
         let expression = Self { text: text.into(), program, reads_user, columns, reads_item };
         expression.try_out(items, users)?;
         Ok(expression)
@@ -201,9 +203,15 @@ impl Expression {
             Err(ExecutionError::NoSuchKey(name)) => {
                 Err(Unjudged::Expression(format!("no field `{name}` there")))
             }
-            Err(other) => Err(Unjudged::Value(format!(
-                "{other}: the kinds of values do not go together (a number is compared with a number, a text with a text in quotes)"
-            ))),
+            Err(ExecutionError::NoSuchOverload(error))
+                if !error.argument_types().iter().any(|kind| kind.contains("null")) =>
+            {
+                Err(Unjudged::Expression(format!(
+                    "{error}: these kinds of values do not go together; a text is compared with a text in quotes, and read as a number \
+                     by double(…), as in `double(year) < 1980`"
+                )))
+            }
+            Err(other) => Err(Unjudged::Value(other.to_string())),
         }
     }
 }
@@ -365,7 +373,11 @@ mod tests {
             ("false && nonsense", "no field `nonsense`"),
             ("price <", "price < 50"),
             ("price", "a number instead of yes or no"),
-            ("title < 50", "do not go together"),
+            ("title < 50", "`title` is a text and 50 is a number"),
+            ("title < 50 && price > 1000", "double(column)"),
+            ("categories == \"scifi\"", "\"label\" in column"),
+            ("size(categories) < \"x\"", "do not go together"),
+            ("categories + 1 == 2", "Unsupported"),
             ("", "is empty"),
             ("item.nope == 1", "no field `nope`"),
             ("scifi in categories", "Write texts in quotes"),
