@@ -2,6 +2,7 @@
 
 mod curves;
 mod language;
+mod pipelines;
 mod reading;
 mod remote;
 mod resume;
