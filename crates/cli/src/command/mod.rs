@@ -7,7 +7,7 @@ mod evaluate;
 mod export;
 mod import;
 mod inspect;
-mod recommend;
+pub(crate) mod recommend;
 mod run;
 mod search;
 mod train;

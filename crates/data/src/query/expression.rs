@@ -34,6 +34,9 @@ pub struct Expression {
     reads_item: bool,
 }
 
+/// Answers, and what those that could not be judged (a no each) lack, with their number.
+type Answers = (Vec<bool>, Option<(String, usize)>);
+
 /// What an item could not be judged for.
 enum Unjudged {
     /// A value is missing, or of another kind than the expression expects.
@@ -151,12 +154,11 @@ impl Expression {
         Error::Expression { text: self.text.clone(), problem }
     }
 
-    /// Returns the answers, and what those that could not be judged (a no each) lack, with their number.
     fn judge(
         &self,
         rows: &[usize],
         (items, users, user): (&Table, &Table, Option<usize>),
-    ) -> Result<(Vec<bool>, Option<(String, usize)>), Error> {
+    ) -> Result<Answers, Error> {
         let mut root = Context::default();
         if self.reads_user {
             let fields = fields(users, user, user.map(|row| users.ids().name(row as u32)));

@@ -61,7 +61,7 @@ impl Plan {
         let request = &asked.request;
         let rows = model.part_rows(request);
         notes.stage("parts", &[]);
-        let open = self.open(variant, request, n_items);
+        let open = open(variant, request, n_items);
         notes.stage("filter", &[]);
         let found = self.found(variant, (request, &rows), &open);
         let mut is_candidate = open.clone();
@@ -96,30 +96,6 @@ impl Plan {
         };
         let last = self.variants.len() - 1; // the pipeline itself fits all
         self.variants.iter().find(fits).unwrap_or(&self.variants[last])
-    }
-
-    /// Says which items may be shown at all.
-    fn open(&self, variant: &Variant, request: &Request<'_>, n_items: usize) -> Vec<bool> {
-        let mut open = vec![true; n_items];
-        let seen = if request.keep_seen { &[] } else { request.history.items };
-        for item in seen.iter().chain(request.exclude) {
-            if let Some(open) = open.get_mut(item.index()) {
-                *open = false;
-            }
-        }
-        if let Some(filter) = &variant.filter {
-            let allowed = filter.answers(request.user);
-            open.iter_mut().zip(0..).for_each(|(open, item): (&mut bool, usize)| {
-                *open &= allowed.get(item).copied().unwrap_or(false);
-            });
-        }
-        for rule in &variant.rules {
-            if let Rule::Never(which) = rule {
-                let never = which.answers(request.user);
-                open.iter_mut().zip(never.iter()).for_each(|(open, never)| *open &= !never);
-            }
-        }
-        open
     }
 
     /// Asks every source.
@@ -203,7 +179,7 @@ impl Plan {
             notes.stage("explore", list);
         }
         if !variant.pins.is_empty() {
-            let open = self.open(variant, &asked.request, self.catalogue.counts.len());
+            let open = open(variant, &asked.request, self.catalogue.counts.len());
             let is_open = |item: ItemId| open.get(item.index()) == Some(&true);
             let pins: Vec<(usize, ItemId)> =
                 variant.pins.iter().copied().filter(|(_, item)| is_open(*item)).collect();
@@ -232,6 +208,30 @@ impl Plan {
         list.extend(more.iter().map(|scored| Scored { score: lowest, ..*scored }));
         !more.is_empty()
     }
+}
+
+/// Says which items may be shown at all.
+fn open(variant: &Variant, request: &Request<'_>, n_items: usize) -> Vec<bool> {
+    let mut open = vec![true; n_items];
+    let seen = if request.keep_seen { &[] } else { request.history.items };
+    for item in seen.iter().chain(request.exclude) {
+        if let Some(open) = open.get_mut(item.index()) {
+            *open = false;
+        }
+    }
+    if let Some(filter) = &variant.filter {
+        let allowed = filter.answers(request.user);
+        open.iter_mut().zip(0..).for_each(|(open, item): (&mut bool, usize)| {
+            *open &= allowed.get(item).copied().unwrap_or(false);
+        });
+    }
+    for rule in &variant.rules {
+        if let Rule::Never(which) = rule {
+            let never = which.answers(request.user);
+            open.iter_mut().zip(never.iter()).for_each(|(open, never)| *open &= !never);
+        }
+    }
+    open
 }
 
 /// A number of its own for each user and history, so that what is drawn stays until something happens.

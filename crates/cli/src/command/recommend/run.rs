@@ -4,8 +4,9 @@ use serde_json::json;
 use tastemaker_engine::pipeline::RerankSettings;
 use tastemaker_engine::{Ask, Engine, Explained, ListTrace, Listed, MAX_N, PipelineFile, artifact};
 
-use super::Usage;
-use crate::args::{Explain, Format, Recommend, Similar};
+use super::{Explain, Recommend, Similar};
+use crate::args::Format;
+use crate::command::Usage;
 use crate::context::Context;
 use crate::output;
 
