@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::recommend::{Explain, Recommend, Similar};
+use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
 use crate::command::weights::Weights;
 
 const EXAMPLES: &str = "\
@@ -104,6 +104,8 @@ pub(crate) enum Command {
     Similar(Similar),
     /// Say why an item would be recommended
     Explain(Explain),
+    /// Test whether reasons name the events that scores rest on
+    Faithfulness(Faithful),
     /// Write the vectors of items and users, and an index of nearest neighbours, for other programs
     Export(Export),
     /// Turn texts into a file of vectors

@@ -31,7 +31,7 @@ pub use lists::{ItemTrace, ListTrace, PipelineFile, StageTime};
 pub use places::Places;
 pub use predictions::{Predicted, PredictedRow, Task, features, predictions};
 pub use reading::Reading;
-pub use reasons::Reason;
+pub use reasons::{Faithfulness, FaithfulnessSettings, Reason};
 pub use tastemaker_core as core;
 pub use tastemaker_data as data;
 pub use tastemaker_dialog as dialog;

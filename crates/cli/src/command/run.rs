@@ -36,6 +36,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Recommend(args) => recommend::run(args, context),
         Command::Similar(args) => recommend::similar(args, context),
         Command::Explain(args) => recommend::explain(args, context),
+        Command::Faithfulness(args) => recommend::faithful(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Encode(args) => export::encode(args, context),
         Command::Weights(args) => weights::run(args, context),

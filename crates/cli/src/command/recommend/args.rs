@@ -90,3 +90,23 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) item: String,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Takes the events that reasons cite out of the history, and as many others: the score must fall more without the first.
+Example:
+  tastemaker faithfulness --model model --users 500")]
+pub(crate) struct Faithful {
+    /// Model folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Users, drawn among those with at least five events
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) users: u32,
+    /// Items at the head of each one's list
+    #[arg(short, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) n: u32,
+    /// Seed of what is drawn
+    #[arg(long, default_value_t = 42, value_name = "SEED")]
+    pub(crate) seed: u64,
+}

@@ -3,5 +3,5 @@
 mod args;
 mod run;
 
-pub(crate) use args::{Explain, Recommend, Similar};
-pub(crate) use run::{explain, run, similar, table};
+pub(crate) use args::{Explain, Faithful, Recommend, Similar};
+pub(crate) use run::{explain, faithful, run, similar, table};

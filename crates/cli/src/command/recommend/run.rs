@@ -2,9 +2,12 @@
 
 use serde_json::json;
 use tastemaker_engine::pipeline::RerankSettings;
-use tastemaker_engine::{Ask, Engine, Explained, ListTrace, Listed, MAX_N, PipelineFile, artifact};
+use tastemaker_engine::{
+    Ask, Engine, Explained, Faithfulness, FaithfulnessSettings, ListTrace, Listed, MAX_N,
+    PipelineFile, artifact,
+};
 
-use super::{Explain, Recommend, Similar};
+use super::{Explain, Faithful, Recommend, Similar};
 use crate::args::Format;
 use crate::command::Usage;
 use crate::context::Context;
@@ -90,6 +93,37 @@ pub(crate) fn explain(args: &Explain, context: &Context) -> anyhow::Result<()> {
     let ask = Ask { user: args.user.as_deref(), history: &args.history, n: 1, ..Ask::default() };
     let explained = engine.explain(&ask, &args.item)?;
     output::result(context.format, &explained, || place(&explained))
+}
+
+pub(crate) fn faithful(args: &Faithful, context: &Context) -> anyhow::Result<()> {
+    let (engine, _) = artifact::open(&args.model, &context.places)?;
+    let settings =
+        FaithfulnessSettings { users: args.users as usize, n: args.n as usize, seed: args.seed };
+    let found = engine.faithfulness(&settings, context.progress.as_ref())?;
+    output::result(context.format, &found, || falls(&found))
+}
+
+/// Tells how far scores fall.
+fn falls(found: &Faithfulness) -> String {
+    let row = |what: &str, [mean, low, high]: [f64; 3]| {
+        vec![what.to_owned(), format!("{mean:.3}"), format!("{low:.3} to {high:.3}")]
+    };
+    let rows = [
+        row("without the events cited", found.cited),
+        row("without as many others", found.others),
+        row("the first divided by the second", found.ratio),
+    ];
+    let table =
+        output::table(&["fall of the score", "mean", "95 % interval"], rows.into_iter(), &[1, 2]);
+    format!(
+        "{}: {} reasons of {} users, {:.1} events each; in standard deviations of a user's scores\n\n{table}\n\n\
+         The events cited count more than others in {:.1} % of the reasons.",
+        found.model,
+        output::thousands(found.reasons),
+        output::thousands(found.users),
+        found.events,
+        100.0 * found.won
+    )
 }
 
 /// Lays what was asked for over what the model was trained with.

@@ -20,7 +20,7 @@ const VARIETY: f32 = 0.6;
 const MAX_TERMS: usize = 3;
 
 /// Why an item is recommended: a sentence, and the evidence each of its clauses cites.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Reason {
     /// One sentence.
     pub text: String,
@@ -28,6 +28,11 @@ pub struct Reason {
     pub clauses: Vec<Clause>,
     /// The facts, strongest first.
     pub evidence: Vec<Evidence>,
+    /// The events of the history that clauses rest on.
+    #[serde(skip)]
+    pub(crate) cited: Vec<ItemId>,
+    /// Their ids.
+    pub events: Vec<String>,
 }
 
 /// A part of the model that speaks for the item: its share of the score and the events it rests on.
@@ -49,9 +54,11 @@ pub(crate) fn explain(
     let merged = merged(&voices);
     let mut evidence = dialog::took(&merged, |item| engine.title(item));
     evidence.truncate(1);
-    let mut cited: Vec<ItemId> = merged.first().map(|top| top.because).into_iter().collect();
+    // Which event each piece of evidence is about.
+    let mut events: Vec<ItemId> =
+        merged.first().map(|top| top.because).into_iter().take(evidence.len()).collect();
     for voice in &voices {
-        let Some(best) = voice.fresh(&cited) else { continue };
+        let Some(best) = voice.fresh(&events) else { continue };
         let told = fact(engine, voice.model, best, item);
         let is_new = |fact: &Evidence| {
             evidence
@@ -60,7 +67,7 @@ pub(crate) fn explain(
         };
         if let Some(fact) = told.filter(is_new) {
             evidence.push(fact);
-            cited.push(best.because);
+            events.push(best.because);
         }
     }
     let told = dialog::explain(&evidence, wording, MAX_CLAUSES);
@@ -68,14 +75,18 @@ pub(crate) fn explain(
         evidence.extend(popular(engine, item));
         dialog::explain(&evidence, wording, MAX_CLAUSES)
     });
-    match told {
-        Some(reason) => Reason { text: reason.text, clauses: reason.clauses, evidence },
-        None => Reason {
-            text: "Nothing known speaks for it yet.".into(),
-            clauses: Vec::new(),
-            evidence,
-        },
+    let Some(reason) = told else {
+        let text = "Nothing known speaks for it yet.".into();
+        return Reason { text, evidence, ..Reason::default() };
+    };
+    let mut cited: Vec<ItemId> = Vec::new();
+    for event in reason.clauses.iter().filter_map(|clause| events.get(clause.evidence_index)) {
+        if !cited.contains(event) {
+            cited.push(*event);
+        }
     }
+    let events = cited.iter().map(|event| engine.item_name(*event).to_owned()).collect();
+    Reason { text: reason.text, clauses: reason.clauses, evidence, cited, events }
 }
 
 fn voices<'a>(engine: &'a Engine, request: &Request<'_>, item: ItemId) -> Vec<Voice<'a>> {

@@ -1,0 +1,8 @@
+//! Why items are recommended, and whether the reasons given are the ones.
+
+mod deletion;
+mod explain;
+
+pub use deletion::{Faithfulness, FaithfulnessSettings};
+pub use explain::Reason;
+pub(crate) use explain::explain;
