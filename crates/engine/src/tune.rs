@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::json;
 use tastemaker_core::{Checkpoints, Clock, Epoch, Judge, Progress, TrainData};
 use tastemaker_data::{Dataset, FileRecord, Staging, split};
-use tastemaker_neural::{Encoder, Tuned, tune};
-use tastemaker_text::{BertSettings, TunableBert};
+use tastemaker_neural::{Encoder, TaskData, TuneTask, Tuned, tune};
+use tastemaker_text::{BertSettings, HeadUse, TunableBert};
 
 use crate::artifact::Folder;
 use crate::config::Loaded;
-use crate::predictions::OnValidation;
+use crate::predictions::{OnValidation, single_labels};
 use crate::reading::{Reading, holds_words};
 use crate::texts::{template, texts, weights};
 use crate::workbench::search_rows;
@@ -45,13 +45,23 @@ pub struct TuneReport {
     pub out: PathBuf,
     /// Folder of the encoder it was made of.
     pub encoder: PathBuf,
+    /// What it was tuned on, as in the settings.
+    pub task: TuneTask,
+    /// What `validation_…` is; what is better when lower stands with a minus.
+    pub measure: String,
+    /// What else was said of what was not learnt from, before the first step.
+    pub facts_before: BTreeMap<&'static str, f64>,
+    /// The same of the weights that were written.
+    pub facts_after: BTreeMap<&'static str, f64>,
+    /// For `sequence`: the logarithm of how much an item of the history counts, the newest first.
+    pub fading: Vec<f32>,
     /// What was trained, as in the settings.
     pub what: serde_json::Value,
     /// Parameters that were trained.
     pub trained_parameters: usize,
     /// Parameters of the encoder.
     pub parameters: usize,
-    /// NDCG@10 on validation events by the plain cosine of the newest items' texts, before the first step.
+    /// The measure before the first step. NDCG@10 is by the plain cosine of the newest items' texts.
     pub validation_before: Option<f64>,
     /// The same with the weights that were written.
     pub validation_after: Option<f64>,
@@ -85,6 +95,7 @@ impl Tuning<'_> {
         };
         let prefix = Reading::of(&config.text, &folder)?.prefix;
         let mut texts = texts(&self.data.items, &template);
+        let plain = texts.clone();
         texts
             .iter_mut()
             .filter(|text| !text.is_empty())
@@ -103,11 +114,33 @@ impl Tuning<'_> {
             ..TrainData::new(&parts.train, n_items)
         };
         let encoder = Encoder { bert: &bert, weights: &before, texts: &texts };
-        let tuned = tune(encoder, &config.tune, &train)
+        let (labels, names) = match (&config.tune.labels, config.tune.task) {
+            (Some(name), TuneTask::Classify) => single_labels(self.data, name)?,
+            _ => (Vec::new(), Vec::new()),
+        };
+        let kind = config.tune.task_kind(names.len());
+        let start = kind.map(|kind| bert.head_start(kind)).transpose()?.unwrap_or_default();
+        let extra = TaskData {
+            texts: &plain,
+            held: Some((&parts.valid.histories, &parts.valid.targets)),
+            labels: &labels,
+            n_labels: names.len(),
+            head: &start,
+        };
+        let tuned = tune(encoder, &config.tune, (&train, &extra))
             .map_err(|source| Error::Fit { model: "the encoder", source })?;
         let report = TuneReport {
             out: self.out.to_owned(),
             encoder: folder,
+            task: config.tune.task,
+            measure: config.tune.task.measure(config.tune.labels.is_some()).into(),
+            facts_before: tuned.facts_before.clone(),
+            facts_after: tuned.facts_after.clone(),
+            fading: if config.tune.task == TuneTask::Sequence {
+                tuned.task_head.clone()
+            } else {
+                Vec::new()
+            },
             what: json!(config.tune.what),
             trained_parameters: tuned.n_trained,
             parameters: before.len(),
@@ -119,7 +152,7 @@ impl Tuning<'_> {
             texts_cut: texts.iter().filter(|text| text.is_cut()).count(),
             seconds: self.clock.seconds(),
         };
-        self.write(staging, &bert, &tuned, &report)?;
+        self.write(staging, &bert, (&tuned, &names), &report)?;
         if let Some(checkpoints) = checkpoints {
             checkpoints.clear();
         }
@@ -131,11 +164,21 @@ impl Tuning<'_> {
         &self,
         staging: Staging,
         bert: &TunableBert,
-        tuned: &Tuned,
+        (tuned, labels): (&Tuned, &[String]),
         report: &TuneReport,
     ) -> Result<(), Error> {
         let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
-        for (name, bytes) in bert.files(&tuned.weights)? {
+        let mut all = bert.files(&tuned.weights)?;
+        if let Some(kind) = tuned.task_kind {
+            let meaning = match report.task {
+                TuneTask::MaskedWords => HeadUse::Words,
+                TuneTask::Rate => HeadUse::Number,
+                _ if labels.is_empty() => HeadUse::Score,
+                _ => HeadUse::Labels(labels),
+            };
+            all = bert.with_head(all, (kind, &tuned.task_head), meaning)?;
+        }
+        for (name, bytes) in all {
             let record = staging.put(&name, &bytes)?;
             files.insert(name, record);
         }
@@ -146,6 +189,7 @@ impl Tuning<'_> {
             "data": self.data.manifest.name,
             "seed": config.run.seed,
             "split": config.split,
+            "made_for": config.tune.task,
             "settings": config.tune,
             "report": report,
             "files": files,

@@ -10,7 +10,7 @@ use tastemaker_core::{
     Checkpoints, FitError, Histories, HistoriesBuilder, ItemId, Judge, Progress, Recommender,
     Request, Saved, TrainData,
 };
-use tastemaker_neural::{Encoder, TuneSettings, Tuned, What, tune};
+use tastemaker_neural::{Encoder, TaskData, TuneSettings, Tuned, What, tune};
 use tastemaker_text::{BertSettings, BertTokens, TunableBert};
 use tempfile::TempDir;
 use tiny::Sizes;
@@ -77,7 +77,7 @@ fn open() -> Opened {
 impl Opened {
     fn tune(&self, settings: &TuneSettings, data: &TrainData<'_>) -> Result<Tuned, FitError> {
         let Self { bert, weights, texts, .. } = self;
-        tune(Encoder { bert, weights, texts }, settings, data)
+        tune(Encoder { bert, weights, texts }, settings, (data, &TaskData::default()))
     }
 }
 

@@ -19,8 +19,9 @@ mod words;
 mod wordvec;
 
 pub use bert::{
-    BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, Summary, TunableBert,
-    TuneState, Wanted,
+    BertEncoder, BertHead, BertSettings, BertTokens, CrossEncoder, HeadTensor, HeadUse, NamedTensor,
+    Pooling, Precision, Summary, TokenFacts, TunableBert, TuneBlock, TuneReading, TuneState, Wanted,
+    user_text,
 };
 pub use cache::Cached;
 pub use chat::{

@@ -1,82 +1,73 @@
 //! An encoder in training, step by step; see [`tastemaker_train::Learner`].
 
 use tastemaker_core::{PersistError, Saved, TrainData};
-use tastemaker_text::{BertTokens, TunableBert};
+use tastemaker_text::TunableBert;
 use tastemaker_train::{Gradients, Learner, Step, Updates};
 
 use super::adapt::Adaptation;
-use super::batch::Sequences;
-use super::contrast::Contrast;
-use super::encode::{Lanes, Model};
-use super::profile::TextProfile;
+use super::encode::{Lanes, Model, Way};
+use super::run::NAME;
 use super::settings::TuneSettings;
-
-/// Name in messages and checkpoints.
-pub(super) const NAME: &str = "tune";
+use super::tasks::{Augment, Fact, Input, Objective, Pass};
 
 /// The encoder in training.
 pub(super) struct Tuner<'a> {
     data: &'a TrainData<'a>,
     settings: &'a TuneSettings,
     bert: &'a TunableBert,
-    texts: &'a [BertTokens],
-    sequences: Sequences,
-    /// `-c ln q` of every item.
-    shifts: Vec<f32>,
     /// Weights as they were before.
     base: &'a [f32],
     /// Weights as they stand.
     weights: Vec<f32>,
     adaptation: Adaptation,
+    /// What is trained of the encoder, and behind it the task's own parameters.
     trained: Vec<f32>,
+    /// How much of that is the encoder's.
+    n_adapted: usize,
     updates: Updates,
     lanes: Lanes,
-    contrast: Contrast,
+    task: Box<dyn Objective + 'a>,
+    augment: Augment,
     vectors: Vec<f32>,
     d_vectors: Vec<f32>,
     d_trained: Vec<f32>,
+    gradients: Vec<f32>,
 }
 
 impl<'a> Tuner<'a> {
     pub(super) fn new(
         (bert, base): (&'a TunableBert, &'a [f32]),
-        texts: &'a [BertTokens],
+        (task, augment): (Box<dyn Objective + 'a>, Augment),
         settings: &'a TuneSettings,
         data: &'a TrainData<'a>,
     ) -> Self {
-        let sequences = Sequences::new(data.histories, texts);
-        let n_events = sequences.n_events().max(1) as f32;
-        let shift = |count: u32| settings.correction * (n_events / count.max(1) as f32).ln();
-        let shifts = sequences.counts(data.n_items).into_iter().map(shift).collect();
         let adaptation = Adaptation::new(settings, bert.tensors(), bert.n_layers());
-        let trained = adaptation.start(base, data.seed);
+        let mut trained = adaptation.start(base, data.seed);
+        let n_adapted = trained.len();
+        trained.extend(task.head());
         let rates = (settings.rate(), settings.weight_decay);
         let mut updates = Updates::new(&settings.optimizer, rates, trained.len(), (0, 1));
-        let steps = settings.steps.unwrap_or(sequences.batches(settings));
+        let steps = settings.steps.unwrap_or(task.steps());
         let steps = steps.div_ceil(settings.optimizer.accumulate) as u64;
         updates.follow(settings.optimizer.in_steps(steps, settings.epochs));
         Self {
             data,
             settings,
             bert,
-            texts,
-            sequences,
-            shifts,
             base,
             weights: base.to_vec(),
             adaptation,
             trained,
+            n_adapted,
             updates,
             lanes: Lanes::new(bert, settings.max_memory_mb),
-            contrast: Contrast::default(),
+            task,
+            augment,
             vectors: Vec::new(),
             d_vectors: Vec::new(),
             d_trained: Vec::new(),
+            gradients: Vec::new(),
         }
-    }
-
-    pub(super) const fn has_nothing_to_learn(&self) -> bool {
-        self.sequences.is_empty()
     }
 
     /// Counts the parameters that are trained.
@@ -84,37 +75,80 @@ impl<'a> Tuner<'a> {
         self.trained.len()
     }
 
-    /// Returns the weights as they stand.
-    pub(super) fn into_weights(self) -> Vec<f32> {
-        self.weights
+    /// Returns the weights as they stand, and the task's own parameters.
+    pub(super) fn into_weights(mut self) -> (Vec<f32>, Vec<f32>) {
+        let head = self.trained.split_off(self.n_adapted);
+        (self.weights, head)
     }
 
     fn steps(&self) -> usize {
-        self.settings.steps.unwrap_or(self.sequences.batches(self.settings))
+        self.settings.steps.unwrap_or(self.task.steps())
     }
 
     /// Takes one step and returns the mean loss of its examples and how many they were.
     fn step(&mut self, number: usize) -> (f64, usize) {
-        let of = (self.settings, self.texts);
-        let batch = self.sequences.batch(number, of, self.data.seed);
-        let model = Model { bert: self.bert, weights: &self.weights, texts: self.texts };
-        self.lanes.forward(model, &batch.items, &mut self.vectors);
-        let (vectors, d) = (&mut self.vectors, &mut self.d_vectors);
-        let rules = (self.settings, &self.shifts[..]);
-        let loss = self.contrast.step((&batch, &self.sequences), rules, vectors, d);
-        let d_weights = self.lanes.backward(model, (&batch.items, d), self.adaptation.wanted());
-        let dense = self.adaptation.pull(&self.trained, &d_weights, &mut self.d_trained);
-        let samples = batch.examples.len();
-        let gradients = Gradients { dense, ids: &[], rows: &[], samples };
+        let input = self.task.input(number, &self.augment);
+        let mut d_head = vec![0.0; self.trained.len() - self.n_adapted];
+        let epsilon = self.settings.adversarial;
+        let way = if epsilon > 0.0 { Way::Probing(epsilon) } else { Way::Plain };
+        let (loss, samples, mut d_weights) = self.pass((&input, way), &mut d_head);
+        if epsilon > 0.0 {
+            // The losses of texts as they are and of texts as they were moved are added up.
+            let (_, _, moved) = self.pass((&input, Way::Moved), &mut d_head);
+            d_weights.iter_mut().zip(moved).for_each(|(d, moved)| *d += moved);
+        }
+        let adapted = &self.trained[..self.n_adapted];
+        let dense = self.adaptation.pull(adapted, &d_weights, &mut self.d_trained);
+        self.gradients.clear();
+        self.gradients.extend(dense.iter().chain(&d_head));
+        let gradients = Gradients { dense: &self.gradients, ids: &[], rows: &[], samples };
         self.updates.add(&mut self.trained, &mut [], gradients);
-        self.adaptation.apply(self.base, &self.trained, &mut self.weights);
+        self.apply();
         (loss, samples)
+    }
+
+    /// Goes through the encoder and back; adds the gradient of the task's own parameters and returns that of the wanted weights.
+    fn pass(&mut self, (input, way): (&Input, Way), d_head: &mut [f32]) -> (f64, usize, Vec<f32>) {
+        let model = Model { bert: self.bert, weights: &self.weights };
+        self.lanes.forward(model, (input, way), &mut self.vectors);
+        let wanted = self.adaptation.wanted();
+        // The table of words comes first among the tensors.
+        let words = wanted.place(0);
+        let mut d_words = vec![0.0; words.as_ref().map_or(0, std::ops::Range::len)];
+        let (loss, samples) = self.task.loss(Pass {
+            vectors: &mut self.vectors,
+            d_vectors: &mut self.d_vectors,
+            head: &self.trained[self.n_adapted..],
+            d_head,
+            words: &self.weights[self.bert.tensors()[0].range.clone()],
+            d_words: words.is_some().then_some(&mut d_words[..]),
+        });
+        let down = matches!(way, Way::Probing(_)).then(|| wanted.down_to_embeddings());
+        let back = (input, way, &self.d_vectors[..]);
+        let mut d_weights = self.lanes.backward(model, back, down.as_ref().unwrap_or(wanted));
+        if let Some(words) = words {
+            d_weights[words].iter_mut().zip(&d_words).for_each(|(d, extra)| *d += extra);
+        }
+        (loss, samples, d_weights)
+    }
+
+    /// Returns what can be said of the encoder beside the number it is judged by.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let model = Model { bert: self.bert, weights: &self.weights };
+        self.task.facts(model, &self.trained[self.n_adapted..])
+    }
+
+    /// Lets the weights follow what is trained.
+    fn apply(&mut self) {
+        self.adaptation.apply(self.base, &self.trained[..self.n_adapted], &mut self.weights);
     }
 }
 
 impl Learner for Tuner<'_> {
     fn epoch(&mut self, epoch: usize) -> Step {
-        let (mut sum, mut samples, steps) = (0.0, 0, self.steps());
+        let (mut sum, mut samples) = (0.0, 0);
+        let steps = self.steps();
+        self.task.begin(Model { bert: self.bert, weights: &self.weights });
         for step in 0..steps {
             if self.data.progress.is_cancelled() {
                 break;
@@ -126,16 +160,13 @@ impl Learner for Tuner<'_> {
         }
         self.data.progress.report(&format!("{NAME}, epoch {}", epoch + 1), steps, steps);
         self.updates.flush(&mut self.trained, &mut []);
-        self.adaptation.apply(self.base, &self.trained, &mut self.weights);
+        self.apply();
         Step { loss: sum / samples.max(1) as f64, samples }
     }
 
     fn validate(&self) -> Option<f64> {
-        let judge = self.data.judge?;
-        let all: Vec<u32> = (0..self.data.n_items as u32).collect();
-        let model = Model { bert: self.bert, weights: &self.weights, texts: self.texts };
-        let reading = (self.settings.history, self.settings.decay);
-        Some(judge.judge(&TextProfile::new(model.read(&all), self.bert.dim(), reading)))
+        let model = Model { bert: self.bert, weights: &self.weights };
+        self.task.validate(model, &self.trained[self.n_adapted..])
     }
 
     fn weights(&self) -> Saved {
@@ -150,7 +181,7 @@ impl Learner for Tuner<'_> {
             return Err(PersistError::Shape { name: "trained".into() });
         }
         self.trained = trained;
-        self.adaptation.apply(self.base, &self.trained, &mut self.weights);
+        self.apply();
         Ok(())
     }
 

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use tastemaker_core::Fault;
 use tastemaker_train::{Decay, OptimizerSettings};
 
+use super::tasks::{AugmentSettings, TuneTask};
+
 /// What is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -56,6 +58,10 @@ impl LoraTarget {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TuneSettings {
+    /// `two-tower`, `masked-words`, `classify`, `rate` or `sequence`: what it learns.
+    pub task: TuneTask,
+    /// For `classify`: the column of labels that are told from items' texts; left out: whether a user takes an item.
+    pub labels: Option<String>,
     /// `lora`, `bias`, `top` or `full`: what is trained.
     pub what: What,
     /// For `lora`: rank of the product, 1 to 512.
@@ -76,6 +82,14 @@ pub struct TuneSettings {
     pub users: usize,
     /// Events of a user in a batch, one after another, 2 to 1000: each but the first is to be found from those before it.
     pub events: usize,
+    /// For `masked-words`, `classify` and `rate`: texts or pairs of texts of a batch, 1 to 4096.
+    pub batch: usize,
+    /// For `classify` without `labels`: items drawn as not taken beside each one that was, 1 to 100.
+    pub negatives: usize,
+    /// For `masked-words`: share of a text's tokens that are to be told, above 0 to 0.5.
+    pub masked: f32,
+    /// How far the output of the embeddings is moved against each text in a second pass (FGM, Miyato et al. 2017); 0 for no such pass.
+    pub adversarial: f32,
     /// What cosines are divided by, above 0; the smaller, the more the hardest of the other items count.
     pub temperature: f32,
     /// Share of the log-Q correction, 0 to 1: 1 learns what is taken next, 0 what is taken more than its popularity lets
@@ -93,6 +107,8 @@ pub struct TuneSettings {
     pub patience: usize,
     /// Memory for activations in MB, 1 or more; those that do not fit are computed twice.
     pub max_memory_mb: usize,
+    /// Noise that texts get while tuning.
+    pub augment: AugmentSettings,
     /// The optimiser.
     pub optimizer: OptimizerSettings,
 }
@@ -100,6 +116,8 @@ pub struct TuneSettings {
 impl Default for TuneSettings {
     fn default() -> Self {
         Self {
+            task: TuneTask::TwoTower,
+            labels: None,
             what: What::Lora,
             rank: 16,
             alpha: 32.0,
@@ -110,6 +128,10 @@ impl Default for TuneSettings {
             decay: 0.5,
             users: 128,
             events: 5,
+            batch: 32,
+            negatives: 3,
+            masked: 0.15,
+            adversarial: 0.0,
             temperature: 0.05,
             correction: 0.0,
             learning_rate: None,
@@ -118,6 +140,7 @@ impl Default for TuneSettings {
             epochs: 8,
             patience: 3,
             max_memory_mb: 4096,
+            augment: AugmentSettings::default(),
             optimizer: OptimizerSettings {
                 clip: Some(1.0),
                 warm_up: 20,
@@ -154,6 +177,14 @@ impl TuneSettings {
             share("decay", self.decay),
             count("users", self.users, (2, 4096)),
             count("events", self.events, (2, 1000)),
+            count("batch", self.batch, (1, 4096)),
+            count("negatives", self.negatives, (1, 100)),
+            Fault::unless(self.masked > 0.0 && self.masked <= 0.5, "masked", || {
+                format!("must be above 0 and at most 0.5, is {}", self.masked)
+            }),
+            Fault::unless((0.0..=1e3).contains(&self.adversarial), "adversarial", || {
+                format!("must be 0 to 1000, is {}", self.adversarial)
+            }),
             above("temperature", self.temperature),
             share("correction", self.correction),
             self.learning_rate.and_then(|rate| above("learning_rate", rate)),
@@ -165,7 +196,8 @@ impl TuneSettings {
             count("patience", self.patience, (1, 10_000)),
             count("max_memory_mb", self.max_memory_mb, (1, 1 << 24)),
         ];
-        own.into_iter().flatten().chain(self.optimizer.faults()).collect()
+        let own = own.into_iter().flatten().chain(self.optimizer.faults());
+        own.chain(self.augment.faults()).collect()
     }
 
     /// Returns the length of a step.
@@ -195,6 +227,11 @@ mod tests {
             decay: 1.5,
             users: 1,
             events: 1,
+            batch: 0,
+            negatives: 0,
+            masked: 0.0,
+            adversarial: -1.0,
+            augment: AugmentSettings { drop: 1.0, crop: -1.0, synonyms: 2.0, neighbours: 0 },
             temperature: f32::NAN,
             correction: -1.0,
             learning_rate: Some(0.0),
@@ -205,6 +242,6 @@ mod tests {
             max_memory_mb: 0,
             ..TuneSettings::default()
         };
-        assert_eq!(bad.faults().len(), 17);
+        assert_eq!(bad.faults().len(), 25);
     }
 }

@@ -171,7 +171,7 @@ impl BertEncoder {
 }
 
 /// Orders the texts that have content, longest first: the last tasks are short, so no core waits long at the end.
-fn longest_first(tokens: &[Tokens]) -> Vec<usize> {
+pub(super) fn longest_first(tokens: &[Tokens]) -> Vec<usize> {
     let mut order: Vec<usize> =
         (0..tokens.len()).filter(|&row| !tokens[row].ids.is_empty()).collect();
     order.sort_by_key(|&row| (std::cmp::Reverse(tokens[row].ids.len()), row));
@@ -179,7 +179,7 @@ fn longest_first(tokens: &[Tokens]) -> Vec<usize> {
 }
 
 /// Cuts the order into blocks of about [`BLOCK_TOKENS`] tokens.
-fn blocks<'a>(tokens: &[Tokens], mut order: &'a [usize]) -> Vec<&'a [usize]> {
+pub(super) fn blocks<'a>(tokens: &[Tokens], mut order: &'a [usize]) -> Vec<&'a [usize]> {
     let mut blocks = Vec::new();
     while !order.is_empty() {
         let mut sum = 0;

@@ -3,6 +3,7 @@
 mod architecture;
 mod config;
 mod encoder;
+mod heads;
 mod model;
 mod modules;
 mod tokenise;
@@ -13,7 +14,8 @@ pub(crate) use architecture::Architecture;
 pub use config::{BertSettings, Pooling, Precision, Summary};
 pub(crate) use config::{Description, JSON_LIMIT, optional, parse, read_limited, read_tokenizer};
 pub use encoder::BertEncoder;
-pub use tokenise::Tokens as BertTokens;
+pub use heads::{BertHead, CrossEncoder, HeadTensor, HeadUse, user_text};
+pub use tokenise::{TokenFacts, Tokens as BertTokens};
 pub(crate) use tokenise::{Limits, Tokeniser};
-pub use tune::{NamedTensor, TunableBert, TuneState, Wanted};
+pub use tune::{NamedTensor, TunableBert, TuneBlock, TuneReading, TuneState, Wanted};
 pub(crate) use weights::Weights;

@@ -136,7 +136,22 @@ impl Weights {
 
     /// Returns a tensor of exactly this shape.
     pub(crate) fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
-        let name = self.name(name);
+        self.take_named(&self.name(name), shape)
+    }
+
+    /// Returns the shape of a tensor, by its name in the files.
+    pub(crate) fn shape_of(&self, name: &str) -> Option<&[usize]> {
+        self.places.get(name).map(|(_, info)| &info.shape[..])
+    }
+
+    /// Tells whether a tensor of this shape is there, by its name in the files.
+    pub(crate) fn has(&self, name: &str, shape: &[usize]) -> bool {
+        self.places.get(name).is_some_and(|(_, info)| info.shape == shape)
+    }
+
+    /// Returns a tensor of exactly this shape, by its name in the files.
+    pub(crate) fn take_named(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
+        let name = name.to_owned();
         let (shard, info) = self.find(&name)?;
         let path = || shard.path.clone();
         if info.shape != shape {

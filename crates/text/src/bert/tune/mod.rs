@@ -5,5 +5,5 @@ mod layer;
 mod model;
 mod places;
 
-pub use model::{TunableBert, TuneState};
+pub use model::{TunableBert, TuneBlock, TuneReading, TuneState};
 pub use places::{NamedTensor, Wanted};

@@ -12,7 +12,7 @@ use super::places::{EMBEDDING_NORM, NamedTensor, POSITIONS, TYPES, WORDS, Wanted
 use crate::Error;
 use crate::bert::architecture::{Architecture, positions};
 use crate::bert::config::{BertSettings, Description, Pooling, read_tokenizer};
-use crate::bert::tokenise::{Limits, Tokeniser, Tokens};
+use crate::bert::tokenise::{Limits, TokenFacts, Tokeniser, Tokens};
 use crate::bert::weights::Weights;
 
 /// A BERT-family encoder opened for tuning.
@@ -27,6 +27,37 @@ pub struct TunableBert {
     pooling: Pooling,
 }
 
+/// What is read of the outputs of a block.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum TuneReading<'a> {
+    /// One vector per text, pooled as the folder says and not normalised.
+    #[default]
+    Pooled,
+    /// The vectors of these tokens of each text, one text after another.
+    Tokens(&'a [Vec<u32>]),
+}
+
+impl TuneReading<'_> {
+    /// Counts the vectors that are read of so many texts.
+    pub fn rows(self, texts: usize) -> usize {
+        match self {
+            Self::Pooled => texts,
+            Self::Tokens(places) => places.iter().map(Vec::len).sum(),
+        }
+    }
+}
+
+/// Texts that go through the encoder together; none may be empty.
+#[derive(Clone, Copy, Debug)]
+pub struct TuneBlock<'a> {
+    /// The texts.
+    pub texts: &'a [&'a Tokens],
+    /// What is read of the outputs.
+    pub reading: TuneReading<'a>,
+    /// What is added to the output of the embeddings, `[tokens, dim]`; empty for nothing.
+    pub moves: &'a [f32],
+}
+
 /// What a forward pass leaves for the backward pass of the same block. Reused from block to block.
 #[derive(Clone, Debug, Default)]
 pub struct TuneState {
@@ -36,6 +67,13 @@ pub struct TuneState {
     layers: Vec<LayerState>,
     x: Vec<f32>,
     scratch: Scratch,
+}
+
+impl TuneState {
+    /// Returns the gradient of the output of the embeddings, `[tokens, dim]`, after a backward pass that went down to it.
+    pub fn embedded_gradient(&self) -> &[f32] {
+        &self.x
+    }
 }
 
 impl std::fmt::Debug for TunableBert {
@@ -87,6 +125,16 @@ impl TunableBert {
         self.shape.hidden
     }
 
+    /// Returns what norms add to the variance.
+    pub const fn epsilon(&self) -> f32 {
+        self.shape.epsilon
+    }
+
+    /// Counts the tokens of the vocabulary.
+    pub fn vocabulary(&self) -> usize {
+        self.tensors[WORDS].shape[0]
+    }
+
     /// Counts the layers.
     pub const fn n_layers(&self) -> usize {
         self.n_layers
@@ -108,16 +156,25 @@ impl TunableBert {
         self.tokeniser.tokenise(texts)
     }
 
+    /// Cuts pairs of texts into tokens, both together within the limit.
+    pub fn tokenise_pairs(&self, pairs: &[(&str, &str)]) -> Result<Vec<Tokens>, Error> {
+        self.tokeniser.pairs(pairs)
+    }
+
+    /// Returns what the tokens of the vocabulary are.
+    pub fn token_facts(&self) -> TokenFacts {
+        self.tokeniser.facts(self.vocabulary())
+    }
+
     fn work<'a>(&'a self, weights: &'a [f32], offsets: &'a [usize]) -> Work<'a> {
         Work { shape: self.shape, tensors: &self.tensors, weights, offsets }
     }
 
-    /// Writes one vector per text to `out: [texts, dim]`, pooled as the folder says and not normalised. No text may be
-    /// empty.
+    /// Writes what is read of the texts to `out: [rows, dim]`.
     pub fn forward(
         &self,
         weights: &[f32],
-        texts: &[&Tokens],
+        TuneBlock { texts, reading, moves }: TuneBlock<'_>,
         state: &mut TuneState,
         out: &mut [f32],
     ) {
@@ -134,11 +191,19 @@ impl TunableBert {
         let work = self.work(weights, offsets);
         let x = sized(x, embedded.len());
         work.norm(EMBEDDING_NORM).forward(embedded, x, sized(embedded_stats, 2 * end));
+        x.iter_mut().zip(moves).for_each(|(x, by)| *x += by);
         layers.resize_with(self.n_layers, LayerState::default);
         for (n, layer) in layers.iter_mut().enumerate() {
             work.layer_forward(n, x, (layer, scratch));
         }
         let texts = offsets.windows(2).map(|w| &x[w[0] * hidden..w[1] * hidden]);
+        if let TuneReading::Tokens(places) = reading {
+            let rows = texts.zip(places).flat_map(|(tokens, places)| {
+                places.iter().map(|&at| &tokens[at as usize * hidden..][..hidden])
+            });
+            rows.zip(out.chunks_exact_mut(hidden)).for_each(|(row, to)| to.copy_from_slice(row));
+            return;
+        }
         for (tokens, vector) in texts.zip(out.chunks_exact_mut(hidden)) {
             if self.pooling == Pooling::Cls {
                 vector.copy_from_slice(&tokens[..hidden]);
@@ -150,6 +215,31 @@ impl TunableBert {
             }
             let share = 1.0 / (tokens.len() / hidden) as f32;
             vector.iter_mut().for_each(|x| *x *= share);
+        }
+    }
+
+    /// Spreads the gradients of what was read over those of all tokens of a block.
+    fn spread(&self, offsets: &[usize], (reading, d_out): (TuneReading<'_>, &[f32]), d: &mut [f32]) {
+        let hidden = self.shape.hidden;
+        let mut rows = d_out.chunks_exact(hidden);
+        if let TuneReading::Tokens(places) = reading {
+            d.fill(0.0);
+            for (text, places) in offsets.windows(2).zip(places) {
+                for (&at, row) in places.iter().zip(rows.by_ref()) {
+                    let token = &mut d[(text[0] + at as usize) * hidden..][..hidden];
+                    token.iter_mut().zip(row).for_each(|(d, x)| *d += x);
+                }
+            }
+            return;
+        }
+        for (text, vector) in offsets.windows(2).zip(rows) {
+            let d = &mut d[text[0] * hidden..text[1] * hidden];
+            let is_cls = self.pooling == Pooling::Cls;
+            let share = if is_cls { 1.0 } else { 1.0 / (text[1] - text[0]) as f32 };
+            for (at, token) in d.chunks_exact_mut(hidden).enumerate() {
+                let share = if is_cls && at > 0 { 0.0 } else { share };
+                token.iter_mut().zip(vector).for_each(|(d, x)| *d = share * x);
+            }
         }
     }
 
@@ -172,26 +262,18 @@ impl TunableBert {
         }
     }
 
-    /// Adds the wanted gradients of the block that `state` was left by, given those of its vectors, `[texts, dim]`.
+    /// Adds the wanted gradients of the block that `state` was left by, given those of what was read of it.
     pub fn backward(
         &self,
         weights: &[f32],
-        (texts, d_out): (&[&Tokens], &[f32]),
+        (TuneBlock { texts, reading, .. }, d_out): (TuneBlock<'_>, &[f32]),
         (wanted, gradients): (&Wanted, &mut [f32]),
         state: &mut TuneState,
     ) {
         let hidden = self.shape.hidden;
         let TuneState { offsets, embedded, embedded_stats, layers, x: d, scratch } = state;
         let work = self.work(weights, offsets);
-        for (text, vector) in offsets.windows(2).zip(d_out.chunks_exact(hidden)) {
-            let d = &mut d[text[0] * hidden..text[1] * hidden];
-            let is_cls = self.pooling == Pooling::Cls;
-            let share = if is_cls { 1.0 } else { 1.0 / (text[1] - text[0]) as f32 };
-            for (at, token) in d.chunks_exact_mut(hidden).enumerate() {
-                let share = if is_cls && at > 0 { 0.0 } else { share };
-                token.iter_mut().zip(vector).for_each(|(d, x)| *d = share * x);
-            }
-        }
+        self.spread(offsets, (reading, d_out), d);
         for (n, layer) in layers.iter().enumerate().rev().filter(|(n, _)| wanted.reaches(*n)) {
             work.layer_backward(n, d, (wanted, gradients), (layer, scratch));
         }

@@ -118,6 +118,12 @@ impl Wanted {
         Self { places, len, first }
     }
 
+    /// Returns the same, but a backward pass goes down to the output of the embeddings.
+    #[must_use]
+    pub fn down_to_embeddings(&self) -> Self {
+        Self { first: 0, ..self.clone() }
+    }
+
     /// Counts the numbers of all gradients.
     pub const fn len(&self) -> usize {
         self.len
