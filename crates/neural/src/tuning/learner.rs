@@ -193,3 +193,133 @@ impl Learner for Tuner<'_> {
         self.updates.set_momentum(momentum)
     }
 }
+
+#[cfg(test)]
+#[path = "../../../text/tests/bert/tiny.rs"]
+#[expect(dead_code, reason = "other tests use all of it")]
+mod tiny;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+    use tastemaker_core::{Histories, HistoriesBuilder, ItemId, seed};
+    use tastemaker_text::{BertSettings, BertTokens};
+    use tempfile::TempDir;
+
+    use super::tiny::{self, Sizes};
+    use super::*;
+    use crate::tuning::settings::What;
+    use crate::tuning::tasks::{TaskData, TuneTask, choose};
+
+    const SIZES: Sizes = Sizes { hidden: 8, layers: 2, heads: 2, inner: 12, positions: 24 };
+    const TEXTS: [&str; 6] =
+        ["a red film", "the sea book", "a blue film about", "red", "blue seas", "film 电影"];
+
+    /// Writes a tiny model whose tokenizer has a mask.
+    fn write(folder: &Path) {
+        tiny::write_folder(folder, SIZES, &tiny::tensors(SIZES));
+        let mut tokenizer = tiny::tokenizer();
+        let vocabulary = tokenizer["model"]["vocab"].as_object_mut().unwrap();
+        vocabulary.remove("##side");
+        vocabulary.insert("[MASK]".into(), json!(13));
+        std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    }
+
+    fn histories() -> Histories {
+        let mut builder = HistoriesBuilder::default();
+        for user in 0..6 {
+            for at in 0..4 {
+                let item = ItemId::from_index((user + at * 2 + at / 2) % 6);
+                builder.push(item, (user % 4) as f32, at as i64);
+            }
+            builder.end_user();
+        }
+        builder.build()
+    }
+
+    fn check(settings: &TuneSettings, labels: &[Option<u32>]) {
+        let folder = TempDir::new().unwrap();
+        write(folder.path());
+        let (bert, weights) =
+            TunableBert::open(folder.path(), &BertSettings::default()).unwrap();
+        let texts: Vec<BertTokens> = bert.tokenise(&TEXTS).unwrap();
+        let (histories, words) = (histories(), TEXTS.map(str::to_owned));
+        let data = TrainData { seed: 4, ..TrainData::new(&histories, TEXTS.len()) };
+        let extra = TaskData { texts: &words, labels, n_labels: 3, ..TaskData::default() };
+        let augment = Augment::new(&settings.augment, (&bert, &weights), &texts);
+        let task = choose((&bert, &texts), (settings, &augment), (&data, &extra)).unwrap();
+        let mut tuner = Tuner::new((&bert, &weights), (task, augment), settings, &data);
+        // Heads start small; what is small has small gradients.
+        let mut noise = seed::stream(1, "noise");
+        for x in &mut tuner.trained[tuner.n_adapted..] {
+            *x += rand::RngExt::random_range(&mut noise, -0.3..0.3f32);
+        }
+        tuner.task.begin(Model { bert: &bert, weights: &weights });
+        let input = tuner.task.input(0, &tuner.augment);
+        for way in [Way::Probing(0.3), Way::Moved] {
+            let mut d_head = vec![0.0; tuner.trained.len() - tuner.n_adapted];
+            let (_, n, d) = tuner.pass((&input, way), &mut d_head);
+            assert!(n > 0);
+            let got: Vec<f32> = d.iter().chain(&d_head).copied().collect();
+            assert_eq!(got.len(), tuner.trained.len());
+            let own = tuner.n_adapted;
+            let words = 16 * SIZES.hidden;
+            let some = (0..words).step_by(7).chain((words..own).step_by(31)).chain(own..got.len());
+            let mut long = 0.0f32;
+            for at in some {
+                let old = tuner.trained[at];
+                let mut moved = |by: f32| {
+                    tuner.trained[at] = old + by;
+                    tuner.apply();
+                    // A pass of moved texts leaves them where they were moved.
+                    let way = if way == Way::Moved { Way::Moved } else { Way::Plain };
+                    tuner.pass((&input, way), &mut vec![0.0; d_head.len()]).0
+                };
+                let want = (moved(4e-3) - moved(-4e-3)) / 8e-3;
+                tuner.trained[at] = old;
+                let error = (f64::from(got[at]) - want).abs();
+                let task = settings.task;
+                assert!(
+                    error < 4e-3 + 3e-2 * want.abs(),
+                    "{task:?} {way:?} {at} of {own}: {} {want}",
+                    got[at]
+                );
+                long = long.max(got[at].abs());
+            }
+            assert!(long > 1e-2, "something is to be learnt");
+            tuner.apply();
+            if way == Way::Probing(0.3) {
+                // Plain passes forget where texts are to be moved.
+                let mut d_head = vec![0.0; d_head.len()];
+                tuner.pass((&input, way), &mut d_head);
+            }
+        }
+    }
+
+    fn settings(task: TuneTask) -> TuneSettings {
+        let (what, batch, users, events) = (What::Full, 4, 3, 3);
+        TuneSettings { task, what, batch, users, events, temperature: 0.5, ..TuneSettings::default() }
+    }
+
+    #[test]
+    fn gradients_of_every_task_equal_numeric_ones_through_the_encoder_there_and_moved() {
+        for task in [
+            TuneTask::TwoTower,
+            TuneTask::MaskedWords,
+            TuneTask::Classify,
+            TuneTask::Rate,
+            TuneTask::Sequence,
+        ] {
+            check(&settings(task), &[]);
+        }
+    }
+
+    #[test]
+    fn gradients_of_labels_equal_numeric_ones() {
+        let labels = [Some(0), Some(1), Some(2), None, Some(0), Some(1)];
+        let settings = TuneSettings { labels: Some("kind".into()), ..settings(TuneTask::Classify) };
+        check(&settings, &labels);
+    }
+}

@@ -4,6 +4,7 @@
 mod damaged;
 mod families;
 mod fuzz;
+mod heads;
 mod inspect;
 mod lookup;
 mod modules;

@@ -2,9 +2,10 @@
 //!
 //! A word is a token that begins one and those that go on with it; marks stay where they are.
 
+use std::collections::BTreeMap;
+
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 use tastemaker_core::seed;
 use tastemaker_kernels::{View, product};
 use tastemaker_text::{BertTokens, TokenFacts, TunableBert};
@@ -19,7 +20,7 @@ const TOGETHER: usize = 128;
 pub(in crate::tuning) struct Augment {
     settings: AugmentSettings,
     facts: TokenFacts,
-    neighbours: FxHashMap<u32, Vec<u32>>,
+    neighbours: BTreeMap<u32, Vec<u32>>,
 }
 
 impl Augment {
@@ -29,7 +30,7 @@ impl Augment {
         texts: &[BertTokens],
     ) -> Self {
         let facts = bert.token_facts();
-        let mut neighbours = FxHashMap::default();
+        let mut neighbours = BTreeMap::new();
         if settings.synonyms > 0.0 {
             let table = &weights[bert.tensors()[0].range.clone()];
             let mut used: Vec<u32> = texts.iter().flat_map(|text| text.ids()).copied().collect();
@@ -114,7 +115,7 @@ pub(in crate::tuning) fn augmented(
 }
 
 /// Returns for each of `used` the `n` other ones whose rows of the table have the highest cosines with its own.
-fn nearest((table, dim): (&[f32], usize), used: &[u32], n: usize) -> FxHashMap<u32, Vec<u32>> {
+fn nearest((table, dim): (&[f32], usize), used: &[u32], n: usize) -> BTreeMap<u32, Vec<u32>> {
     let row = |&token: &u32| table[token as usize * dim..][..dim].iter().copied();
     let mut units: Vec<f32> = used.iter().flat_map(row).collect();
     normalise(&mut units, dim, &mut Vec::new());
