@@ -51,6 +51,28 @@ fn a_tuned_model_is_a_folder_that_encodes_and_that_others_are_made_of() {
 }
 
 #[test]
+fn a_model_tuned_on_pairs_says_so_and_still_encodes() {
+    let home = with_model();
+    let pairs = |out| {
+        tune(&home, out, "tune.epochs=1").args(["--set", "tune.task=\"classify\""])
+    };
+    let told = pairs("judge").json();
+    assert_eq!((&told["task"], &told["measure"]), (&"classify".into(), &"AUC".into()));
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&home.read(&format!("judge/{name}"))).unwrap()
+    };
+    assert_eq!(read("manifest.json")["made_for"], "classify");
+    assert_eq!(read("config.json")["architectures"][0], "BertForSequenceClassification");
+    let encode = ["encode", "--data", "data", "--out", "v.npy", "--set", "text.encoder=judge"];
+    assert_eq!(home.run(encode).json()["dims"], 32);
+    // Its tokenizer has no mask.
+    let masked = ["--set", "tune.task=\"masked-words\""];
+    tune(&home, "m", "tune.epochs=1").args(masked).fails(1, &["no `[MASK]`"]);
+    let labels = ["--set", "tune.task=\"classify\"", "--set", "tune.labels=\"colour\""];
+    tune(&home, "l", "tune.epochs=1").args(labels).fails(1, &["tune.labels", "colour"]);
+}
+
+#[test]
 fn what_cannot_be_tuned_is_told_and_nothing_is_written() {
     let home = with_model();
     let run = ["tune", "--data", "data", "--out", "tuned", "--encoder"];

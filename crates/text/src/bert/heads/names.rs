@@ -129,7 +129,7 @@ impl Weights {
         // Files from before 2020 call a norm's numbers gamma and beta.
         let old = bare.replace("LayerNorm.weight", "LayerNorm.gamma");
         let old = old.replace("LayerNorm.bias", "LayerNorm.beta");
-        for name in [&tensor.name, bare, &old] {
+        for name in [tensor.name.as_str(), bare, old.as_str()] {
             if self.has(name, &tensor.shape) {
                 return self.take_named(name, &tensor.shape).map(Some);
             }

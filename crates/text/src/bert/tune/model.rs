@@ -17,8 +17,8 @@ use crate::bert::weights::Weights;
 
 /// A BERT-family encoder opened for tuning.
 pub struct TunableBert {
-    pub(super) dir: PathBuf,
-    pub(super) architecture: Architecture,
+    pub(in crate::bert) dir: PathBuf,
+    pub(in crate::bert) architecture: Architecture,
     padding: Option<u32>,
     pub(super) tensors: Vec<NamedTensor>,
     tokeniser: Tokeniser,
