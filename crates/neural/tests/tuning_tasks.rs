@@ -90,9 +90,8 @@ fn world() -> World {
     vocabulary.insert("[MASK]".into(), json!(13));
     let mark = |id: &str, kind: u32| json!({ "SpecialToken": { "id": id, "type_id": kind } });
     let text = |id: &str, kind: u32| json!({ "Sequence": { "id": id, "type_id": kind } });
-    tokenizer["post_processor"]["pair"] = json!([
-        mark("[CLS]", 0), text("A", 0), mark("[SEP]", 0), text("B", 1), mark("[SEP]", 1)
-    ]);
+    tokenizer["post_processor"]["pair"] =
+        json!([mark("[CLS]", 0), text("A", 0), mark("[SEP]", 0), text("B", 1), mark("[SEP]", 1)]);
     std::fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
     let (bert, weights) = TunableBert::open(folder.path(), &BertSettings::default()).unwrap();
     let texts = texts();

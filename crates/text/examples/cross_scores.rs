@@ -11,7 +11,10 @@ const PAIRS: [(&str, &str); 6] = [
     ("Toy Story (1995); Babe (1995)", "Aladdin (1992)"),
     ("Toy Story (1995)", "Silence of the Lambs, The (1991)"),
     ("OPI nail polish red; Essie base coat", "Zoya nail polish remover 250 ml"),
-    ("电影 and 🙂", "a very plain text, with commas, and with a few more words than the others have"),
+    (
+        "电影 and 🙂",
+        "a very plain text, with commas, and with a few more words than the others have",
+    ),
     ("", "only one side"),
     ("words words words words words words words words words words", "one"),
 ];

@@ -242,8 +242,7 @@ mod tests {
     fn check(settings: &TuneSettings, labels: &[Option<u32>]) {
         let folder = TempDir::new().unwrap();
         write(folder.path());
-        let (bert, weights) =
-            TunableBert::open(folder.path(), &BertSettings::default()).unwrap();
+        let (bert, weights) = TunableBert::open(folder.path(), &BertSettings::default()).unwrap();
         let texts: Vec<BertTokens> = bert.tokenise(&TEXTS).unwrap();
         let (histories, words) = (histories(), TEXTS.map(str::to_owned));
         let data = TrainData { seed: 4, ..TrainData::new(&histories, TEXTS.len()) };
@@ -300,7 +299,15 @@ mod tests {
 
     fn settings(task: TuneTask) -> TuneSettings {
         let (what, batch, users, events) = (What::Full, 4, 3, 3);
-        TuneSettings { task, what, batch, users, events, temperature: 0.5, ..TuneSettings::default() }
+        TuneSettings {
+            task,
+            what,
+            batch,
+            users,
+            events,
+            temperature: 0.5,
+            ..TuneSettings::default()
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub use config::{BertSettings, Pooling, Precision, Summary};
 pub(crate) use config::{Description, JSON_LIMIT, optional, parse, read_limited, read_tokenizer};
 pub use encoder::BertEncoder;
 pub use heads::{BertHead, CrossEncoder, HeadTensor, HeadUse, user_text};
-pub use tokenise::{TokenFacts, Tokens as BertTokens};
 pub(crate) use tokenise::{Limits, Tokeniser};
+pub use tokenise::{TokenFacts, Tokens as BertTokens};
 pub use tune::{NamedTensor, TunableBert, TuneBlock, TuneReading, TuneState, Wanted};
 pub(crate) use weights::Weights;

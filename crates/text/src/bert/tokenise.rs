@@ -206,7 +206,8 @@ impl Tokeniser {
             let (ids, types) = (encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec());
             if let Some(kind) = types.iter().find(|&&kind| kind as usize >= self.n_types) {
                 let known = self.n_types;
-                let why = format!("the tokenizer gives it type {kind}, the model knows {known} types");
+                let why =
+                    format!("the tokenizer gives it type {kind}, the model knows {known} types");
                 return Err(fault(why));
             }
             let truncated = !encoding.get_overflowing().is_empty();
@@ -227,9 +228,8 @@ impl Tokeniser {
         marks.extend(padding.into_iter().flatten().chain(mask));
         marks.sort_unstable();
         marks.dedup();
-        let names: Vec<String> = (0..n as u32)
-            .map(|id| self.tokenizer.id_to_token(id).unwrap_or_default())
-            .collect();
+        let names: Vec<String> =
+            (0..n as u32).map(|id| self.tokenizer.id_to_token(id).unwrap_or_default()).collect();
         // Word pieces mark what goes on, the others what begins.
         let is_pieces = names.iter().any(|name| name.len() > 2 && name.starts_with("##"));
         let begins = |(id, name): (u32, &String)| {

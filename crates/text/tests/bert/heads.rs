@@ -25,9 +25,8 @@ fn paired() -> (TempDir, Tensors) {
     let mark = |id: &str, kind: u32| json!({ "SpecialToken": { "id": id, "type_id": kind } });
     let text = |id: &str, kind: u32| json!({ "Sequence": { "id": id, "type_id": kind } });
     let mut tokenizer = tiny::tokenizer();
-    tokenizer["post_processor"]["pair"] = json!([
-        mark("[CLS]", 0), text("A", 0), mark("[SEP]", 0), text("B", 1), mark("[SEP]", 1)
-    ]);
+    tokenizer["post_processor"]["pair"] =
+        json!([mark("[CLS]", 0), text("A", 0), mark("[SEP]", 0), text("B", 1), mark("[SEP]", 1)]);
     std::fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
     (folder, tensors)
 }
@@ -152,7 +151,10 @@ fn without_a_head_or_with_a_broken_one_a_folder_is_refused() {
     let error = open().to_string();
     assert!(error.contains("bert.pooler.dense.weight"), "{error}");
     let hidden = TINY.hidden;
-    tensors.insert("bert.pooler.dense.weight".into(), (vec![hidden, hidden], wave(hidden * hidden, 1.0)));
+    tensors.insert(
+        "bert.pooler.dense.weight".into(),
+        (vec![hidden, hidden], wave(hidden * hidden, 1.0)),
+    );
     tensors.insert("bert.pooler.dense.bias".into(), (vec![hidden], wave(hidden, 1.0)));
     tensors.insert("classifier.weight".into(), (vec![2, hidden], wave(2 * hidden, 1.0)));
     write(&tensors);

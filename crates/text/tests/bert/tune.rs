@@ -3,8 +3,8 @@
 use safetensors::Dtype;
 use tastemaker_core::Silent;
 use tastemaker_text::{
-    BertEncoder, BertSettings, BertTokens, Encoder, NamedTensor, Pooling, TunableBert, TuneBlock, TuneReading,
-    TuneState, Wanted,
+    BertEncoder, BertSettings, BertTokens, Encoder, NamedTensor, Pooling, TunableBert, TuneBlock,
+    TuneReading, TuneState, Wanted,
 };
 use tempfile::TempDir;
 
@@ -27,11 +27,7 @@ fn pooled<'a>(texts: &'a [&'a BertTokens]) -> TuneBlock<'a> {
 }
 
 /// The loss `Σ w · vectors`.
-fn loss(
-    (bert, weights): (&TunableBert, &[f32]),
-    block: TuneBlock<'_>,
-    w: &[f32],
-) -> f64 {
+fn loss((bert, weights): (&TunableBert, &[f32]), block: TuneBlock<'_>, w: &[f32]) -> f64 {
     let mut vectors = vec![0.0; w.len()];
     bert.forward(weights, block, &mut TuneState::default(), &mut vectors);
     vectors.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum()
@@ -82,9 +78,8 @@ fn gradients_of_every_tensor_equal_numeric_ones() {
         let texts: Vec<&BertTokens> = tokens.iter().collect();
         let moves: Vec<f32> = (0..32 * bert.dim()).map(|i| 0.1 * (i as f32 * 0.4).sin()).collect();
         let block = TuneBlock { texts: &texts, reading, moves: &moves };
-        let w: Vec<f32> = (0..reading.rows(texts.len()) * bert.dim())
-            .map(|i| (i as f32 * 1.3).cos())
-            .collect();
+        let w: Vec<f32> =
+            (0..reading.rows(texts.len()) * bert.dim()).map(|i| (i as f32 * 1.3).cos()).collect();
         let wanted = Wanted::new(bert.tensors(), |_| true);
         let got = gradients((&bert, &weights), (block, &w), &wanted);
         assert_eq!(got.len(), weights.len());
@@ -114,7 +109,8 @@ fn the_gradient_of_what_the_embeddings_give_equals_the_numeric_one() {
     let texts: Vec<&BertTokens> = tokens.iter().collect();
     let w: Vec<f32> = (0..texts.len() * bert.dim()).map(|i| (i as f32 * 0.7).sin()).collect();
     // Nothing of the encoder is wanted, or its top layer alone: the pass goes down all the same.
-    for wanted in [Wanted::new(bert.tensors(), |t| t.layer == Some(1)), Wanted::new(&[], |_| true)] {
+    for wanted in [Wanted::new(bert.tensors(), |t| t.layer == Some(1)), Wanted::new(&[], |_| true)]
+    {
         let (mut state, mut vectors) = (TuneState::default(), vec![0.0; w.len()]);
         bert.forward(&weights, pooled(&texts), &mut state, &mut vectors);
         let mut gradients = vec![0.0; wanted.len()];

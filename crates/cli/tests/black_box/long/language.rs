@@ -53,9 +53,7 @@ fn a_tuned_model_is_a_folder_that_encodes_and_that_others_are_made_of() {
 #[test]
 fn a_model_tuned_on_pairs_says_so_and_still_encodes() {
     let home = with_model();
-    let pairs = |out| {
-        tune(&home, out, "tune.epochs=1").args(["--set", "tune.task=\"classify\""])
-    };
+    let pairs = |out| tune(&home, out, "tune.epochs=1").args(["--set", "tune.task=\"classify\""]);
     let told = pairs("judge").json();
     assert_eq!((&told["task"], &told["measure"]), (&"classify".into(), &"AUC".into()));
     let read = |name: &str| -> serde_json::Value {

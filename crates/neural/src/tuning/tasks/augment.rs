@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn words_go_whole_marks_stay_and_a_word_is_always_left() {
-        let text = BertTokens::of_parts(vec![0, 2, 6, 3, 1, 4, 6, 6, 1], vec![0, 0, 0, 0, 0, 1, 1, 1, 1]);
+        let text =
+            BertTokens::of_parts(vec![0, 2, 6, 3, 1, 4, 6, 6, 1], vec![0, 0, 0, 0, 0, 1, 1, 1, 1]);
         let settings = AugmentSettings { drop: 0.5, ..AugmentSettings::default() };
         let augment = augment(settings, &[]);
         let mut rng = seed::stream(1, "test");
@@ -202,6 +203,10 @@ mod tests {
         let text = BertTokens::of_ids(vec![0, 2, 2, 2, 2, 2, 6, 5, 1]);
         let got = augment.apply(&text, &mut seed::stream(3, "test"));
         assert!(got.ids()[1..5].iter().filter(|&&id| id == 3).count() >= 2);
-        assert_eq!(got.ids()[5..], [2, 6, 5, 1], "words of two pieces and those without neighbours stay");
+        assert_eq!(
+            got.ids()[5..],
+            [2, 6, 5, 1],
+            "words of two pieces and those without neighbours stay"
+        );
     }
 }

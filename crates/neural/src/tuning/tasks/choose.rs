@@ -53,8 +53,6 @@ pub(in crate::tuning) fn choose<'a>(
         TuneTask::Classify if settings.labels.is_some() => {
             Box::new(ItemLabels::new((bert, texts), settings, (data, extra))?)
         }
-        TuneTask::Classify | TuneTask::Rate => {
-            Box::new(Pairs::new(bert, settings, (data, extra))?)
-        }
+        TuneTask::Classify | TuneTask::Rate => Box::new(Pairs::new(bert, settings, (data, extra))?),
     })
 }

@@ -98,7 +98,8 @@ impl Objective for NextItem<'_> {
         let targets: Vec<u32> = examples.iter().map(|example| item(example.target)).collect();
         let excluded: Vec<Vec<u32>> =
             examples.iter().map(|example| example.before.clone().map(item).collect()).collect();
-        let wide = Wide { table: &self.table, bias: &[], dim, targets: &targets, excluded: &excluded };
+        let wide =
+            Wide { table: &self.table, bias: &[], dim, targets: &targets, excluded: &excluded };
         let mut d_profiles = vec![0.0; n * dim];
         let of_batch = OfTable::Rows(&self.batch.items, d);
         let found = wide.step((&hidden, 1.0 / n as f32), &mut d_profiles, &mut [], of_batch);

@@ -201,7 +201,6 @@ pub(super) fn auc(scores: &[f32], is_positive: &[bool]) -> Option<f64> {
     (positives > 0 && below > 0).then(|| won / (positives as f64 * below as f64))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

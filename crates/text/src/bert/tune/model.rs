@@ -219,7 +219,12 @@ impl TunableBert {
     }
 
     /// Spreads the gradients of what was read over those of all tokens of a block.
-    fn spread(&self, offsets: &[usize], (reading, d_out): (TuneReading<'_>, &[f32]), d: &mut [f32]) {
+    fn spread(
+        &self,
+        offsets: &[usize],
+        (reading, d_out): (TuneReading<'_>, &[f32]),
+        d: &mut [f32],
+    ) {
         let hidden = self.shape.hidden;
         let mut rows = d_out.chunks_exact(hidden);
         if let TuneReading::Tokens(places) = reading {

@@ -137,7 +137,10 @@ mod tests {
                     all[part][at] = old;
                     let got = f64::from(got[part][at]);
                     let error = (got - want).abs();
-                    assert!(error < 2e-3 * (1.0 + want.abs()), "{labels} {part} {at}: {got} {want}");
+                    assert!(
+                        error < 2e-3 * (1.0 + want.abs()),
+                        "{labels} {part} {at}: {got} {want}"
+                    );
                 }
             }
         }

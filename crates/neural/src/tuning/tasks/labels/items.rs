@@ -7,9 +7,7 @@ use super::head::{LabelHead, Wanted};
 use crate::tuning::encode::Model;
 use crate::tuning::run::NAME;
 use crate::tuning::settings::TuneSettings;
-use crate::tuning::tasks::{
-    Augment, Batches, Fact, Input, Objective, Pass, TaskData, apart,
-};
+use crate::tuning::tasks::{Augment, Batches, Fact, Input, Objective, Pass, TaskData, apart};
 
 /// Learns the labels of items.
 pub(in crate::tuning) struct ItemLabels<'a> {

@@ -10,9 +10,7 @@ use crate::tuning::encode::Model;
 use crate::tuning::run::NAME;
 use crate::tuning::settings::TuneSettings;
 use crate::tuning::tasks::wide::auc;
-use crate::tuning::tasks::{
-    Augment, Batches, Fact, Input, Objective, Pass, TaskData, TuneTask,
-};
+use crate::tuning::tasks::{Augment, Batches, Fact, Input, Objective, Pass, TaskData, TuneTask};
 
 /// Most cases that an epoch is judged by.
 const MOST_HELD: usize = 1000;

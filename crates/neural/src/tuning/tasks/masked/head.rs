@@ -89,12 +89,7 @@ pub(super) fn step(rows: Rows<'_>, head: &[f32], words: &[f32], slopes: Slopes<'
     let share = 1.0 / targets.len().max(1) as f32;
     let found = wide.step((&y, share), &mut dy, d_words, d_table);
     let mut d = vec![0.0; y.len()];
-    norm.backward(
-        &bent,
-        &stats,
-        &dy,
-        NormGradients { x: &mut d, gain: d_gain, bias: d_shift },
-    );
+    norm.backward(&bent, &stats, &dy, NormGradients { x: &mut d, gain: d_gain, bias: d_shift });
     Activation::Gelu.backward(&z, &mut d);
     slopes.vectors.copy_from_slice(&dense_back(vectors, &d, weight, (d_weight, d_bias)));
     found
@@ -127,7 +122,10 @@ mod tests {
                 let want = (above - run(&all).0) / 2e-2;
                 all[part][at] = old;
                 let got = f64::from(got[part][at]);
-                assert!((got - want).abs() < 2e-3 * (1.0 + want.abs()), "{part} {at}: {got} {want}");
+                assert!(
+                    (got - want).abs() < 2e-3 * (1.0 + want.abs()),
+                    "{part} {at}: {got} {want}"
+                );
             }
         }
     }

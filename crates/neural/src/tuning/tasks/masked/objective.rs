@@ -56,7 +56,8 @@ impl<'a> MaskedWords<'a> {
     fn judge(&self, model: Model<'_>, head: &[f32]) -> (f64, f64) {
         let vectors = model.outputs(&self.held.input);
         let words = &model.weights[model.bert.tensors()[0].range.clone()];
-        let (targets, dim, epsilon) = (&self.held.targets[..], self.bert.dim(), self.bert.epsilon());
+        let (targets, dim, epsilon) =
+            (&self.held.targets[..], self.bert.dim(), self.bert.epsilon());
         let rows = Rows { vectors: &vectors, targets, dim, epsilon };
         let (mut d, mut d_head) = (vec![0.0; vectors.len()], vec![0.0; head.len()]);
         let slopes = Slopes { vectors: &mut d, head: &mut d_head, words: None };
@@ -87,7 +88,8 @@ impl Objective for MaskedWords<'_> {
 
     fn loss(&mut self, pass: Pass<'_>) -> (f64, usize) {
         pass.d_vectors.resize(pass.vectors.len(), 0.0);
-        let (targets, dim, epsilon) = (&self.batch.targets[..], self.bert.dim(), self.bert.epsilon());
+        let (targets, dim, epsilon) =
+            (&self.batch.targets[..], self.bert.dim(), self.bert.epsilon());
         let rows = Rows { vectors: pass.vectors, targets, dim, epsilon };
         let slopes = Slopes { vectors: pass.d_vectors, head: pass.d_head, words: pass.d_words };
         let found = step(rows, pass.head, pass.words, slopes);

@@ -37,7 +37,11 @@ pub(in crate::tuning) fn normalise(rows: &mut [f32], width: usize, lengths: &mut
 }
 
 /// Turns the gradients of rows at length 1 into those of the rows: `(d - u (u·d)) / length`.
-pub(in crate::tuning) fn normalise_back(d: &mut [f32], units: &[f32], (width, lengths): (usize, &[f32])) {
+pub(in crate::tuning) fn normalise_back(
+    d: &mut [f32],
+    units: &[f32],
+    (width, lengths): (usize, &[f32]),
+) {
     let rows = d.chunks_exact_mut(width).zip(units.chunks_exact(width));
     for ((d, unit), length) in rows.zip(lengths) {
         let along = dot(d, unit);
