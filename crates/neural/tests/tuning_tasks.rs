@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails, fails loudly")]
 
 #[path = "../../text/tests/bert/tiny.rs"]
-#[expect(dead_code, reason = "other tests use all of it")]
 mod tiny;
 
 use std::sync::Mutex;

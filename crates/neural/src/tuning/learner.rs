@@ -196,7 +196,6 @@ impl Learner for Tuner<'_> {
 
 #[cfg(test)]
 #[path = "../../../text/tests/bert/tiny.rs"]
-#[expect(dead_code, reason = "other tests use all of it")]
 mod tiny;
 
 #[cfg(test)]
