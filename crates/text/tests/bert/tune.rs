@@ -22,7 +22,7 @@ fn small(pooling: Pooling) -> (TempDir, TunableBert, Vec<f32>) {
     (folder, bert, weights)
 }
 
-fn pooled<'a>(texts: &'a [&'a BertTokens]) -> TuneBlock<'a> {
+pub(crate) fn pooled<'a>(texts: &'a [&'a BertTokens]) -> TuneBlock<'a> {
     TuneBlock { texts, reading: TuneReading::Pooled, moves: &[] }
 }
 
