@@ -135,7 +135,7 @@ impl Tuning<'_> {
         report: &TuneReport,
     ) -> Result<(), Error> {
         let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
-        for (name, bytes) in bert.files(&tuned.weights)? {
+        for (name, bytes) in bert.files(&tuned.weights, tuned.head.as_ref())? {
             let record = staging.put(&name, &bytes)?;
             files.insert(name, record);
         }

@@ -19,7 +19,7 @@ mod words;
 mod wordvec;
 
 pub use bert::{
-    BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, Summary, TunableBert,
+    BertEncoder, BertSettings, BertTokens, DenseLayer, NamedTensor, Pooling, Precision, Summary, TunableBert,
     TuneState, Wanted,
 };
 pub use cache::Cached;

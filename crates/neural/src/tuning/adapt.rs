@@ -45,6 +45,7 @@ impl Adaptation {
             What::Bias => tensor.name.ends_with(".bias"),
             What::Top => tensor.layer.is_some_and(|layer| layer >= lowest),
             What::Full => true,
+            What::Head => false,
         };
         let wanted = Wanted::new(tensors, is_wanted);
         let chosen =

@@ -63,7 +63,7 @@ impl Model<'_> {
         items.iter().map(|&item| &self.texts[item as usize]).collect()
     }
 
-    /// Returns the vectors of items, at length 1; 0 for those without a text.
+    /// Returns the vectors of items, as the encoder pools them; 0 for those without a text.
     pub(super) fn read(&self, items: &[u32]) -> Vec<f32> {
         let dim = self.bert.dim();
         let mut order: Vec<u32> = (0..items.len() as u32).collect();
@@ -85,7 +85,6 @@ impl Model<'_> {
         for (&row, vector) in order.iter().zip(rows) {
             vectors[row as usize * dim..][..dim].copy_from_slice(vector);
         }
-        super::contrast::normalise(&mut vectors, dim, &mut Vec::new());
         vectors
     }
 }

@@ -5,11 +5,13 @@ mod adapt;
 mod batch;
 mod contrast;
 mod encode;
+mod head;
 mod learner;
+mod parts;
 mod profile;
 mod run;
 mod settings;
 
 pub use profile::TextProfile;
 pub use run::{Encoder, Tuned, tune};
-pub use settings::{LoraTarget, TuneSettings, What};
+pub use settings::{HeadStart, LoraTarget, TuneSettings, What};

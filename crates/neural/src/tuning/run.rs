@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tastemaker_core::{Epoch, FitError, Judge, TrainData, seed};
-use tastemaker_text::{BertTokens, TunableBert};
+use tastemaker_text::{BertTokens, DenseLayer, TunableBert};
 use tastemaker_train::{Learner as _, Plan, run};
 
 use super::learner::{NAME, Tuner};
@@ -25,6 +25,8 @@ pub struct Encoder<'a> {
 pub struct Tuned {
     /// All weights of the encoder, those of the best epoch.
     pub weights: Vec<f32>,
+    /// The layer behind the pooling, where one was trained.
+    pub head: Option<DenseLayer>,
     /// What the judge said before the first step.
     pub before: Option<f64>,
     /// What the judge said of the best epoch.
@@ -53,10 +55,14 @@ pub fn tune(
         let why = "no user took two items that have a text: take data with longer histories".into();
         return Err(FitError::Unsuited { model: NAME, why });
     }
+    if !tuner.has_its_head() {
+        let why = "the vectors of its texts cannot be whitened: set `tune.head = \"none\"`".into();
+        return Err(FitError::Unsuited { model: NAME, why });
+    }
     let bits = weights.iter().map(|x| u64::from(x.to_bits()));
     let tokens = texts.iter().flat_map(|text| text.ids().iter().copied().chain([u32::MAX]));
     let fingerprint = json!({
-        "format": 1,
+        "format": 2,
         "settings": settings,
         "seed": data.seed,
         "items": data.n_items,
@@ -67,7 +73,7 @@ pub fn tune(
     });
     let plan = Plan {
         name: NAME,
-        epochs: settings.epochs,
+        epochs: settings.all_epochs(),
         patience: settings.patience,
         progress: data.progress,
         checkpoints: data.checkpoints,
@@ -83,9 +89,10 @@ pub fn tune(
     }
     let n_trained = tuner.n_trained();
     let after = best.checked_sub(1).and_then(|at| epochs[at].validation);
-    let weights = tuner.into_weights();
-    if weights.iter().any(|x| !x.is_finite()) {
+    let (weights, head) = tuner.finish();
+    let of_head = head.iter().flat_map(|head| head.weight.iter().chain(&head.bias));
+    if weights.iter().chain(of_head).any(|x| !x.is_finite()) {
         return Err(diverged("its numbers ran away: lower `tune.learning_rate`".into()));
     }
-    Ok(Tuned { weights, before, after, n_trained, best, epochs: outcome.curve.epochs })
+    Ok(Tuned { weights, head, before, after, n_trained, best, epochs: outcome.curve.epochs })
 }

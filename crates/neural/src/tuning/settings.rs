@@ -18,6 +18,19 @@ pub enum What {
     Top,
     /// Everything.
     Full,
+    /// The head alone.
+    Head,
+}
+
+/// What stands behind the encoder's pooling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadStart {
+    /// A dense layer that starts as the whitening of the items' vectors, and learns.
+    #[default]
+    Whitened,
+    /// Nothing.
+    None,
 }
 
 /// A matrix of every layer that LoRA can stand beside.
@@ -56,8 +69,20 @@ impl LoraTarget {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TuneSettings {
-    /// `lora`, `bias`, `top` or `full`: what is trained.
+    /// `lora`, `bias`, `top`, `full` or `head`: what is trained.
     pub what: What,
+    /// `whitened` or `none`: the dense layer behind the pooling, which is trained too and written as a module of its own.
+    pub head: HeadStart,
+    /// Batches that the head learns from alone before everything does, 0 to 1,000,000; they cost little, since no text is read.
+    pub head_steps: usize,
+    /// Users of such a batch, 2 to 65,536.
+    pub head_users: usize,
+    /// Length of a step of the head while it learns alone, above 0.
+    pub head_rate: f32,
+    /// Length of a step of the head while everything learns, 0 or more; 0 keeps it as it is by then.
+    pub head_joint_rate: f32,
+    /// How strongly the head is drawn towards its start, 0 or more.
+    pub head_decay: f32,
     /// For `lora`: rank of the product, 1 to 512.
     pub rank: usize,
     /// For `lora`: the product is multiplied with `alpha / rank`; above 0.
@@ -101,6 +126,12 @@ impl Default for TuneSettings {
     fn default() -> Self {
         Self {
             what: What::Lora,
+            head: HeadStart::Whitened,
+            head_steps: 300,
+            head_users: 256,
+            head_rate: 1e-3,
+            head_joint_rate: 3e-4,
+            head_decay: 0.0,
             rank: 16,
             alpha: 32.0,
             targets: vec![LoraTarget::Query, LoraTarget::Value],
@@ -143,8 +174,18 @@ impl TuneSettings {
             Fault::unless((0.0..=1.0).contains(&x), field, || format!("must be 0 to 1, is {x}"))
         };
         let no_targets = self.what == What::Lora && self.targets.is_empty();
-        let decays = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
+        let at_least_0 = |field, x: f32| {
+            let is_fine = x >= 0.0 && x.is_finite();
+            Fault::unless(is_fine, field, || format!("must be 0 or more, is {x}"))
+        };
+        let no_head = self.what == What::Head && self.head == HeadStart::None;
         let own = [
+            Fault::unless(!no_head, "head", || "must be `whitened` where `what` is `head`".into()),
+            count("head_steps", self.head_steps, (0, 1_000_000)),
+            count("head_users", self.head_users, (2, 65_536)),
+            above("head_rate", self.head_rate),
+            at_least_0("head_joint_rate", self.head_joint_rate),
+            at_least_0("head_decay", self.head_decay),
             count("rank", self.rank, (1, 512)),
             above("alpha", self.alpha),
             Fault::unless(!no_targets, "targets", || "must name a matrix for `lora`".into()),
@@ -157,9 +198,7 @@ impl TuneSettings {
             above("temperature", self.temperature),
             share("correction", self.correction),
             self.learning_rate.and_then(|rate| above("learning_rate", rate)),
-            Fault::unless(decays, "weight_decay", || {
-                format!("must be 0 or more, is {}", self.weight_decay)
-            }),
+            at_least_0("weight_decay", self.weight_decay),
             self.steps.and_then(|steps| count("steps", steps, (1, 1_000_000))),
             count("epochs", self.epochs, (1, 10_000)),
             count("patience", self.patience, (1, 10_000)),
@@ -168,10 +207,29 @@ impl TuneSettings {
         own.into_iter().flatten().chain(self.optimizer.faults()).collect()
     }
 
+    /// Counts the batches of an epoch over so many users.
+    pub(super) fn batches(&self, n_users: usize) -> usize {
+        self.steps.unwrap_or(n_users.div_ceil(self.users))
+    }
+
+    /// Counts the epochs in which the head learns alone: all, or one before the others.
+    pub(super) fn epochs_alone(&self) -> usize {
+        match (self.head, self.what) {
+            (HeadStart::None, _) => 0,
+            (_, What::Head) => self.epochs,
+            _ => usize::from(self.head_steps > 0),
+        }
+    }
+
+    /// Counts all epochs.
+    pub(super) fn all_epochs(&self) -> usize {
+        if self.what == What::Head { self.epochs } else { self.epochs_alone() + self.epochs }
+    }
+
     /// Returns the length of a step.
     pub fn rate(&self) -> f32 {
         self.learning_rate.unwrap_or(match self.what {
-            What::Lora | What::Bias => 1e-3,
+            What::Lora | What::Bias | What::Head => 1e-3,
             What::Top => 1e-4,
             What::Full => 5e-5,
         })
@@ -186,9 +244,15 @@ mod tests {
     fn impossible_values_are_all_named_and_the_defaults_have_none() {
         assert!(TuneSettings::default().faults().is_empty());
         let bad = TuneSettings {
+            what: What::Head,
+            head: HeadStart::None,
+            head_steps: usize::MAX,
+            head_users: 1,
+            head_rate: 0.0,
+            head_joint_rate: -1.0,
+            head_decay: f32::NAN,
             rank: 0,
             alpha: 0.0,
-            targets: Vec::new(),
             layers: 0,
             max_tokens: 2,
             history: 0,
@@ -205,6 +269,8 @@ mod tests {
             max_memory_mb: 0,
             ..TuneSettings::default()
         };
-        assert_eq!(bad.faults().len(), 17);
+        assert_eq!(bad.faults().len(), 22);
+        let aimless = TuneSettings { targets: Vec::new(), ..TuneSettings::default() };
+        assert_eq!(aimless.faults().len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 mod architecture;
 mod config;
 mod encoder;
+mod extras;
 mod model;
 mod modules;
 mod tokenise;
@@ -15,5 +16,5 @@ pub(crate) use config::{Description, JSON_LIMIT, optional, parse, read_limited, 
 pub use encoder::BertEncoder;
 pub use tokenise::Tokens as BertTokens;
 pub(crate) use tokenise::{Limits, Tokeniser};
-pub use tune::{NamedTensor, TunableBert, TuneState, Wanted};
+pub use tune::{DenseLayer, NamedTensor, TunableBert, TuneState, Wanted};
 pub(crate) use weights::Weights;

@@ -55,6 +55,15 @@ impl Weights {
     pub(crate) fn open(folder: &Path, architecture: Architecture) -> Result<Self, Error> {
         let one = folder.join("model.safetensors");
         let paths = if one.exists() { None } else { shards(folder)? }.unwrap_or_else(|| vec![one]);
+        Self::open_all(paths, architecture)
+    }
+
+    /// Reads the header of one file.
+    pub(crate) fn open_file(path: &Path, architecture: Architecture) -> Result<Self, Error> {
+        Self::open_all(vec![path.to_owned()], architecture)
+    }
+
+    fn open_all(paths: Vec<PathBuf>, architecture: Architecture) -> Result<Self, Error> {
         let mut weights = Self {
             shards: Vec::new(),
             order: Vec::new(),

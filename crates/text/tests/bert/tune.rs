@@ -128,7 +128,7 @@ fn the_written_folder_holds_the_new_weights_and_everything_else_as_it_was() {
     let (bert, mut weights) = TunableBert::open(folder.path(), &settings).unwrap();
     weights.iter_mut().enumerate().for_each(|(at, x)| *x += 0.1 * (at as f32).sin());
     let out = TempDir::new().unwrap();
-    for (name, bytes) in bert.files(&weights).unwrap() {
+    for (name, bytes) in bert.files(&weights, None).unwrap() {
         std::fs::write(out.path().join(name), bytes).unwrap();
     }
     let (_, again) = TunableBert::open(out.path(), &settings).unwrap();

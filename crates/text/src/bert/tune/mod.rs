@@ -1,9 +1,13 @@
 //! A BERT encoder that learns: forward with kept activations, backward, and the folder that is written in the end.
 
+mod adapter;
+mod attend;
 mod export;
+mod extend;
 mod layer;
 mod model;
 mod places;
 
+pub use export::DenseLayer;
 pub use model::{TunableBert, TuneState};
 pub use places::{NamedTensor, Wanted};
