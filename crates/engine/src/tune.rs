@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use tastemaker_core::{Checkpoints, Clock, Epoch, Judge, Progress, TrainData};
 use tastemaker_data::{Dataset, FileRecord, Staging, split};
-use tastemaker_neural::{Encoder, Tuned, tune};
+use tastemaker_neural::{Encoder, Tuned, prepare, tune};
 use tastemaker_text::{BertSettings, TunableBert};
 
 use crate::artifact::Folder;
@@ -79,7 +79,7 @@ impl Tuning<'_> {
         let folder = self.folder()?;
         let settings =
             BertSettings { max_tokens: Some(config.tune.max_tokens), ..BertSettings::default() };
-        let (bert, before) = TunableBert::open(&folder, &settings)?;
+        let (mut bert, mut before) = TunableBert::open(&folder, &settings)?;
         let Some((template, _)) = template(&self.data.items, &config.text)? else {
             return Err(self.untunable("the items have no text"));
         };
@@ -91,6 +91,7 @@ impl Tuning<'_> {
             .for_each(|text| text.insert_str(0, &prefix));
         let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
         let texts = bert.tokenise(&borrowed)?;
+        prepare((&mut bert, &mut before), &texts, &config.tune, config.run.seed)?;
         let parts = split(&self.data.histories, n_items, &config.split)?;
         let rows = search_rows(self.loaded, &parts);
         let validation_users = rows.len();
@@ -135,7 +136,11 @@ impl Tuning<'_> {
         report: &TuneReport,
     ) -> Result<(), Error> {
         let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
-        for (name, bytes) in bert.files(&tuned.weights, tuned.head.as_ref())? {
+        let mut all = bert.files(&tuned.weights, tuned.head.as_ref())?;
+        if let Some(lora) = &tuned.lora {
+            all.extend(bert.lora_files(lora)?);
+        }
+        for (name, bytes) in all {
             let record = staging.put(&name, &bytes)?;
             files.insert(name, record);
         }

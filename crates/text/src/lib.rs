@@ -19,8 +19,8 @@ mod words;
 mod wordvec;
 
 pub use bert::{
-    BertEncoder, BertSettings, BertTokens, DenseLayer, NamedTensor, Pooling, Precision, Summary, TunableBert,
-    TuneState, Wanted,
+    BertEncoder, BertSettings, BertTokens, DenseLayer, Lora, LoraPair, Merged, NamedTensor,
+    Pooling, Precision, Summary, TunableBert, TuneState, Wanted, merge_adapter,
 };
 pub use cache::Cached;
 pub use chat::{

@@ -1,7 +1,7 @@
 //! An encoder in training, step by step; see [`tastemaker_train::Learner`].
 
 use tastemaker_core::{PersistError, Saved, TrainData};
-use tastemaker_text::{BertTokens, DenseLayer, TunableBert};
+use tastemaker_text::{BertTokens, DenseLayer, Lora, TunableBert};
 use tastemaker_train::{Learner, Step};
 
 use super::adapt::Adaptation;
@@ -98,10 +98,11 @@ impl<'a> Tuner<'a> {
         self.part.trained.len() + self.head.as_ref().map_or(0, |head| head.trained().len())
     }
 
-    /// Returns the weights as they stand, and the layer behind them.
-    pub(super) fn finish(self) -> (Vec<f32>, Option<DenseLayer>) {
+    /// Returns the weights as they stand, the layer behind them, and what LoRA added.
+    pub(super) fn finish(self) -> (Vec<f32>, Option<DenseLayer>, Option<Lora>) {
         let layer = self.head.map(|part| part.head.layer(part.trained()));
-        (self.weights, layer)
+        let lora = self.adaptation.lora(&self.part.trained);
+        (self.weights, layer, lora)
     }
 
     /// Counts the batches of an epoch in which the head learns alone.

@@ -8,10 +8,12 @@ mod encode;
 mod head;
 mod learner;
 mod parts;
+mod prepare;
 mod profile;
 mod run;
 mod settings;
 
+pub use prepare::prepare;
 pub use profile::TextProfile;
 pub use run::{Encoder, Tuned, tune};
 pub use settings::{HeadStart, LoraTarget, TuneSettings, What};

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tastemaker_core::{Epoch, FitError, Judge, TrainData, seed};
-use tastemaker_text::{BertTokens, DenseLayer, TunableBert};
+use tastemaker_text::{BertTokens, DenseLayer, Lora, TunableBert};
 use tastemaker_train::{Learner as _, Plan, run};
 
 use super::learner::{NAME, Tuner};
@@ -27,6 +27,8 @@ pub struct Tuned {
     pub weights: Vec<f32>,
     /// The layer behind the pooling, where one was trained.
     pub head: Option<DenseLayer>,
+    /// What LoRA added to the weights.
+    pub lora: Option<Lora>,
     /// What the judge said before the first step.
     pub before: Option<f64>,
     /// What the judge said of the best epoch.
@@ -89,10 +91,10 @@ pub fn tune(
     }
     let n_trained = tuner.n_trained();
     let after = best.checked_sub(1).and_then(|at| epochs[at].validation);
-    let (weights, head) = tuner.finish();
+    let (weights, head, lora) = tuner.finish();
     let of_head = head.iter().flat_map(|head| head.weight.iter().chain(&head.bias));
     if weights.iter().chain(of_head).any(|x| !x.is_finite()) {
         return Err(diverged("its numbers ran away: lower `tune.learning_rate`".into()));
     }
-    Ok(Tuned { weights, head, before, after, n_trained, best, epochs: outcome.curve.epochs })
+    Ok(Tuned { weights, head, lora, before, after, n_trained, best, epochs: outcome.curve.epochs })
 }

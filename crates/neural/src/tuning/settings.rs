@@ -18,6 +18,10 @@ pub enum What {
     Top,
     /// Everything.
     Full,
+    /// Two narrow layers behind attention and behind the feed-forward part of every layer (Houlsby et al. 2019).
+    Adapter,
+    /// Keys and values that every layer attends to before those of the text (Li and Liang 2021).
+    Prefix,
     /// The head alone.
     Head,
 }
@@ -69,7 +73,7 @@ impl LoraTarget {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TuneSettings {
-    /// `lora`, `bias`, `top`, `full` or `head`: what is trained.
+    /// `lora`, `adapter`, `prefix`, `bias`, `top`, `full` or `head`: what is trained.
     pub what: What,
     /// `whitened` or `none`: the dense layer behind the pooling, which is trained too and written as a module of its own.
     pub head: HeadStart,
@@ -91,6 +95,10 @@ pub struct TuneSettings {
     pub targets: Vec<LoraTarget>,
     /// For `top`: how many layers, 1 to 256.
     pub layers: usize,
+    /// For `adapter`: numbers in its middle, 1 to 4096.
+    pub adapter_width: usize,
+    /// For `prefix`: tokens it stands for, 1 to 256.
+    pub prefix_tokens: usize,
     /// Tokens read of each text while tuning, 3 to 8192; the tuned encoder reads as many as before.
     pub max_tokens: usize,
     /// Newest items of a history whose texts make up the user's side, 1 to 100.
@@ -106,7 +114,8 @@ pub struct TuneSettings {
     /// Share of the log-Q correction, 0 to 1: 1 learns what is taken next, 0 what is taken more than its popularity lets
     /// expect.
     pub correction: f32,
-    /// Length of a step, above 0; left out: 1e-3 for `lora` and `bias`, 1e-4 for `top`, 5e-5 for `full`.
+    /// Length of a step, above 0; left out: 1e-3 for `lora`, `adapter` and `bias`, 1e-2 for `prefix`, 1e-4 for `top`,
+    /// 5e-5 for `full`.
     pub learning_rate: Option<f32>,
     /// How strongly what is trained is drawn towards 0, 0 or more.
     pub weight_decay: f32,
@@ -136,6 +145,8 @@ impl Default for TuneSettings {
             alpha: 32.0,
             targets: vec![LoraTarget::Query, LoraTarget::Value],
             layers: 2,
+            adapter_width: 64,
+            prefix_tokens: 16,
             max_tokens: 64,
             history: 3,
             decay: 0.5,
@@ -190,6 +201,8 @@ impl TuneSettings {
             above("alpha", self.alpha),
             Fault::unless(!no_targets, "targets", || "must name a matrix for `lora`".into()),
             count("layers", self.layers, (1, 256)),
+            count("adapter_width", self.adapter_width, (1, 4096)),
+            count("prefix_tokens", self.prefix_tokens, (1, 256)),
             count("max_tokens", self.max_tokens, (3, 8192)),
             count("history", self.history, (1, 100)),
             share("decay", self.decay),
@@ -229,7 +242,8 @@ impl TuneSettings {
     /// Returns the length of a step.
     pub fn rate(&self) -> f32 {
         self.learning_rate.unwrap_or(match self.what {
-            What::Lora | What::Bias | What::Head => 1e-3,
+            What::Lora | What::Bias | What::Adapter | What::Head => 1e-3,
+            What::Prefix => 1e-2,
             What::Top => 1e-4,
             What::Full => 5e-5,
         })
@@ -254,6 +268,8 @@ mod tests {
             rank: 0,
             alpha: 0.0,
             layers: 0,
+            adapter_width: 0,
+            prefix_tokens: 0,
             max_tokens: 2,
             history: 0,
             decay: 1.5,
@@ -269,7 +285,7 @@ mod tests {
             max_memory_mb: 0,
             ..TuneSettings::default()
         };
-        assert_eq!(bad.faults().len(), 22);
+        assert_eq!(bad.faults().len(), 24);
         let aimless = TuneSettings { targets: Vec::new(), ..TuneSettings::default() };
         assert_eq!(aimless.faults().len(), 1);
     }

@@ -4,7 +4,7 @@
 //! training does. A prefix is in PEFT's form: `prompt_embeddings: [tokens, 2 * layers * hidden]`, a layer's keys before its values.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -35,7 +35,6 @@ pub(crate) struct ExtraTensors {
     /// Tokens of the prefix; 0 where there is none.
     pub(crate) prefix: usize,
     tensors: BTreeMap<String, Vec<f32>>,
-    folders: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -93,11 +92,11 @@ impl ExtraTensors {
                 }
             }
         }
-        self.folders.push(folder.to_owned());
         Ok(())
     }
 
-    fn read_prefix(&mut self, folder: &Path, config: &BertConfig) -> Result<(), Error> {
+    /// Reads a prefix, where the folder has one.
+    pub(crate) fn read_prefix(&mut self, folder: &Path, config: &BertConfig) -> Result<(), Error> {
         let path = folder.join(PEFT_CONFIG);
         if !path.exists() {
             return Ok(());
@@ -135,8 +134,43 @@ impl ExtraTensors {
             }
         }
         self.prefix = tokens;
-        self.folders.push(folder.to_owned());
         Ok(())
+    }
+
+    /// Returns the files of all extras, by name.
+    pub(crate) fn files(
+        &self,
+        config: &BertConfig,
+        base: &str,
+    ) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let (hidden, mut files) = (config.hidden_size, Vec::new());
+        if self.adapters > 0 {
+            let own = self.tensors.iter().filter(|(name, _)| name.contains(".adapter."));
+            let own: Vec<_> = own
+                .map(|(name, numbers)| {
+                    let is_down = name.contains(".down.");
+                    let to = if is_down { self.adapters } else { hidden };
+                    let rows = if name.ends_with(".bias") {
+                        vec![to]
+                    } else {
+                        vec![to, numbers.len() / to]
+                    };
+                    (name.clone(), rows, numbers.clone())
+                })
+                .collect();
+            files.extend(adapter_files(self.adapters, &own)?);
+        }
+        if self.prefix > 0 {
+            let part = |layer: usize, which: &str| {
+                self.take(&format!("encoder.layer.{layer}.attention.prefix.{which}"))
+            };
+            let layers: Vec<[&[f32]; 2]> = (0..config.num_hidden_layers)
+                .map(|layer| ["keys", "values"].map(|which| part(layer, which)))
+                .collect();
+            let sizes = (self.prefix, hidden, config.num_attention_heads);
+            files.extend(prefix_files(sizes, &layers, base)?);
+        }
+        Ok(files)
     }
 
     /// Returns the numbers of a tensor, 0 of them where it is not there.

@@ -145,9 +145,13 @@ impl Weights {
 
     /// Returns a tensor of exactly this shape.
     pub(crate) fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
-        let name = self.name(name);
-        let (shard, info) = self.find(&name)?;
-        let path = || shard.path.clone();
+        self.take_raw(&self.name(name), shape)
+    }
+
+    /// Returns a tensor of exactly this shape, by its name in the files.
+    pub(crate) fn take_raw(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
+        let (shard, info) = self.find(name)?;
+        let (path, name) = (|| shard.path.clone(), name.to_owned());
         if info.shape != shape {
             let (found, wanted) = (info.shape.clone(), shape.to_vec());
             return Err(Error::Shape { path: path(), name, found, wanted });

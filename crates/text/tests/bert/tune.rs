@@ -23,13 +23,13 @@ fn small(pooling: Pooling) -> (TempDir, TunableBert, Vec<f32>) {
 }
 
 /// The loss `Σ w · vectors`.
-fn loss(bert: &TunableBert, weights: &[f32], texts: &[&BertTokens], w: &[f32]) -> f64 {
+pub(crate) fn loss(bert: &TunableBert, weights: &[f32], texts: &[&BertTokens], w: &[f32]) -> f64 {
     let mut vectors = vec![0.0; w.len()];
     bert.forward(weights, texts, &mut TuneState::default(), &mut vectors);
     vectors.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum()
 }
 
-fn gradients(
+pub(crate) fn gradients(
     (bert, weights): (&TunableBert, &[f32]),
     (texts, w): (&[&BertTokens], &[f32]),
     wanted: &Wanted,

@@ -1,6 +1,7 @@
 //! The tuned model as the files of a Hugging Face folder: everything as it was read, but the weights.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 use safetensors::Dtype;
@@ -12,7 +13,8 @@ use super::places::{Extras, NamedTensor};
 use crate::Error;
 use crate::bert::config::{JSON_LIMIT, Pooling, optional, read_limited};
 use crate::bert::extras::{adapter_files, prefix_files, pretty, safetensors_bytes};
-use crate::bert::weights::Weights;
+use crate::bert::peft::Lora;
+use crate::bert::weights::{WEIGHTS_LIMIT, Weights};
 
 /// A dense layer behind the pooling, `y = W x + b`.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +45,34 @@ const COPIED: [&str; 12] = [
     POOLING,
 ];
 
+/// Returns the files of a folder that tuning leaves as they are, with those of dense layers, by name.
+pub(crate) fn plain_files(
+    dir: &Path,
+    dense: &[PathBuf],
+) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut files = Vec::new();
+    for (at, name) in COPIED.into_iter().enumerate() {
+        let path = dir.join(name);
+        if at < 2 || path.exists() {
+            files.push((name.to_owned(), read_limited(&path, JSON_LIMIT)?));
+        }
+    }
+    for folder in dense {
+        for name in ["config.json", "model.safetensors"] {
+            let path = folder.join(name);
+            let own = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
+            files.push((own, read_limited(&path, WEIGHTS_LIMIT)?));
+        }
+    }
+    Ok(files)
+}
+
 impl TunableBert {
+    /// Returns the files of what LoRA learnt, in PEFT's form.
+    pub fn lora_files(&self, lora: &Lora) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        lora.files("lora", (self.architecture, &self.dir.display().to_string()))
+    }
+
     /// Returns the files of the folder with these weights, and with a layer behind the pooling, by name. Tensors that the computation
     /// does not depend on, such as a pooler's, are taken over.
     pub fn files(
@@ -51,13 +80,7 @@ impl TunableBert {
         weights: &[f32],
         head: Option<&DenseLayer>,
     ) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        let mut files = Vec::new();
-        for (at, name) in COPIED.into_iter().enumerate() {
-            let path = self.dir.join(name);
-            if at < 2 || path.exists() {
-                files.push((name.to_owned(), read_limited(&path, JSON_LIMIT)?));
-            }
-        }
+        let mut files = plain_files(&self.dir, &[])?;
         files.push(("model.safetensors".to_owned(), self.replaced(weights)?));
         files.extend(self.extra_files(weights)?);
         if let Some(head) = head {

@@ -9,5 +9,6 @@ mod model;
 mod places;
 
 pub use export::DenseLayer;
+pub(super) use export::plain_files;
 pub use model::{TunableBert, TuneState};
 pub use places::{NamedTensor, Wanted};
