@@ -51,9 +51,9 @@ pub struct TuneReport {
     pub trained_parameters: usize,
     /// Parameters of the encoder.
     pub parameters: usize,
-    /// NDCG@10 on validation events by the plain cosine of the newest items' texts, before the first step.
+    /// NDCG@10 on validation events by the newest items' texts, whitened where that is better, before the first step.
     pub validation_before: Option<f64>,
-    /// The same with the weights that were written.
+    /// The same with the weights that were written, behind the head where there is one.
     pub validation_after: Option<f64>,
     /// Validation users this rests on.
     pub validation_users: usize,
