@@ -229,7 +229,7 @@ impl Learner for Tuner<'_> {
 
     fn set_weights(&mut self, mut weights: Saved) -> Result<(), PersistError> {
         self.part.take("trained", &mut weights)?;
-        for part in &mut self.head {
+        if let Some(part) = &mut self.head {
             part.alone.take("head", &mut weights)?;
         }
         self.adaptation.apply(self.base, &self.part.trained, &mut self.weights);
