@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use tastemaker_core::{Checkpoints, Clock, Epoch, Judge, Progress, TrainData};
 use tastemaker_data::{Dataset, FileRecord, Staging, split};
-use tastemaker_neural::{Encoder, TaskData, TuneTask, Tuned, tune};
+use tastemaker_neural::{Encoder, TaskData, TuneTask, Tuned, prepare, tune};
 use tastemaker_text::{BertSettings, HeadUse, TunableBert};
 
 use crate::artifact::Folder;
@@ -61,9 +61,9 @@ pub struct TuneReport {
     pub trained_parameters: usize,
     /// Parameters of the encoder.
     pub parameters: usize,
-    /// The measure before the first step. NDCG@10 is by the plain cosine of the newest items' texts.
+    /// The measure before the first step. NDCG@10 is by the newest items' texts, whitened where that is better.
     pub validation_before: Option<f64>,
-    /// The same with the weights that were written.
+    /// The same with the weights that were written, behind the head where there is one.
     pub validation_after: Option<f64>,
     /// Validation users this rests on.
     pub validation_users: usize,
@@ -89,7 +89,7 @@ impl Tuning<'_> {
         let folder = self.folder()?;
         let settings =
             BertSettings { max_tokens: Some(config.tune.max_tokens), ..BertSettings::default() };
-        let (bert, before) = TunableBert::open(&folder, &settings)?;
+        let (mut bert, mut before) = TunableBert::open(&folder, &settings)?;
         let Some((template, _)) = template(&self.data.items, &config.text)? else {
             return Err(self.untunable("the items have no text"));
         };
@@ -102,6 +102,7 @@ impl Tuning<'_> {
             .for_each(|text| text.insert_str(0, &prefix));
         let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
         let texts = bert.tokenise(&borrowed)?;
+        prepare((&mut bert, &mut before), &texts, &config.tune, config.run.seed)?;
         let parts = split(&self.data.histories, n_items, &config.split)?;
         let rows = search_rows(self.loaded, &parts);
         let validation_users = rows.len();
@@ -168,7 +169,7 @@ impl Tuning<'_> {
         report: &TuneReport,
     ) -> Result<(), Error> {
         let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
-        let mut all = bert.files(&tuned.weights)?;
+        let mut all = bert.files(&tuned.weights, tuned.head.as_ref())?;
         if let Some(kind) = tuned.task_kind {
             let meaning = match report.task {
                 TuneTask::MaskedWords => HeadUse::Words,
@@ -177,6 +178,9 @@ impl Tuning<'_> {
                 _ => HeadUse::Labels(labels),
             };
             all = bert.with_head(all, (kind, &tuned.task_head), meaning)?;
+        }
+        if let Some(lora) = &tuned.lora {
+            all.extend(bert.lora_files(lora)?);
         }
         for (name, bytes) in all {
             let record = staging.put(&name, &bytes)?;

@@ -30,6 +30,6 @@ pub use sequence::{
 pub use tastemaker_train::{Decay as OptimizerDecay, Method as OptimizerMethod, OptimizerSettings};
 pub use towers::{TwoTower, TwoTowerSettings};
 pub use tuning::{
-    AugmentSettings, Encoder, LoraTarget, TaskData, TextProfile, TuneSettings, TuneTask, Tuned,
-    What, tune,
+    AugmentSettings, Encoder, HeadStart, LoraTarget, TaskData, TextProfile, TuneSettings, TuneTask,
+    Tuned, What, prepare, tune,
 };

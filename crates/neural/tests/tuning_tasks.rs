@@ -12,7 +12,7 @@ use tastemaker_core::{
     Request, Saved, TrainData,
 };
 use tastemaker_neural::{
-    AugmentSettings, Encoder, TaskData, TuneSettings, TuneTask, Tuned, What, tune,
+    AugmentSettings, Encoder, HeadStart, TaskData, TuneSettings, TuneTask, Tuned, What, tune,
 };
 use tastemaker_text::{BertHead, BertSettings, BertTokens, TunableBert};
 use tempfile::TempDir;
@@ -142,6 +142,7 @@ fn settings((task, labels): (TuneTask, bool)) -> TuneSettings {
         task,
         labels: labels.then(|| "kind".to_owned()),
         what: What::Full,
+        head: HeadStart::None,
         users: 12,
         events: 3,
         history: 2,

@@ -9,7 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use tastemaker_text::{BertTokens, TunableBert, TuneBlock, TuneReading, TuneState, Wanted};
 
-use super::tasks::{Input, Reading, normalise};
+use super::tasks::{Input, Reading};
 use crate::rankers::gather;
 
 /// Tasks of a step.
@@ -121,7 +121,7 @@ fn blocks_of(input: &Input) -> Vec<Block<'_>> {
 }
 
 impl Model<'_> {
-    /// Returns the vectors of texts, at length 1; 0 for those without content.
+    /// Returns the vectors of texts, as the encoder pools them; 0 for those without content.
     pub(super) fn read(&self, texts: &[BertTokens]) -> Vec<f32> {
         let dim = self.bert.dim();
         let mut order: Vec<usize> = (0..texts.len()).collect();
@@ -144,7 +144,6 @@ impl Model<'_> {
         for (&row, vector) in order.iter().zip(rows) {
             vectors[row * dim..][..dim].copy_from_slice(vector);
         }
-        normalise(&mut vectors, dim, &mut Vec::new());
         vectors
     }
 

@@ -1,13 +1,15 @@
 //! An encoder in training, step by step; see [`tastemaker_train::Learner`].
 
 use tastemaker_core::{PersistError, Saved, TrainData};
-use tastemaker_text::TunableBert;
-use tastemaker_train::{Gradients, Learner, Step, Updates};
+use tastemaker_text::{BertTokens, DenseLayer, Lora, TunableBert};
+use tastemaker_train::{Learner, Step};
 
 use super::adapt::Adaptation;
 use super::encode::{Lanes, Model, Way};
+use super::head::Head;
+use super::parts::{HeadPart, Part};
 use super::run::NAME;
-use super::settings::TuneSettings;
+use super::settings::{TuneSettings, What};
 use super::tasks::{Augment, Fact, Input, Objective, Pass};
 
 /// The encoder in training.
@@ -15,102 +17,184 @@ pub(super) struct Tuner<'a> {
     data: &'a TrainData<'a>,
     settings: &'a TuneSettings,
     bert: &'a TunableBert,
+    texts: &'a [BertTokens],
     /// Weights as they were before.
     base: &'a [f32],
     /// Weights as they stand.
     weights: Vec<f32>,
     adaptation: Adaptation,
-    /// What is trained of the encoder, and behind it the task's own parameters.
-    trained: Vec<f32>,
-    /// How much of that is the encoder's.
-    n_adapted: usize,
-    updates: Updates,
+    part: Part,
+    /// The dense layer behind the pooling, for tasks that compare items' vectors.
+    head: Option<HeadPart>,
+    /// The task's own parameters.
+    own: Part,
     lanes: Lanes,
     task: Box<dyn Objective + 'a>,
     augment: Augment,
     vectors: Vec<f32>,
     d_vectors: Vec<f32>,
     d_trained: Vec<f32>,
-    gradients: Vec<f32>,
+}
+
+/// What came of a tuning.
+pub(super) struct Finished {
+    pub(super) weights: Vec<f32>,
+    /// The layer behind the pooling.
+    pub(super) layer: Option<DenseLayer>,
+    pub(super) lora: Option<Lora>,
+    /// The task's own parameters.
+    pub(super) own: Vec<f32>,
+}
+
+/// Gradients of a step beside those of the encoder.
+struct Beside {
+    own: Vec<f32>,
+    head: Vec<f32>,
 }
 
 impl<'a> Tuner<'a> {
     pub(super) fn new(
-        (bert, base): (&'a TunableBert, &'a [f32]),
+        (bert, base, texts): (&'a TunableBert, &'a [f32], &'a [BertTokens]),
         (task, augment): (Box<dyn Objective + 'a>, Augment),
         settings: &'a TuneSettings,
         data: &'a TrainData<'a>,
     ) -> Self {
         let adaptation = Adaptation::new(settings, bert.tensors(), bert.n_layers());
-        let mut trained = adaptation.start(base, data.seed);
-        let n_adapted = trained.len();
-        trained.extend(task.head());
+        let (trained, own) = (adaptation.start(base, data.seed), task.head());
         let rates = (settings.rate(), settings.weight_decay);
-        let mut updates = Updates::new(&settings.optimizer, rates, trained.len(), (0, 1));
-        let steps = settings.steps.unwrap_or(task.steps());
-        let steps = steps.div_ceil(settings.optimizer.accumulate) as u64;
-        updates.follow(settings.optimizer.in_steps(steps, settings.epochs));
-        Self {
+        let course = (settings.steps.unwrap_or(task.steps()), settings.epochs);
+        let mut tuner = Self {
             data,
             settings,
             bert,
+            texts,
             base,
             weights: base.to_vec(),
             adaptation,
-            trained,
-            n_adapted,
-            updates,
+            part: Part::new(trained, &settings.optimizer, rates, course),
+            head: None,
+            own: Part::new(own, &settings.optimizer, rates, course),
             lanes: Lanes::new(bert, settings.max_memory_mb),
             task,
             augment,
             vectors: Vec::new(),
             d_vectors: Vec::new(),
             d_trained: Vec::new(),
-            gradients: Vec::new(),
+        };
+        if settings.has_head()
+            && let Some(counts) = tuner.task.counts()
+        {
+            let vectors = tuner.read_all();
+            let alone = (tuner.alone_steps(), settings.epochs_alone());
+            let head = Head::learn(&vectors, bert.dim(), counts);
+            tuner.head = head.map(|head| HeadPart::new(head, &vectors, settings, (alone, course)));
         }
+        tuner
+    }
+
+    /// Tells whether the items' vectors could be whitened, where they are to be.
+    pub(super) const fn has_its_head(&self) -> bool {
+        !self.settings.has_head() || self.head.is_some()
     }
 
     /// Counts the parameters that are trained.
-    pub(super) const fn n_trained(&self) -> usize {
-        self.trained.len()
+    pub(super) fn n_trained(&self) -> usize {
+        let of_head = self.head.as_ref().map_or(0, |head| head.trained().len());
+        self.part.trained.len() + of_head + self.own.trained.len()
     }
 
-    /// Returns the weights as they stand, and the task's own parameters.
-    pub(super) fn into_weights(mut self) -> (Vec<f32>, Vec<f32>) {
-        let head = self.trained.split_off(self.n_adapted);
-        (self.weights, head)
+    /// Returns the weights as they stand, and what else was learnt.
+    pub(super) fn finish(self) -> Finished {
+        let layer = self.head.map(|part| part.head.layer(part.trained()));
+        let lora = self.adaptation.lora(&self.part.trained);
+        Finished { weights: self.weights, layer, lora, own: self.own.trained }
     }
 
     fn steps(&self) -> usize {
         self.settings.steps.unwrap_or(self.task.steps())
     }
 
-    /// Takes one step and returns the mean loss of its examples and how many they were.
+    /// Counts the batches of an epoch in which the head learns alone.
+    fn alone_steps(&self) -> usize {
+        if self.settings.what == What::Head { self.steps() } else { self.settings.head_steps }
+    }
+
+    fn model(&self) -> Model<'_> {
+        Model { bert: self.bert, weights: &self.weights }
+    }
+
+    /// Returns the vectors of all items as the encoder pools them.
+    fn read_all(&self) -> Vec<f32> {
+        self.model().read(self.texts)
+    }
+
+    /// Returns the vectors of all items as they leave the head.
+    fn read_behind_head(&self) -> Vec<f32> {
+        let Some(part) = &self.head else { return self.read_all() };
+        if part.items.is_empty() {
+            return part.head.forward(part.trained(), &part.head.whiten(&self.read_all()));
+        }
+        part.head.forward(part.trained(), &part.items)
+    }
+
+    /// Takes a step of the head alone.
+    fn step_alone(&mut self, number: usize) -> (f64, usize) {
+        let Some(part) = &mut self.head else { return (0.0, 0) };
+        let Some(items) = self.task.alone(number, self.settings.head_users) else {
+            return (0.0, 0);
+        };
+        let width = self.bert.dim();
+        let row = |&item: &u32| &part.items[item as usize * width..][..width];
+        let z: Vec<f32> = items.iter().flat_map(row).copied().collect();
+        let mut y = part.head.forward(part.trained(), &z);
+        let (loss, samples) = self.task.loss(Pass {
+            vectors: &mut y,
+            d_vectors: &mut self.d_vectors,
+            head: &self.own.trained,
+            d_head: &mut vec![0.0; self.own.trained.len()],
+            words: &self.weights[self.bert.tensors()[0].range.clone()],
+            d_words: None,
+        });
+        let gradient = part.head.backward(&z, &self.d_vectors);
+        part.alone.add(&gradient, samples);
+        (loss, samples)
+    }
+
+    /// Takes one step of everything and returns the mean loss of its examples and how many they were.
     fn step(&mut self, number: usize) -> (f64, usize) {
         let input = self.task.input(number, &self.augment);
-        let mut d_head = vec![0.0; self.trained.len() - self.n_adapted];
+        let mut beside = self.nothing_beside();
         let epsilon = self.settings.adversarial;
         let way = if epsilon > 0.0 { Way::Probing(epsilon) } else { Way::Plain };
-        let (loss, samples, mut d_weights) = self.pass((&input, way), &mut d_head);
+        let (loss, samples, mut d_weights) = self.pass((&input, way), &mut beside);
         if epsilon > 0.0 {
             // The losses of texts as they are and of texts as they were moved are added up.
-            let (_, _, moved) = self.pass((&input, Way::Moved), &mut d_head);
+            let (_, _, moved) = self.pass((&input, Way::Moved), &mut beside);
             d_weights.iter_mut().zip(moved).for_each(|(d, moved)| *d += moved);
         }
-        let adapted = &self.trained[..self.n_adapted];
-        let dense = self.adaptation.pull(adapted, &d_weights, &mut self.d_trained);
-        self.gradients.clear();
-        self.gradients.extend(dense.iter().chain(&d_head));
-        let gradients = Gradients { dense: &self.gradients, ids: &[], rows: &[], samples };
-        self.updates.add(&mut self.trained, &mut [], gradients);
+        let gradient = self.adaptation.pull(&self.part.trained, &d_weights, &mut self.d_trained);
+        self.part.add(gradient, samples);
+        if let Some(part) = &mut self.head {
+            part.add(&beside.head, samples);
+        }
+        self.own.add(&beside.own, samples);
         self.apply();
         (loss, samples)
     }
 
-    /// Goes through the encoder and back; adds the gradient of the task's own parameters and returns that of the wanted weights.
-    fn pass(&mut self, (input, way): (&Input, Way), d_head: &mut [f32]) -> (f64, usize, Vec<f32>) {
+    fn nothing_beside(&self) -> Beside {
+        let of_head = self.head.as_ref().map_or(0, |part| part.trained().len());
+        Beside { own: vec![0.0; self.own.trained.len()], head: vec![0.0; of_head] }
+    }
+
+    /// Goes through the encoder and back; adds the gradients of what stands beside it and returns those of the wanted weights.
+    fn pass(&mut self, (input, way): (&Input, Way), beside: &mut Beside) -> (f64, usize, Vec<f32>) {
         let model = Model { bert: self.bert, weights: &self.weights };
         self.lanes.forward(model, (input, way), &mut self.vectors);
+        let whitened = self.head.as_ref().map(|part| part.head.whiten(&self.vectors));
+        if let (Some(part), Some(z)) = (&self.head, &whitened) {
+            self.vectors = part.head.forward(part.trained(), z);
+        }
         let wanted = self.adaptation.wanted();
         // The table of words comes first among the tensors.
         let words = wanted.place(0);
@@ -118,11 +202,16 @@ impl<'a> Tuner<'a> {
         let (loss, samples) = self.task.loss(Pass {
             vectors: &mut self.vectors,
             d_vectors: &mut self.d_vectors,
-            head: &self.trained[self.n_adapted..],
-            d_head,
+            head: &self.own.trained,
+            d_head: &mut beside.own,
             words: &self.weights[self.bert.tensors()[0].range.clone()],
             d_words: words.is_some().then_some(&mut d_words[..]),
         });
+        if let (Some(part), Some(z)) = (&self.head, &whitened) {
+            let gradient = part.head.backward(z, &self.d_vectors);
+            beside.head.iter_mut().zip(gradient).for_each(|(sum, d)| *sum += d);
+            self.d_vectors = part.head.backward_input(part.trained(), &self.d_vectors);
+        }
         let down = matches!(way, Way::Probing(_)).then(|| wanted.down_to_embeddings());
         let back = (input, way, &self.d_vectors[..]);
         let mut d_weights = self.lanes.backward(model, back, down.as_ref().unwrap_or(wanted));
@@ -134,63 +223,95 @@ impl<'a> Tuner<'a> {
 
     /// Returns what can be said of the encoder beside the number it is judged by.
     pub(super) fn facts(&self) -> Vec<Fact> {
-        let model = Model { bert: self.bert, weights: &self.weights };
-        self.task.facts(model, &self.trained[self.n_adapted..])
+        self.task.facts(self.model(), &self.own.trained)
     }
 
     /// Lets the weights follow what is trained.
     fn apply(&mut self) {
-        self.adaptation.apply(self.base, &self.trained[..self.n_adapted], &mut self.weights);
+        self.adaptation.apply(self.base, &self.part.trained, &mut self.weights);
     }
 }
 
 impl Learner for Tuner<'_> {
     fn epoch(&mut self, epoch: usize) -> Step {
+        let alone = self.settings.epochs_alone();
+        let is_alone = epoch < alone;
+        let (first, steps) = if is_alone {
+            (epoch * self.alone_steps(), self.alone_steps())
+        } else {
+            // The vectors no longer are what the encoder says.
+            self.head.iter_mut().for_each(|part| part.items = Vec::new());
+            ((epoch - alone) * self.steps(), self.steps())
+        };
+        if self.task.reads_all() {
+            let vectors = self.read_behind_head();
+            self.task.begin(vectors);
+        }
         let (mut sum, mut samples) = (0.0, 0);
-        let steps = self.steps();
-        self.task.begin(Model { bert: self.bert, weights: &self.weights });
         for step in 0..steps {
             if self.data.progress.is_cancelled() {
                 break;
             }
             self.data.progress.report(&format!("{NAME}, epoch {}", epoch + 1), step, steps);
-            let (loss, n) = self.step(epoch * steps + step);
+            let number = first + step;
+            let (loss, n) = if is_alone { self.step_alone(number) } else { self.step(number) };
             sum += loss * n as f64;
             samples += n;
         }
         self.data.progress.report(&format!("{NAME}, epoch {}", epoch + 1), steps, steps);
-        self.updates.flush(&mut self.trained, &mut []);
+        self.part.flush();
+        self.own.flush();
+        self.head.iter_mut().for_each(HeadPart::flush);
         self.apply();
         Step { loss: sum / samples.max(1) as f64, samples }
     }
 
     fn validate(&self) -> Option<f64> {
-        let model = Model { bert: self.bert, weights: &self.weights };
-        self.task.validate(model, &self.trained[self.n_adapted..])
+        let own = &self.own.trained[..];
+        let Some(counts) = self.task.counts() else {
+            return self.task.validate(self.model(), own);
+        };
+        if self.head.is_some() {
+            return self.task.judged(self.read_behind_head(), own);
+        }
+        // `text-knn` whitens what is better whitened.
+        let plain = self.read_all();
+        let head = Head::learn(&plain, self.bert.dim(), counts);
+        let whitened = head.and_then(|head| self.task.judged(head.whiten(&plain), own));
+        let plain = self.task.judged(plain, own)?;
+        Some(plain.max(whitened.unwrap_or(f64::NEG_INFINITY)))
     }
 
     fn weights(&self) -> Saved {
         let mut saved = Saved::default();
-        saved.put_f32("trained", &[self.trained.len()], self.trained.clone());
+        self.part.put("trained", &mut saved);
+        self.own.put("own", &mut saved);
+        self.head.iter().for_each(|part| part.alone.put("head", &mut saved));
         saved
     }
 
     fn set_weights(&mut self, mut weights: Saved) -> Result<(), PersistError> {
-        let (_, trained) = weights.take_f32("trained")?;
-        if trained.len() != self.trained.len() {
-            return Err(PersistError::Shape { name: "trained".into() });
+        self.part.take("trained", &mut weights)?;
+        self.own.take("own", &mut weights)?;
+        if let Some(part) = &mut self.head {
+            part.alone.take("head", &mut weights)?;
         }
-        self.trained = trained;
         self.apply();
         Ok(())
     }
 
     fn momentum(&self) -> Saved {
-        self.updates.momentum()
+        let mut saved = Saved::default();
+        self.part.put_momentum("trained", &mut saved);
+        self.own.put_momentum("own", &mut saved);
+        self.head.iter().for_each(|part| part.put_momentum(&mut saved));
+        saved
     }
 
-    fn set_momentum(&mut self, momentum: Saved) -> Result<(), PersistError> {
-        self.updates.set_momentum(momentum)
+    fn set_momentum(&mut self, mut momentum: Saved) -> Result<(), PersistError> {
+        self.part.take_momentum("trained", &mut momentum)?;
+        self.own.take_momentum("own", &mut momentum)?;
+        self.head.iter_mut().try_for_each(|part| part.take_momentum(&mut momentum))
     }
 }
 
@@ -209,7 +330,7 @@ mod tests {
 
     use super::tiny::{self, Sizes};
     use super::*;
-    use crate::tuning::settings::What;
+    use crate::tuning::settings::{HeadStart, What};
     use crate::tuning::tasks::{TaskData, TuneTask, choose};
 
     const SIZES: Sizes = Sizes { hidden: 8, layers: 2, heads: 2, inner: 12, positions: 24 };
@@ -238,6 +359,11 @@ mod tests {
         builder.build()
     }
 
+    fn number<'a>(tuner: &'a mut Tuner<'_>, at: usize) -> &'a mut f32 {
+        let n = tuner.part.trained.len();
+        if at < n { &mut tuner.part.trained[at] } else { &mut tuner.own.trained[at - n] }
+    }
+
     fn check(settings: &TuneSettings, labels: &[Option<u32>]) {
         let folder = TempDir::new().unwrap();
         write(folder.path());
@@ -248,35 +374,37 @@ mod tests {
         let extra = TaskData { texts: &words, labels, n_labels: 3, ..TaskData::default() };
         let augment = Augment::new(&settings.augment, (&bert, &weights), &texts);
         let task = choose((&bert, &texts), (settings, &augment), (&data, &extra)).unwrap();
-        let mut tuner = Tuner::new((&bert, &weights), (task, augment), settings, &data);
+        let mut tuner = Tuner::new((&bert, &weights, &texts), (task, augment), settings, &data);
         // Heads start small; what is small has small gradients.
         let mut noise = seed::stream(1, "noise");
-        for x in &mut tuner.trained[tuner.n_adapted..] {
+        for x in &mut tuner.own.trained {
             *x += rand::RngExt::random_range(&mut noise, -0.3..0.3f32);
         }
-        tuner.task.begin(Model { bert: &bert, weights: &weights });
+        let vectors = tuner.read_all();
+        tuner.task.begin(vectors);
         let input = tuner.task.input(0, &tuner.augment);
         for way in [Way::Probing(0.3), Way::Moved] {
-            let mut d_head = vec![0.0; tuner.trained.len() - tuner.n_adapted];
-            let (_, n, d) = tuner.pass((&input, way), &mut d_head);
+            let mut beside = tuner.nothing_beside();
+            let (_, n, d) = tuner.pass((&input, way), &mut beside);
             assert!(n > 0);
-            let got: Vec<f32> = d.iter().chain(&d_head).copied().collect();
-            assert_eq!(got.len(), tuner.trained.len());
-            let own = tuner.n_adapted;
+            let got: Vec<f32> = d.iter().chain(&beside.own).copied().collect();
+            let own = tuner.part.trained.len();
+            assert_eq!(got.len(), tuner.n_trained());
             let words = 16 * SIZES.hidden;
             let some = (0..words).step_by(7).chain((words..own).step_by(31)).chain(own..got.len());
             let mut long = 0.0f32;
             for at in some {
-                let old = tuner.trained[at];
+                let old = *number(&mut tuner, at);
                 let mut moved = |by: f32| {
-                    tuner.trained[at] = old + by;
+                    *number(&mut tuner, at) = old + by;
                     tuner.apply();
                     // A pass of moved texts leaves them where they were moved.
                     let way = if way == Way::Moved { Way::Moved } else { Way::Plain };
-                    tuner.pass((&input, way), &mut vec![0.0; d_head.len()]).0
+                    let mut spare = tuner.nothing_beside();
+                    tuner.pass((&input, way), &mut spare).0
                 };
                 let want = (moved(4e-3) - moved(-4e-3)) / 8e-3;
-                tuner.trained[at] = old;
+                *number(&mut tuner, at) = old;
                 let error = (f64::from(got[at]) - want).abs();
                 let task = settings.task;
                 assert!(
@@ -290,8 +418,8 @@ mod tests {
             tuner.apply();
             if way == Way::Probing(0.3) {
                 // Plain passes forget where texts are to be moved.
-                let mut d_head = vec![0.0; d_head.len()];
-                tuner.pass((&input, way), &mut d_head);
+                let mut spare = tuner.nothing_beside();
+                tuner.pass((&input, way), &mut spare);
             }
         }
     }
@@ -305,6 +433,7 @@ mod tests {
             users,
             events,
             temperature: 0.5,
+            head: HeadStart::None,
             ..TuneSettings::default()
         }
     }

@@ -2,13 +2,17 @@
 
 mod adapt;
 mod encode;
+mod head;
 mod learner;
+mod parts;
+mod prepare;
 mod profile;
 mod run;
 mod settings;
 mod tasks;
 
+pub use prepare::prepare;
 pub use profile::TextProfile;
 pub use run::{Encoder, Tuned, tune};
-pub use settings::{LoraTarget, TuneSettings, What};
+pub use settings::{HeadStart, LoraTarget, TuneSettings, What};
 pub use tasks::{AugmentSettings, TaskData, TuneTask};

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tastemaker_core::{Epoch, FitError, Judge, TrainData, seed};
-use tastemaker_text::{BertHead, BertTokens, TunableBert};
+use tastemaker_text::{BertHead, BertTokens, DenseLayer, Lora, TunableBert};
 use tastemaker_train::{Learner as _, Plan, run};
 
-use super::learner::Tuner;
+use super::learner::{Finished, Tuner};
 use super::settings::TuneSettings;
 use super::tasks::{Augment, TaskData, choose};
 use crate::rankers::fingerprint;
@@ -31,6 +31,10 @@ pub struct Encoder<'a> {
 pub struct Tuned {
     /// All weights of the encoder, those of the best epoch.
     pub weights: Vec<f32>,
+    /// The layer behind the pooling, where one was trained.
+    pub head: Option<DenseLayer>,
+    /// What LoRA added to the weights.
+    pub lora: Option<Lora>,
     /// The task's own parameters beside them, where it has some.
     pub task_head: Vec<f32>,
     /// What that is in a checkpoint of Hugging Face, where it is one.
@@ -66,11 +70,15 @@ pub fn tune(
     }
     let augment = Augment::new(&settings.augment, (bert, weights), texts);
     let task = choose((bert, texts), (settings, &augment), (data, extra))?;
-    let mut tuner = Tuner::new((bert, weights), (task, augment), settings, data);
+    let mut tuner = Tuner::new((bert, weights, texts), (task, augment), settings, data);
+    if !tuner.has_its_head() {
+        let why = "the vectors of its texts cannot be whitened: set `tune.head = \"none\"`".into();
+        return Err(FitError::Unsuited { model: NAME, why });
+    }
     let bits = weights.iter().map(|x| u64::from(x.to_bits()));
     let tokens = texts.iter().flat_map(|text| text.ids().iter().copied().chain([u32::MAX]));
     let fingerprint = json!({
-        "format": 2,
+        "format": 3,
         "settings": settings,
         "seed": data.seed,
         "items": data.n_items,
@@ -84,7 +92,7 @@ pub fn tune(
     });
     let plan = Plan {
         name: NAME,
-        epochs: settings.epochs,
+        epochs: settings.all_epochs(),
         patience: settings.patience,
         progress: data.progress,
         checkpoints: data.checkpoints,
@@ -101,12 +109,15 @@ pub fn tune(
     let n_trained = tuner.n_trained();
     let after = best.checked_sub(1).and_then(|at| epochs[at].validation);
     let facts_after = tuner.facts().into_iter().collect();
-    let (weights, own) = tuner.into_weights();
-    if weights.iter().chain(&own).any(|x| !x.is_finite()) {
+    let Finished { weights, layer: head, lora, own } = tuner.finish();
+    let of_head = head.iter().flat_map(|head| head.weight.iter().chain(&head.bias));
+    if weights.iter().chain(of_head).chain(&own).any(|x| !x.is_finite()) {
         return Err(diverged("its numbers ran away: lower `tune.learning_rate`".into()));
     }
     Ok(Tuned {
         weights,
+        head,
+        lora,
         task_head: own,
         task_kind: settings.task_kind(extra.n_labels),
         facts_before,

@@ -257,7 +257,7 @@ fn every_family_can_be_tuned_and_is_written_in_its_own_words() {
         }
         let out = TempDir::new().unwrap();
         let moved: Vec<f32> = weights.iter().map(|x| x + 0.125).collect();
-        for (name, bytes) in bert.files(&moved).unwrap() {
+        for (name, bytes) in bert.files(&moved, None).unwrap() {
             fs::write(out.path().join(name), bytes).unwrap();
         }
         let (_, again) = TunableBert::open(out.path(), &settings).unwrap();

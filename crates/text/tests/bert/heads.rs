@@ -41,7 +41,7 @@ fn with_head(from: &TempDir, labels: usize, meaning: HeadUse<'_>) -> (TempDir, V
     let head = BertHead::Labels(labels);
     let n = bert.head_tensors(head).iter().map(|tensor| tensor.len()).sum();
     let (numbers, out) = (wave(n, 0.7), TempDir::new().unwrap());
-    let files = bert.files(&weights).unwrap();
+    let files = bert.files(&weights, None).unwrap();
     for (name, bytes) in bert.with_head(files, (head, &numbers), meaning).unwrap() {
         std::fs::write(out.path().join(name), bytes).unwrap();
     }
@@ -124,7 +124,7 @@ fn the_head_of_masked_words_lies_under_its_names() {
     assert!(bert.head_start(head).unwrap().iter().all(Option::is_none));
     let tensors = bert.head_tensors(head);
     let numbers = wave(tensors.iter().map(|tensor| tensor.len()).sum(), 0.9);
-    let files = bert.files(&weights).unwrap();
+    let files = bert.files(&weights, None).unwrap();
     let out = TempDir::new().unwrap();
     for (name, bytes) in bert.with_head(files, (head, &numbers), HeadUse::Words).unwrap() {
         std::fs::write(out.path().join(name), bytes).unwrap();

@@ -1,6 +1,7 @@
 //! The encoder on a tiny model with random weights: against a naive computation, and with damaged files.
 #![expect(clippy::unwrap_used, reason = "a test that fails, fails loudly")]
 
+mod adapters;
 mod damaged;
 mod families;
 mod fuzz;

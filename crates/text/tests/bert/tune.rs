@@ -27,13 +27,13 @@ pub(crate) fn pooled<'a>(texts: &'a [&'a BertTokens]) -> TuneBlock<'a> {
 }
 
 /// The loss `Σ w · vectors`.
-fn loss((bert, weights): (&TunableBert, &[f32]), block: TuneBlock<'_>, w: &[f32]) -> f64 {
+pub(crate) fn loss((bert, weights): (&TunableBert, &[f32]), block: TuneBlock<'_>, w: &[f32]) -> f64 {
     let mut vectors = vec![0.0; w.len()];
     bert.forward(weights, block, &mut TuneState::default(), &mut vectors);
     vectors.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum()
 }
 
-fn gradients(
+pub(crate) fn gradients(
     (bert, weights): (&TunableBert, &[f32]),
     (block, w): (TuneBlock<'_>, &[f32]),
     wanted: &Wanted,
@@ -172,7 +172,7 @@ fn the_written_folder_holds_the_new_weights_and_everything_else_as_it_was() {
     let (bert, mut weights) = TunableBert::open(folder.path(), &settings).unwrap();
     weights.iter_mut().enumerate().for_each(|(at, x)| *x += 0.1 * (at as f32).sin());
     let out = TempDir::new().unwrap();
-    for (name, bytes) in bert.files(&weights).unwrap() {
+    for (name, bytes) in bert.files(&weights, None).unwrap() {
         std::fs::write(out.path().join(name), bytes).unwrap();
     }
     let (_, again) = TunableBert::open(out.path(), &settings).unwrap();

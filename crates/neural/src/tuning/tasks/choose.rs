@@ -45,7 +45,7 @@ pub(in crate::tuning) fn choose<'a>(
     (data, extra): (&'a TrainData<'a>, &TaskData<'a>),
 ) -> Result<Box<dyn Objective + 'a>, FitError> {
     Ok(match settings.task {
-        TuneTask::TwoTower => Box::new(TwoTower::new(texts, settings, data)?),
+        TuneTask::TwoTower => Box::new(TwoTower::new((bert, texts), settings, data)?),
         TuneTask::Sequence => Box::new(NextItem::new((bert, texts), settings, data)?),
         TuneTask::MaskedWords => {
             Box::new(MaskedWords::new((bert, texts), (settings, augment), (data, extra))?)

@@ -17,4 +17,3 @@ pub(super) use choose::choose;
 use draw::{Batches, apart};
 pub(super) use objective::{Fact, Input, Objective, Pass, Reading};
 pub use settings::{AugmentSettings, TuneTask};
-pub(super) use two_tower::normalise;

@@ -60,8 +60,29 @@ pub(in crate::tuning) trait Objective {
         Vec::new()
     }
 
-    /// Gets ready for the steps of an epoch, with the encoder as it stands.
-    fn begin(&mut self, _model: Model<'_>) {}
+    /// Tells whether epochs begin with the vectors of all items.
+    fn reads_all(&self) -> bool {
+        false
+    }
+
+    /// Gets ready for the steps of an epoch, given the vectors of all items as they stand.
+    fn begin(&mut self, _vectors: Vec<f32>) {}
+
+    /// Counts the events of every item, for a task that compares items' vectors; it can stand behind a layer that does without the
+    /// encoder while it learns alone.
+    fn counts(&self) -> Option<&[u32]> {
+        None
+    }
+
+    /// Returns the items of a step over so many users, as the rows of its input, for such a task.
+    fn alone(&mut self, _step: usize, _users: usize) -> Option<&[u32]> {
+        None
+    }
+
+    /// Returns how good the vectors of all items are, for such a task.
+    fn judged(&self, _vectors: Vec<f32>, _head: &[f32]) -> Option<f64> {
+        None
+    }
 
     /// Returns the texts of a step, which follow from its number and the seed.
     fn input(&mut self, step: usize, augment: &Augment) -> Input;
@@ -69,8 +90,10 @@ pub(in crate::tuning) trait Objective {
     /// Returns the mean loss of the step whose input was asked for last, and how many samples it had.
     fn loss(&mut self, pass: Pass<'_>) -> (f64, usize);
 
-    /// Returns how good the encoder is on what it does not learn from, higher being better.
-    fn validate(&self, model: Model<'_>, head: &[f32]) -> Option<f64>;
+    /// Returns how good the encoder is on what it does not learn from, higher being better, for other tasks.
+    fn validate(&self, _model: Model<'_>, _head: &[f32]) -> Option<f64> {
+        None
+    }
 
     /// Returns what else can be said of the encoder by what it does not learn from.
     fn facts(&self, _model: Model<'_>, _head: &[f32]) -> Vec<Fact> {

@@ -11,7 +11,6 @@ use tastemaker_text::{BertTokens, TunableBert};
 use super::two_tower::{Batch, Sequences, normalise, normalise_back};
 use super::wide::{OfTable, Wide};
 use super::{Augment, Input, Objective, Pass, Reading, augmented};
-use crate::tuning::encode::Model;
 use crate::tuning::profile::TextProfile;
 use crate::tuning::run::NAME;
 use crate::tuning::settings::TuneSettings;
@@ -23,6 +22,8 @@ pub(in crate::tuning) struct NextItem<'a> {
     texts: &'a [BertTokens],
     dim: usize,
     sequences: Sequences,
+    /// Events of every item.
+    counts: Vec<u32>,
     /// Vectors of all items at length 1, as of the last time each was read.
     table: Vec<f32>,
     /// Row of every item among the batch's vectors.
@@ -42,13 +43,22 @@ impl<'a> NextItem<'a> {
             return Err(FitError::Unsuited { model: NAME, why: why.into() });
         }
         let (table, place, batch) = (Vec::new(), vec![0; texts.len()], Batch::default());
-        Ok(Self { data, settings, texts, dim: bert.dim(), sequences, table, place, batch })
+        let (dim, counts) = (bert.dim(), sequences.counts(data.n_items));
+        Ok(Self { data, settings, texts, dim, sequences, counts, table, place, batch })
+    }
+}
+
+impl NextItem<'_> {
+    /// Draws the batch of a step.
+    fn draw(&mut self, step: usize, settings: &TuneSettings) {
+        self.batch = self.sequences.batch(step, (settings, self.texts), self.data.seed);
+        (0..).zip(&self.batch.items).for_each(|(row, &item)| self.place[item as usize] = row);
     }
 }
 
 impl Objective for NextItem<'_> {
     fn steps(&self) -> usize {
-        self.sequences.batches(self.settings)
+        self.sequences.n_users().div_ceil(self.settings.users)
     }
 
     fn head(&self) -> Vec<f32> {
@@ -57,14 +67,17 @@ impl Objective for NextItem<'_> {
         (0..self.settings.history).map(|age| age as f32 * fading).collect()
     }
 
-    fn begin(&mut self, model: Model<'_>) {
-        self.table = model.read(self.texts);
+    fn reads_all(&self) -> bool {
+        true
+    }
+
+    fn begin(&mut self, mut vectors: Vec<f32>) {
+        normalise(&mut vectors, self.dim, &mut Vec::new());
+        self.table = vectors;
     }
 
     fn input(&mut self, step: usize, augment: &Augment) -> Input {
-        let of = (self.settings, self.texts);
-        self.batch = self.sequences.batch(step, of, self.data.seed);
-        (0..).zip(&self.batch.items).for_each(|(row, &item)| self.place[item as usize] = row);
+        self.draw(step, self.settings);
         let texts = augmented((&self.batch.items, self.texts), augment, (step, self.data.seed));
         Input { texts, reading: Reading::Pooled }
     }
@@ -116,9 +129,20 @@ impl Objective for NextItem<'_> {
         (found.loss / n as f64, n)
     }
 
-    fn validate(&self, model: Model<'_>, head: &[f32]) -> Option<f64> {
+    fn counts(&self) -> Option<&[u32]> {
+        Some(&self.counts)
+    }
+
+    fn alone(&mut self, step: usize, users: usize) -> Option<&[u32]> {
+        let settings = TuneSettings { users, ..self.settings.clone() };
+        self.draw(step, &settings);
+        Some(&self.batch.items)
+    }
+
+    fn judged(&self, mut vectors: Vec<f32>, head: &[f32]) -> Option<f64> {
         let judge = self.data.judge?;
+        normalise(&mut vectors, self.dim, &mut Vec::new());
         let weights = head.iter().map(|a| a.exp()).collect();
-        Some(judge.judge(&TextProfile::new(model.read(self.texts), self.dim, weights)))
+        Some(judge.judge(&TextProfile::new(vectors, self.dim, weights)))
     }
 }

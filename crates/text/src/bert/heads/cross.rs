@@ -12,6 +12,7 @@ use crate::Error;
 use crate::bert::architecture::Architecture;
 use crate::bert::config::{BertSettings, Description, Pooling, read_tokenizer};
 use crate::bert::encoder::{blocks, longest_first};
+use crate::bert::extras::ExtraTensors;
 use crate::bert::model::{BertModel, Buffers};
 use crate::bert::tokenise::{Limits, Tokeniser, Tokens};
 use crate::bert::weights::Weights;
@@ -41,13 +42,15 @@ impl CrossEncoder {
     /// Of the settings `max_tokens` and `precision` count.
     pub fn open(dir: &Path, settings: &BertSettings) -> Result<Self, Error> {
         let Description { config, max_tokens, .. } = Description::read(dir, settings)?;
+        let extras = ExtraTensors::read(dir, &config)?;
+        let max_tokens = max_tokens.min(config.positions() - extras.prefix);
         let path = dir.join("tokenizer.json");
         let bytes = read_tokenizer(&path)?;
         let limits = Limits::one(max_tokens);
         let sizes = (config.vocab_size, config.token_types());
         let tokeniser = Tokeniser::new(&path, &bytes, limits, sizes)?;
         let weights = Weights::open(dir, config.architecture)?;
-        let model = BertModel::load(&weights, &config, settings.precision.into())?;
+        let model = BertModel::load(&weights, (&config, &extras), settings.precision.into())?;
         let hidden = config.hidden_size;
         let names = config.architecture.head(BertHead::Labels(1), (hidden, config.vocab_size));
         let bias = names.last().map_or("", |tensor| &tensor.name);

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use tastemaker_kernels::NormGradients;
 
 use super::layer::{LayerState, Scratch, Shape, Work, sized};
-use super::places::{EMBEDDING_NORM, NamedTensor, POSITIONS, TYPES, WORDS, Wanted, tensors};
+use super::places::{EMBEDDING_NORM, Extras, NamedTensor, POSITIONS, TYPES, WORDS, Wanted, tensors};
 use crate::Error;
 use crate::bert::architecture::{Architecture, positions};
 use crate::bert::config::{BertSettings, Description, Pooling, read_tokenizer};
+use crate::bert::extras::ExtraTensors;
 use crate::bert::tokenise::{Limits, TokenFacts, Tokeniser, Tokens};
 use crate::bert::weights::Weights;
 
@@ -21,10 +22,15 @@ pub struct TunableBert {
     pub(in crate::bert) architecture: Architecture,
     padding: Option<u32>,
     pub(super) tensors: Vec<NamedTensor>,
+    pub(super) extras: Extras,
     tokeniser: Tokeniser,
-    shape: Shape,
+    pub(super) shape: Shape,
     n_layers: usize,
-    pooling: Pooling,
+    pub(super) pooling: Pooling,
+    /// Tokens of a text that are read.
+    pub(super) max_tokens: usize,
+    /// Positions there are.
+    pub(super) positions: usize,
 }
 
 /// What is read of the outputs of a block.
@@ -64,7 +70,7 @@ pub struct TuneState {
     offsets: Vec<usize>,
     embedded: Vec<f32>,
     embedded_stats: Vec<f32>,
-    layers: Vec<LayerState>,
+    pub(super) layers: Vec<LayerState>,
     x: Vec<f32>,
     scratch: Scratch,
 }
@@ -96,27 +102,48 @@ impl TunableBert {
             });
         }
         let path = dir.join("tokenizer.json");
+        let mut tensors = tensors(&config);
+        let n_own = tensors.len();
+        let file = Weights::open(dir, config.architecture)?;
+        let mut weights = Vec::with_capacity(tensors.last().map_or(0, |last| last.range.end));
+        for tensor in tensors.iter().filter(|tensor| !tensor.range.is_empty()) {
+            weights.extend(file.take(&tensor.name, &tensor.shape)?);
+        }
+        let found = ExtraTensors::read(dir, &config)?;
+        let max_tokens = max_tokens.min(config.positions() - found.prefix);
+        let (positions, n_layers) = (config.positions(), config.num_hidden_layers);
+        let mut extras = Extras::default();
+        if found.adapters + found.prefix > 0 {
+            let sizes = (config.hidden_size, n_layers);
+            extras = Extras::add(&mut tensors, sizes, (found.adapters, found.prefix));
+            tensors[n_own..].iter().for_each(|tensor| weights.extend(found.take(&tensor.name)));
+        }
         let tokeniser = Tokeniser::new(
             &path,
             &read_tokenizer(&path)?,
             Limits::one(max_tokens),
             (config.vocab_size, config.token_types()),
         )?;
-        let tensors = tensors(&config);
-        let file = Weights::open(dir, config.architecture)?;
-        let mut weights = Vec::with_capacity(tensors.last().map_or(0, |last| last.range.end));
-        for tensor in tensors.iter().filter(|tensor| !tensor.range.is_empty()) {
-            weights.extend(file.take(&tensor.name, &tensor.shape)?);
-        }
         let shape = Shape {
             hidden: config.hidden_size,
             inner: config.intermediate_size,
             heads: config.num_attention_heads,
             epsilon: config.layer_norm_eps,
         };
-        let n_layers = config.num_hidden_layers;
         let (dir, architecture, padding) = (dir.to_owned(), config.architecture, config.padding);
-        let own = Self { dir, architecture, padding, tensors, tokeniser, shape, n_layers, pooling };
+        let own = Self {
+            dir,
+            architecture,
+            padding,
+            tensors,
+            extras,
+            tokeniser,
+            shape,
+            n_layers,
+            pooling,
+            max_tokens,
+            positions,
+        };
         Ok((own, weights))
     }
 
@@ -143,7 +170,9 @@ impl TunableBert {
     /// Returns about how many numbers a state holds for each token of texts of at most `len` tokens.
     pub const fn floats_per_token(&self, len: usize) -> usize {
         let Shape { hidden, inner, heads, .. } = self.shape;
-        self.n_layers * (8 * hidden + 2 * inner + heads * len) + 2 * hidden
+        let Extras { adapters, prefix, .. } = self.extras;
+        let attention = heads * (len + prefix) + if adapters > 0 { 2 * hidden + 4 * adapters } else { 0 };
+        self.n_layers * (8 * hidden + 2 * inner + attention) + 2 * hidden
     }
 
     /// Lists the tensors, in the order of the run of weights.
@@ -167,7 +196,8 @@ impl TunableBert {
     }
 
     fn work<'a>(&'a self, weights: &'a [f32], offsets: &'a [usize]) -> Work<'a> {
-        Work { shape: self.shape, tensors: &self.tensors, weights, offsets }
+        let (shape, extras) = (self.shape, self.extras);
+        Work { shape, tensors: &self.tensors, extras, weights, offsets }
     }
 
     /// Writes what is read of the texts to `out: [rows, dim]`.
@@ -248,6 +278,12 @@ impl TunableBert {
         }
     }
 
+    /// Returns the position of every token of a text, which follows the prefix.
+    fn places<'a>(&self, text: &'a Tokens) -> impl Iterator<Item = u32> + use<'a> {
+        let prefix = self.extras.prefix as u32;
+        positions(&text.ids, self.padding).map(move |place| place + prefix)
+    }
+
     fn embed(&self, weights: &[f32], texts: &[&Tokens], embedded: &mut Vec<f32>) {
         let row = |table: usize, index: u32| {
             let start = self.tensors[table].range.start + index as usize * self.shape.hidden;
@@ -255,7 +291,7 @@ impl TunableBert {
         };
         embedded.clear();
         for text in texts {
-            let places = positions(&text.ids, self.padding);
+            let places = self.places(text);
             for (position, (&id, &kind)) in places.zip(text.ids.iter().zip(&text.types)) {
                 let parts = row(WORDS, id).zip(row(POSITIONS, position));
                 if self.tensors[TYPES].range.is_empty() {
@@ -292,7 +328,7 @@ impl TunableBert {
         work.norm(EMBEDDING_NORM).backward(embedded, embedded_stats, d, into);
         let mut rows = below.chunks_exact(hidden);
         for text in texts {
-            let places = positions(&text.ids, self.padding);
+            let places = self.places(text);
             let tokens = places.zip(text.ids.iter().zip(&text.types));
             for ((position, (&id, &kind)), d) in tokens.zip(rows.by_ref()) {
                 for (table, index) in [(WORDS, id), (POSITIONS, position), (TYPES, kind)] {

@@ -74,9 +74,8 @@ impl Sequences {
         self.items.len()
     }
 
-    /// Counts the batches that go once through all users.
-    pub(in crate::tuning) const fn batches(&self, settings: &TuneSettings) -> usize {
-        self.ranges.len().div_ceil(settings.users)
+    pub(in crate::tuning) const fn n_users(&self) -> usize {
+        self.ranges.len()
     }
 
     /// Returns the batch of a number, which follows from it and the seed alone.
@@ -86,7 +85,7 @@ impl Sequences {
         (settings, texts): (&TuneSettings, &[BertTokens]),
         seed: u64,
     ) -> Batch {
-        let per_pass = self.batches(settings).max(1);
+        let per_pass = self.ranges.len().div_ceil(settings.users).max(1);
         let mut order: Vec<u32> = (0..self.ranges.len() as u32).collect();
         order.shuffle(&mut seed::stream(seed, &format!("tune/users{}", number / per_pass)));
         let users = order.chunks(settings.users).nth(number % per_pass).unwrap_or_default();

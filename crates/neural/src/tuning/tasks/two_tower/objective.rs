@@ -1,11 +1,10 @@
 //! The two-tower task for the loop.
 
 use tastemaker_core::{FitError, TrainData};
-use tastemaker_text::BertTokens;
+use tastemaker_text::{BertTokens, TunableBert};
 
 use super::batch::{Batch, Sequences};
-use super::contrast::Contrast;
-use crate::tuning::encode::Model;
+use super::contrast::{Contrast, normalise};
 use crate::tuning::profile::TextProfile;
 use crate::tuning::run::NAME;
 use crate::tuning::settings::TuneSettings;
@@ -16,7 +15,10 @@ pub(in crate::tuning) struct TwoTower<'a> {
     data: &'a TrainData<'a>,
     settings: &'a TuneSettings,
     texts: &'a [BertTokens],
+    dim: usize,
     sequences: Sequences,
+    /// Events of every item.
+    counts: Vec<u32>,
     /// `-c ln q` of every item.
     shifts: Vec<f32>,
     batch: Batch,
@@ -25,7 +27,7 @@ pub(in crate::tuning) struct TwoTower<'a> {
 
 impl<'a> TwoTower<'a> {
     pub(in crate::tuning) fn new(
-        texts: &'a [BertTokens],
+        (bert, texts): (&TunableBert, &'a [BertTokens]),
         settings: &'a TuneSettings,
         data: &'a TrainData<'a>,
     ) -> Result<Self, FitError> {
@@ -35,16 +37,17 @@ impl<'a> TwoTower<'a> {
             return Err(FitError::Unsuited { model: NAME, why: why.into() });
         }
         let n_events = sequences.n_events().max(1) as f32;
-        let shift = |count: u32| settings.correction * (n_events / count.max(1) as f32).ln();
-        let shifts = sequences.counts(data.n_items).into_iter().map(shift).collect();
-        let (batch, contrast) = (Batch::default(), Contrast::default());
-        Ok(Self { data, settings, texts, sequences, shifts, batch, contrast })
+        let shift = |count: &u32| settings.correction * (n_events / (*count).max(1) as f32).ln();
+        let counts = sequences.counts(data.n_items);
+        let shifts = counts.iter().map(shift).collect();
+        let (batch, contrast, dim) = (Batch::default(), Contrast::default(), bert.dim());
+        Ok(Self { data, settings, texts, dim, sequences, counts, shifts, batch, contrast })
     }
 }
 
 impl Objective for TwoTower<'_> {
     fn steps(&self) -> usize {
-        self.sequences.batches(self.settings)
+        self.sequences.n_users().div_ceil(self.settings.users)
     }
 
     fn input(&mut self, step: usize, augment: &Augment) -> Input {
@@ -61,11 +64,22 @@ impl Objective for TwoTower<'_> {
         (loss, self.batch.examples.len())
     }
 
-    fn validate(&self, model: Model<'_>, _head: &[f32]) -> Option<f64> {
+    fn counts(&self) -> Option<&[u32]> {
+        Some(&self.counts)
+    }
+
+    fn alone(&mut self, step: usize, users: usize) -> Option<&[u32]> {
+        let settings = TuneSettings { users, ..self.settings.clone() };
+        self.batch = self.sequences.batch(step, (&settings, self.texts), self.data.seed);
+        Some(&self.batch.items)
+    }
+
+    fn judged(&self, mut vectors: Vec<f32>, _head: &[f32]) -> Option<f64> {
         let judge = self.data.judge?;
         let TuneSettings { history, decay, .. } = *self.settings;
         let fading = std::iter::successors(Some(1.0), |weight| Some(weight * decay));
-        let weights = fading.take(history).collect();
-        Some(judge.judge(&TextProfile::new(model.read(self.texts), model.bert.dim(), weights)))
+        normalise(&mut vectors, self.dim, &mut Vec::new());
+        let profile = TextProfile::new(vectors, self.dim, fading.take(history).collect());
+        Some(judge.judge(&profile))
     }
 }
