@@ -130,34 +130,43 @@ impl Tuning<'_> {
         };
         let tuned = tune(encoder, &config.tune, (&train, &extra))
             .map_err(|source| Error::Fit { model: "the encoder", source })?;
-        let report = TuneReport {
-            out: self.out.to_owned(),
-            encoder: folder,
-            task: config.tune.task,
-            measure: config.tune.task.measure(config.tune.labels.is_some()).into(),
-            facts_before: tuned.facts_before.clone(),
-            facts_after: tuned.facts_after.clone(),
-            fading: if config.tune.task == TuneTask::Sequence {
-                tuned.task_head.clone()
-            } else {
-                Vec::new()
-            },
-            what: json!(config.tune.what),
-            trained_parameters: tuned.n_trained,
-            parameters: before.len(),
-            validation_before: tuned.before,
-            validation_after: tuned.after,
-            validation_users,
-            best_epoch: tuned.best,
-            epochs: tuned.epochs.clone(),
-            texts_cut: texts.iter().filter(|text| text.is_cut()).count(),
-            seconds: self.clock.seconds(),
-        };
+        let cut = texts.iter().filter(|text| text.is_cut()).count();
+        let report = self.report(&tuned, folder, (before.len(), validation_users, cut));
         self.write(staging, &bert, (&tuned, &names), &report)?;
         if let Some(checkpoints) = checkpoints {
             checkpoints.clear();
         }
         Ok(report)
+    }
+
+    /// Says what came of it.
+    fn report(
+        &self,
+        tuned: &Tuned,
+        encoder: PathBuf,
+        (parameters, validation_users, texts_cut): (usize, usize, usize),
+    ) -> TuneReport {
+        let settings = &self.loaded.config.tune;
+        let is_sequence = settings.task == TuneTask::Sequence;
+        TuneReport {
+            out: self.out.to_owned(),
+            encoder,
+            task: settings.task,
+            measure: settings.task.measure(settings.labels.is_some()).into(),
+            facts_before: tuned.facts_before.clone(),
+            facts_after: tuned.facts_after.clone(),
+            fading: if is_sequence { tuned.task_head.clone() } else { Vec::new() },
+            what: json!(settings.what),
+            trained_parameters: tuned.n_trained,
+            parameters,
+            validation_before: tuned.before,
+            validation_after: tuned.after,
+            validation_users,
+            best_epoch: tuned.best,
+            epochs: tuned.epochs.clone(),
+            texts_cut,
+            seconds: self.clock.seconds(),
+        }
     }
 
     /// Writes the files, and a manifest that says how they came about.

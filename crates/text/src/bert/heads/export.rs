@@ -45,8 +45,7 @@ impl TunableBert {
                     *bytes = extended(&path, bytes, self.architecture, (&tensors, numbers))?;
                 }
                 "config.json" => {
-                    let class = self.architecture.class(head);
-                    *bytes = described(&path, bytes, class, meaning)?;
+                    *bytes = described(&path, bytes, head, meaning)?;
                 }
                 _ => {}
             }
@@ -99,10 +98,11 @@ fn extended(
 fn described(
     path: &Path,
     bytes: &[u8],
-    class: &str,
+    head: BertHead,
     meaning: HeadUse<'_>,
 ) -> Result<Vec<u8>, Error> {
     let mut config: Map<String, Value> = parse(path, bytes)?;
+    let class = head.class(config.get("model_type").and_then(Value::as_str).unwrap_or_default());
     config.insert("architectures".into(), json!([class]));
     let one = ["LABEL_0".to_owned()];
     let (labels, problem) = match meaning {

@@ -23,6 +23,24 @@ pub struct HeadTensor {
     pub shape: Vec<usize>,
 }
 
+impl BertHead {
+    /// Returns the class in Python that opens a checkpoint of this `model_type` with the head.
+    pub(super) fn class(self, model_type: &str) -> String {
+        let family = match model_type {
+            "roberta" => "Roberta",
+            "xlm-roberta" => "XLMRoberta",
+            "camembert" => "Camembert",
+            "distilbert" => "DistilBert",
+            _ => "Bert",
+        };
+        let kind = match self {
+            Self::MaskedWords => "MaskedLM",
+            Self::Labels(_) => "SequenceClassification",
+        };
+        format!("{family}For{kind}")
+    }
+}
+
 impl HeadTensor {
     /// Counts its numbers.
     pub fn len(&self) -> usize {
@@ -42,18 +60,6 @@ impl Architecture {
             Self::Bert => "bert.",
             Self::Roberta => "roberta.",
             Self::Distil => "distilbert.",
-        }
-    }
-
-    /// Returns the class in Python that opens a checkpoint with the head.
-    pub(super) const fn class(self, head: BertHead) -> &'static str {
-        match (self, head) {
-            (Self::Bert, BertHead::MaskedWords) => "BertForMaskedLM",
-            (Self::Roberta, BertHead::MaskedWords) => "RobertaForMaskedLM",
-            (Self::Distil, BertHead::MaskedWords) => "DistilBertForMaskedLM",
-            (Self::Bert, BertHead::Labels(_)) => "BertForSequenceClassification",
-            (Self::Roberta, BertHead::Labels(_)) => "RobertaForSequenceClassification",
-            (Self::Distil, BertHead::Labels(_)) => "DistilBertForSequenceClassification",
         }
     }
 
