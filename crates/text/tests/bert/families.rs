@@ -12,7 +12,7 @@ use tastemaker_text::{
 use tempfile::TempDir;
 
 use crate::tiny::{self, Tensors};
-use crate::tune::pooled;
+use crate::tuned::pooled;
 use crate::{TINY, naive};
 
 /// Pieces of a `SentencePiece` unigram model as XLM-R's, by number.

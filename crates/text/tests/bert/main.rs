@@ -1,17 +1,15 @@
 //! The encoder on a tiny model with random weights: against a naive computation, and with damaged files.
 #![expect(clippy::unwrap_used, reason = "a test that fails, fails loudly")]
 
-mod adapters;
 mod damaged;
 mod families;
 mod fuzz;
-mod heads;
 mod inspect;
 mod lookup;
 mod modules;
 mod naive;
 mod tiny;
-mod tune;
+mod tuned;
 mod windows;
 
 use safetensors::Dtype;

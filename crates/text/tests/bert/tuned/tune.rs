@@ -27,13 +27,13 @@ pub(crate) fn pooled<'a>(texts: &'a [&'a BertTokens]) -> TuneBlock<'a> {
 }
 
 /// The loss `Σ w · vectors`.
-pub(crate) fn loss((bert, weights): (&TunableBert, &[f32]), block: TuneBlock<'_>, w: &[f32]) -> f64 {
+pub(super) fn loss((bert, weights): (&TunableBert, &[f32]), block: TuneBlock<'_>, w: &[f32]) -> f64 {
     let mut vectors = vec![0.0; w.len()];
     bert.forward(weights, block, &mut TuneState::default(), &mut vectors);
     vectors.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum()
 }
 
-pub(crate) fn gradients(
+pub(super) fn gradients(
     (bert, weights): (&TunableBert, &[f32]),
     (block, w): (TuneBlock<'_>, &[f32]),
     wanted: &Wanted,
