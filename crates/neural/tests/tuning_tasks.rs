@@ -176,7 +176,9 @@ fn every_task_is_learnt_and_says_how_well() {
             // All alike cost 1.5.
             (TuneTask::Rate, _) => after > -0.5,
         };
-        if !good || after <= before {
+        // Of the few labelled items that are held back a head that knows nothing may be right by chance.
+        let is_better = if task.1 { after >= before } else { after > before };
+        if !good || !is_better {
             faults.push((task, before, after));
         }
         let losses: Vec<f64> = tuned.epochs.iter().map(|epoch| epoch.loss).collect();
