@@ -29,4 +29,6 @@ pub use sequence::{
 };
 pub use tastemaker_train::{Decay as OptimizerDecay, Method as OptimizerMethod, OptimizerSettings};
 pub use towers::{TwoTower, TwoTowerSettings};
-pub use tuning::{Encoder, HeadStart, LoraTarget, TextProfile, TuneSettings, Tuned, What, prepare, tune};
+pub use tuning::{
+    Encoder, HeadStart, LoraTarget, TextProfile, TuneSettings, Tuned, What, prepare, tune,
+};
