@@ -69,7 +69,8 @@ struct Opened {
 fn open() -> Opened {
     let folder = TempDir::new().unwrap();
     tiny::write_folder(folder.path(), SIZES, &tiny::tensors(SIZES));
-    let (bert, weights) = TunableBert::open(folder.path(), &BertSettings::default()).unwrap();
+    let settings = BertSettings { max_tokens: Some(16), ..BertSettings::default() };
+    let (bert, weights) = TunableBert::open(folder.path(), &settings).unwrap();
     let texts = bert.tokenise(&TEXTS).unwrap();
     Opened { _folder: folder, bert, weights, texts }
 }
@@ -244,7 +245,10 @@ fn a_run_that_was_interrupted_ends_with_the_bits_of_one_that_was_not() {
             let mut keeper = Keeper { stop_after: Some(after), ..Keeper::default() };
             let stopped = TrainData { checkpoints: Some(&keeper), progress: &keeper, ..data };
             let error = opened.tune(&short, &stopped).unwrap_err();
-            assert!(matches!(error, FitError::Cancelled { epochs, .. } if epochs == after), "{error}");
+            assert!(
+                matches!(error, FitError::Cancelled { epochs, .. } if epochs == after),
+                "{error}"
+            );
             keeper.stop_after = None;
             let goes_on = TrainData { checkpoints: Some(&keeper), ..data };
             let resumed = opened.tune(&short, &goes_on).unwrap();

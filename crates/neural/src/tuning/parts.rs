@@ -51,7 +51,9 @@ impl Part {
 
     pub(super) fn put_momentum(&self, name: &str, saved: &mut Saved) {
         let own = self.updates.momentum().tensors;
-        saved.tensors.extend(own.into_iter().map(|(key, tensor)| (format!("{name}/{key}"), tensor)));
+        saved
+            .tensors
+            .extend(own.into_iter().map(|(key, tensor)| (format!("{name}/{key}"), tensor)));
     }
 
     pub(super) fn take_momentum(

@@ -189,7 +189,8 @@ impl BertModel {
                     let part = |name: &str| extras.take(&at(&format!("attention.prefix.{name}")));
                     let keys = part("keys").chunks_exact(hidden);
                     let rows = keys.zip(part("values").chunks_exact(hidden));
-                    rows.flat_map(|(key, value)| [&vec![0.0; hidden], key, value].concat()).collect()
+                    rows.flat_map(|(key, value)| [&vec![0.0; hidden], key, value].concat())
+                        .collect()
                 },
             })
         };
@@ -241,7 +242,9 @@ impl BertModel {
         for text in texts {
             let places = positions(&text.ids, self.padding);
             for (position, (&id, &kind)) in places.zip(text.ids.iter().zip(&text.types)) {
-                let parts = row(&self.words, id).iter().zip(row(&self.positions, position + self.prefix as u32));
+                let parts = row(&self.words, id)
+                    .iter()
+                    .zip(row(&self.positions, position + self.prefix as u32));
                 if self.types.is_empty() {
                     x.extend(parts.map(|(w, p)| w + p));
                 } else {

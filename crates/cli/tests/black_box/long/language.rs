@@ -130,7 +130,8 @@ fn a_tuning_that_was_killed_ends_with_the_weights_of_one_that_was_not() {
     let resumed = tune(&home, "killed", "tune.epochs=60").args(["-v"]).end();
     assert!(resumed.err.contains("goes on from a checkpoint"), "{}", resumed.err);
     tune(&home, "whole", "tune.epochs=60").good();
-    for name in ["model.safetensors", "2_Dense/model.safetensors", "lora/adapter_model.safetensors"] {
+    for name in ["model.safetensors", "2_Dense/model.safetensors", "lora/adapter_model.safetensors"]
+    {
         let weights = |folder: &str| fs::read(home.path(folder).join(name)).unwrap();
         assert!(weights("killed") == weights("whole"), "{name}");
     }

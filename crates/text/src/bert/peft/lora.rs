@@ -146,9 +146,15 @@ impl Config {
             Err(Error::Unsupported { path: path.to_owned(), field, found, supported })
         };
         if self.peft_type != "LORA" {
-            return refuse("peft_type", format!("`{}`", self.peft_type), "`LORA` and `PREFIX_TUNING`");
+            return refuse(
+                "peft_type",
+                format!("`{}`", self.peft_type),
+                "`LORA` and `PREFIX_TUNING`",
+            );
         }
-        for (field, is_set) in [("use_dora", self.use_dora), ("fan_in_fan_out", self.fan_in_fan_out)] {
+        for (field, is_set) in
+            [("use_dora", self.use_dora), ("fan_in_fan_out", self.fan_in_fan_out)]
+        {
             if is_set {
                 return refuse(field, "`true`".to_owned(), "`false`");
             }

@@ -71,7 +71,8 @@ fn is_same(name: &str, tensor: &str) -> bool {
 fn rewritten(weights: &Weights, lora: &Lora, adapter: &Path) -> Result<Vec<u8>, Error> {
     let mut of: FxHashMap<&str, &LoraPair> = FxHashMap::default();
     for pair in &lora.pairs {
-        let name = weights.tensors().map(|(name, _, _)| name).find(|name| is_same(&pair.name, name));
+        let name =
+            weights.tensors().map(|(name, _, _)| name).find(|name| is_same(&pair.name, name));
         let missing = || Error::MissingTensor {
             path: adapter.to_owned(),
             name: format!("{}.weight (of the encoder)", pair.name),

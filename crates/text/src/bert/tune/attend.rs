@@ -22,16 +22,18 @@ impl Work<'_> {
     /// Lists the rows of every text, and where they stand with the prefix before each text.
     fn texts(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let prefix = self.extras.prefix;
-        self.offsets.windows(2).enumerate().map(move |(at, w)| {
-            (w[0]..w[1], w[0] + at * prefix..w[1] + (at + 1) * prefix)
-        })
+        self.offsets
+            .windows(2)
+            .enumerate()
+            .map(move |(at, w)| (w[0]..w[1], w[0] + at * prefix..w[1] + (at + 1) * prefix))
     }
 
     /// Puts the keys and values of the prefix before those of every text.
     fn insert_prefix(&self, layer: usize, qkv: &mut Vec<f32>) {
         let Some(at) = self.extras.keys(layer) else { return };
         let hidden = self.shape.hidden;
-        let mut wide = Vec::with_capacity(qkv.len() + 3 * hidden * self.extras.prefix * self.offsets.len());
+        let mut wide =
+            Vec::with_capacity(qkv.len() + 3 * hidden * self.extras.prefix * self.offsets.len());
         for (text, _) in self.texts() {
             let keys = self.weight(at).chunks_exact(hidden);
             for (key, value) in keys.zip(self.weight(at + 1).chunks_exact(hidden)) {

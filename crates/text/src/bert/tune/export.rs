@@ -46,10 +46,7 @@ const COPIED: [&str; 12] = [
 ];
 
 /// Returns the files of a folder that tuning leaves as they are, with those of dense layers, by name.
-pub(crate) fn plain_files(
-    dir: &Path,
-    dense: &[PathBuf],
-) -> Result<Vec<(String, Vec<u8>)>, Error> {
+pub(crate) fn plain_files(dir: &Path, dense: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let mut files = Vec::new();
     for (at, name) in COPIED.into_iter().enumerate() {
         let path = dir.join(name);

@@ -71,7 +71,11 @@ impl TunableBert {
     ) -> Result<(), Error> {
         if self.extras != Extras::default() {
             let (path, field) = (self.dir.clone(), "tune.what");
-            let found = if prefix > 0 { "a prefix for an encoder with adapters" } else { "adapters for an encoder with a prefix" };
+            let found = if prefix > 0 {
+                "a prefix for an encoder with adapters"
+            } else {
+                "adapters for an encoder with a prefix"
+            };
             let supported = "one of the two";
             return Err(Error::Unsupported { path, field, found: found.to_owned(), supported });
         }
@@ -80,7 +84,8 @@ impl TunableBert {
             return Err(Error::setting(
                 "prefix",
                 format!(
-                    "must be at most {most} beside texts of {} tokens, is {prefix}", self.max_tokens
+                    "must be at most {most} beside texts of {} tokens, is {prefix}",
+                    self.max_tokens
                 ),
             ));
         }

@@ -81,7 +81,12 @@ pub(super) fn forward(x: &[f32], (weight, bias): (&[f32], &[f32]), y: &mut [f32]
 }
 
 /// Writes `dx = keep dx + dy W`.
-pub(super) fn backward_input(dy: &[f32], weight: &[f32], (keep, dx): (f32, &mut [f32]), outputs: usize) {
+pub(super) fn backward_input(
+    dy: &[f32],
+    weight: &[f32],
+    (keep, dx): (f32, &mut [f32]),
+    outputs: usize,
+) {
     let (rows, inputs) = (dy.len() / outputs, weight.len() / outputs);
     let shape = (rows, inputs, outputs);
     let factors = (1.0, View::rows(dy, outputs), View::rows(weight, inputs));
@@ -89,7 +94,12 @@ pub(super) fn backward_input(dy: &[f32], weight: &[f32], (keep, dx): (f32, &mut 
 }
 
 /// Adds `dyᵀ x` to a weight's gradient; rows of `dy` are `stride` apart, those of `x` as wide as the weight.
-pub(super) fn backward_weight((dy, stride): (&[f32], usize), x: &[f32], gradient: &mut [f32], inputs: usize) {
+pub(super) fn backward_weight(
+    (dy, stride): (&[f32], usize),
+    x: &[f32],
+    gradient: &mut [f32],
+    inputs: usize,
+) {
     let (rows, outputs) = (x.len() / inputs, gradient.len() / inputs);
     let shape = (outputs, inputs, rows);
     let factors = (1.0, View::rows(dy, stride).transposed(), View::rows(x, inputs));
@@ -180,7 +190,8 @@ impl<'a> Work<'a> {
         let into = NormGradients { x: d_sum, gain, bias };
         self.norm(at(OUT_NORM)).backward(&s.sum, &s.sum_stats, d, into);
         let d_inner = sized(d_inner, rows * inner);
-        let d_out = self.adapter_backward((n, 1), d_sum, &s.adapters[1], (wanted, gradients), adapter);
+        let d_out =
+            self.adapter_backward((n, 1), d_sum, &s.adapters[1], (wanted, gradients), adapter);
         dense(NARROW, &s.inner, (d_out, hidden), gradients);
         backward_input(d_out, self.weight(at(NARROW)), (0.0, d_inner), hidden);
         Activation::Gelu.backward(&s.up, d_inner);

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use tastemaker_kernels::NormGradients;
 
 use super::layer::{LayerState, Scratch, Shape, Work, sized};
-use super::places::{EMBEDDING_NORM, Extras, NamedTensor, POSITIONS, TYPES, WORDS, Wanted, tensors};
+use super::places::{
+    EMBEDDING_NORM, Extras, NamedTensor, POSITIONS, TYPES, WORDS, Wanted, tensors,
+};
 use crate::Error;
 use crate::bert::architecture::{Architecture, positions};
 use crate::bert::config::{BertSettings, Description, Pooling, read_tokenizer};
@@ -171,7 +173,8 @@ impl TunableBert {
     pub const fn floats_per_token(&self, len: usize) -> usize {
         let Shape { hidden, inner, heads, .. } = self.shape;
         let Extras { adapters, prefix, .. } = self.extras;
-        let attention = heads * (len + prefix) + if adapters > 0 { 2 * hidden + 4 * adapters } else { 0 };
+        let attention =
+            heads * (len + prefix) + if adapters > 0 { 2 * hidden + 4 * adapters } else { 0 };
         self.n_layers * (8 * hidden + 2 * inner + attention) + 2 * hidden
     }
 

@@ -262,7 +262,10 @@ mod tests {
         let extras = Extras::add(&mut all, (3, 2), (2, 4));
         assert_eq!(all[extras.adapter(1, true).unwrap()].part(), "output.adapter.down.weight");
         let keys = extras.keys(1).unwrap();
-        assert_eq!((all[keys].part(), &all[keys].shape[..]), ("attention.prefix.keys", &[4, 3][..]));
+        assert_eq!(
+            (all[keys].part(), &all[keys].shape[..]),
+            ("attention.prefix.keys", &[4, 3][..])
+        );
         assert_eq!(all[keys + 1].range.start, all[keys].range.end);
         let upper = Wanted::new(&all, |tensor| tensor.name == all[keys].name);
         assert!(upper.reaches(1) && !upper.reaches_below(1), "behind all others, yet of layer 1");

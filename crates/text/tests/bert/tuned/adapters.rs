@@ -136,7 +136,7 @@ fn gradients_of_adapters_and_prefixes_equal_numeric_ones_and_reach_what_is_below
 #[test]
 fn the_encoder_that_reads_opens_what_was_written_and_so_does_the_one_that_learns() {
     for is_prefix in [false, true] {
-        let Opened { bert, weights, .. } = extended(is_prefix);
+        let Opened { folder: _kept, bert, weights } = extended(is_prefix);
         let want = learns(&bert, &weights);
         let out = TempDir::new().unwrap();
         write(out.path(), bert.files(&weights, None).unwrap());
@@ -258,7 +258,7 @@ fn adapters_that_mean_something_else_are_refused() {
 #[test]
 fn damaged_extras_are_refused_by_name() {
     let fault = |is_prefix: bool, name: &str, change: fn(&mut Value)| {
-        let Opened { bert, weights, .. } = extended(is_prefix);
+        let Opened { folder: _kept, bert, weights } = extended(is_prefix);
         let out = TempDir::new().unwrap();
         write(out.path(), bert.files(&weights, None).unwrap());
         let path = out.path().join(name);
