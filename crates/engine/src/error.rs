@@ -213,6 +213,16 @@ pub enum Error {
         /// What there is.
         known: String,
     },
+    /// A column of labels to tune on that is not there.
+    #[error(
+        "`tune.labels` names `{name}`, but the items have no such column of words; they have: {known}"
+    )]
+    NoTuneLabels {
+        /// The name.
+        name: String,
+        /// What there is.
+        known: String,
+    },
     /// Calibration without labels.
     #[error(
         "`rerank.calibration` mixes the labels of items, but they have no column of categories: leave it out, or name a column with `rerank.labels`"

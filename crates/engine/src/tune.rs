@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::json;
 use tastemaker_core::{Checkpoints, Clock, Epoch, Judge, Progress, TrainData};
 use tastemaker_data::{Dataset, FileRecord, Staging, split};
-use tastemaker_neural::{Encoder, Tuned, tune};
-use tastemaker_text::{BertSettings, TunableBert};
+use tastemaker_neural::{Encoder, TaskData, TuneTask, Tuned, prepare, tune};
+use tastemaker_text::{BertSettings, HeadUse, TunableBert};
 
 use crate::artifact::Folder;
 use crate::config::Loaded;
-use crate::predictions::OnValidation;
+use crate::predictions::{OnValidation, single_labels};
 use crate::reading::{Reading, holds_words};
 use crate::texts::{template, texts, weights};
 use crate::workbench::search_rows;
@@ -45,15 +45,25 @@ pub struct TuneReport {
     pub out: PathBuf,
     /// Folder of the encoder it was made of.
     pub encoder: PathBuf,
+    /// What it was tuned on, as in the settings.
+    pub task: TuneTask,
+    /// What `validation_…` is; what is better when lower stands with a minus.
+    pub measure: String,
+    /// What else was said of what was not learnt from, before the first step.
+    pub facts_before: BTreeMap<&'static str, f64>,
+    /// The same of the weights that were written.
+    pub facts_after: BTreeMap<&'static str, f64>,
+    /// For `sequence`: the logarithm of how much an item of the history counts, the newest first.
+    pub fading: Vec<f32>,
     /// What was trained, as in the settings.
     pub what: serde_json::Value,
     /// Parameters that were trained.
     pub trained_parameters: usize,
     /// Parameters of the encoder.
     pub parameters: usize,
-    /// NDCG@10 on validation events by the plain cosine of the newest items' texts, before the first step.
+    /// The measure before the first step. NDCG@10 is by the newest items' texts, whitened where that is better.
     pub validation_before: Option<f64>,
-    /// The same with the weights that were written.
+    /// The same with the weights that were written, behind the head where there is one.
     pub validation_after: Option<f64>,
     /// Validation users this rests on.
     pub validation_users: usize,
@@ -79,18 +89,20 @@ impl Tuning<'_> {
         let folder = self.folder()?;
         let settings =
             BertSettings { max_tokens: Some(config.tune.max_tokens), ..BertSettings::default() };
-        let (bert, before) = TunableBert::open(&folder, &settings)?;
+        let (mut bert, mut before) = TunableBert::open(&folder, &settings)?;
         let Some((template, _)) = template(&self.data.items, &config.text)? else {
             return Err(self.untunable("the items have no text"));
         };
         let prefix = Reading::of(&config.text, &folder)?.prefix;
         let mut texts = texts(&self.data.items, &template);
+        let plain = texts.clone();
         texts
             .iter_mut()
             .filter(|text| !text.is_empty())
             .for_each(|text| text.insert_str(0, &prefix));
         let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
         let texts = bert.tokenise(&borrowed)?;
+        prepare((&mut bert, &mut before), &texts, &config.tune, config.run.seed)?;
         let parts = split(&self.data.histories, n_items, &config.split)?;
         let rows = search_rows(self.loaded, &parts);
         let validation_users = rows.len();
@@ -103,27 +115,58 @@ impl Tuning<'_> {
             ..TrainData::new(&parts.train, n_items)
         };
         let encoder = Encoder { bert: &bert, weights: &before, texts: &texts };
-        let tuned = tune(encoder, &config.tune, &train)
+        let (labels, names) = match (&config.tune.labels, config.tune.task) {
+            (Some(name), TuneTask::Classify) => single_labels(self.data, name)?,
+            _ => (Vec::new(), Vec::new()),
+        };
+        let kind = config.tune.task_kind(names.len());
+        let start = kind.map(|kind| bert.head_start(kind)).transpose()?.unwrap_or_default();
+        let extra = TaskData {
+            texts: &plain,
+            held: Some((&parts.valid.histories, &parts.valid.targets)),
+            labels: &labels,
+            n_labels: names.len(),
+            head: &start,
+        };
+        let tuned = tune(encoder, &config.tune, (&train, &extra))
             .map_err(|source| Error::Fit { model: "the encoder", source })?;
-        let report = TuneReport {
+        let cut = texts.iter().filter(|text| text.is_cut()).count();
+        let report = self.report(&tuned, folder, (before.len(), validation_users, cut));
+        self.write(staging, &bert, (&tuned, &names), &report)?;
+        if let Some(checkpoints) = checkpoints {
+            checkpoints.clear();
+        }
+        Ok(report)
+    }
+
+    /// Says what came of it.
+    fn report(
+        &self,
+        tuned: &Tuned,
+        encoder: PathBuf,
+        (parameters, validation_users, texts_cut): (usize, usize, usize),
+    ) -> TuneReport {
+        let settings = &self.loaded.config.tune;
+        let is_sequence = settings.task == TuneTask::Sequence;
+        TuneReport {
             out: self.out.to_owned(),
-            encoder: folder,
-            what: json!(config.tune.what),
+            encoder,
+            task: settings.task,
+            measure: settings.task.measure(settings.labels.is_some()).into(),
+            facts_before: tuned.facts_before.clone(),
+            facts_after: tuned.facts_after.clone(),
+            fading: if is_sequence { tuned.task_head.clone() } else { Vec::new() },
+            what: json!(settings.what),
             trained_parameters: tuned.n_trained,
-            parameters: before.len(),
+            parameters,
             validation_before: tuned.before,
             validation_after: tuned.after,
             validation_users,
             best_epoch: tuned.best,
             epochs: tuned.epochs.clone(),
-            texts_cut: texts.iter().filter(|text| text.is_cut()).count(),
+            texts_cut,
             seconds: self.clock.seconds(),
-        };
-        self.write(staging, &bert, &tuned, &report)?;
-        if let Some(checkpoints) = checkpoints {
-            checkpoints.clear();
         }
-        Ok(report)
     }
 
     /// Writes the files, and a manifest that says how they came about.
@@ -131,11 +174,24 @@ impl Tuning<'_> {
         &self,
         staging: Staging,
         bert: &TunableBert,
-        tuned: &Tuned,
+        (tuned, labels): (&Tuned, &[String]),
         report: &TuneReport,
     ) -> Result<(), Error> {
         let mut files: BTreeMap<String, FileRecord> = BTreeMap::new();
-        for (name, bytes) in bert.files(&tuned.weights)? {
+        let mut all = bert.files(&tuned.weights, tuned.head.as_ref())?;
+        if let Some(kind) = tuned.task_kind {
+            let meaning = match report.task {
+                TuneTask::MaskedWords => HeadUse::Words,
+                TuneTask::Rate => HeadUse::Number,
+                _ if labels.is_empty() => HeadUse::Score,
+                _ => HeadUse::Labels(labels),
+            };
+            all = bert.with_head(all, (kind, &tuned.task_head), meaning)?;
+        }
+        if let Some(lora) = &tuned.lora {
+            all.extend(bert.lora_files(lora)?);
+        }
+        for (name, bytes) in all {
             let record = staging.put(&name, &bytes)?;
             files.insert(name, record);
         }
@@ -146,6 +202,7 @@ impl Tuning<'_> {
             "data": self.data.manifest.name,
             "seed": config.run.seed,
             "split": config.split,
+            "made_for": config.tune.task,
             "settings": config.tune,
             "report": report,
             "files": files,

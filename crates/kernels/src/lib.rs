@@ -33,7 +33,7 @@ pub use recurrent::{Gru, Lstm, RecurrentGradients, RecurrentShape, RecurrentWeig
 pub use softmax::softmax;
 pub use solve::{
     ConjugateScratch, DiagonalPlusRows, NotPositiveDefinite, Real, RightSide, Stop, cholesky_solve,
-    spd_inverse, symmetric_eigen,
+    inverse_root, spd_inverse, symmetric_eigen,
 };
 pub use stretch::{
     CausalConv, ConvGradients, ConvShape, ConvWeights, MaxPool, SlidingMax, VerticalConv,

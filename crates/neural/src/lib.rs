@@ -29,4 +29,7 @@ pub use sequence::{
 };
 pub use tastemaker_train::{Decay as OptimizerDecay, Method as OptimizerMethod, OptimizerSettings};
 pub use towers::{TwoTower, TwoTowerSettings};
-pub use tuning::{Encoder, LoraTarget, TextProfile, TuneSettings, Tuned, What, tune};
+pub use tuning::{
+    AugmentSettings, Encoder, HeadStart, LoraTarget, TaskData, TextProfile, TuneSettings, TuneTask,
+    Tuned, What, prepare, tune,
+};

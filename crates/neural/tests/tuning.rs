@@ -10,7 +10,7 @@ use tastemaker_core::{
     Checkpoints, FitError, Histories, HistoriesBuilder, ItemId, Judge, Progress, Recommender,
     Request, Saved, TrainData,
 };
-use tastemaker_neural::{Encoder, TuneSettings, Tuned, What, tune};
+use tastemaker_neural::{Encoder, HeadStart, TaskData, TuneSettings, Tuned, What, prepare, tune};
 use tastemaker_text::{BertSettings, BertTokens, TunableBert};
 use tempfile::TempDir;
 use tiny::Sizes;
@@ -69,22 +69,35 @@ struct Opened {
 fn open() -> Opened {
     let folder = TempDir::new().unwrap();
     tiny::write_folder(folder.path(), SIZES, &tiny::tensors(SIZES));
-    let (bert, weights) = TunableBert::open(folder.path(), &BertSettings::default()).unwrap();
+    let settings = BertSettings { max_tokens: Some(16), ..BertSettings::default() };
+    let (bert, weights) = TunableBert::open(folder.path(), &settings).unwrap();
     let texts = bert.tokenise(&TEXTS).unwrap();
     Opened { _folder: folder, bert, weights, texts }
 }
 
 impl Opened {
+    /// The same with what is to be trained put in.
+    fn prepared(mut self, settings: &TuneSettings) -> Self {
+        let Self { bert, weights, texts, .. } = &mut self;
+        prepare((bert, weights), texts, settings, 1).unwrap();
+        self
+    }
+
     fn tune(&self, settings: &TuneSettings, data: &TrainData<'_>) -> Result<Tuned, FitError> {
         let Self { bert, weights, texts, .. } = self;
-        tune(Encoder { bert, weights, texts }, settings, data)
+        tune(Encoder { bert, weights, texts }, settings, (data, &TaskData::default()))
     }
 }
 
 fn settings() -> TuneSettings {
     let mut settings = TuneSettings {
+        head: HeadStart::None,
+        head_steps: 4,
+        head_users: 16,
         rank: 4,
         layers: 1,
+        adapter_width: 8,
+        prefix_tokens: 4,
         users: 16,
         events: 3,
         history: 1,
@@ -101,12 +114,18 @@ fn settings() -> TuneSettings {
 
 #[test]
 fn whatever_is_trained_it_learns_what_follows_what() {
-    let (opened, histories) = (open(), histories());
-    for what in [What::Lora, What::Bias, What::Top, What::Full] {
+    let histories = histories();
+    let ways = [What::Lora, What::Adapter, What::Prefix, What::Bias, What::Top, What::Full];
+    for what in ways {
         let data =
             TrainData { judge: Some(&Follows), seed: 1, ..TrainData::new(&histories, N_ITEMS) };
-        let rate = if what == What::Lora || what == What::Bias { 2e-2 } else { 5e-3 };
+        let rate = match what {
+            What::Prefix => 1e-1,
+            What::Top | What::Full => 5e-3,
+            _ => 2e-2,
+        };
         let settings = TuneSettings { what, learning_rate: Some(rate), ..settings() };
+        let opened = open().prepared(&settings);
         let tuned = opened.tune(&settings, &data).unwrap();
         let (before, after) = (tuned.before.unwrap(), tuned.after.unwrap());
         assert!(after > before + 0.1, "{what:?}: {before} {after}");
@@ -124,19 +143,54 @@ fn whatever_is_trained_it_learns_what_follows_what() {
             ("encoder.layer.0.output.dense.bias", "embeddings.word_embeddings.weight");
         assert_eq!(moved(low), what == What::Bias || what == What::Full);
         assert_eq!(moved(words), what == What::Full);
-        assert!(moved("encoder.layer.1.attention.self.value.weight") || what == What::Bias);
+        let of_weights = matches!(what, What::Lora | What::Top | What::Full);
+        assert_eq!(moved("encoder.layer.1.attention.self.value.weight"), of_weights);
+        assert_eq!(tuned.lora.is_some(), what == What::Lora);
+        assert!(tuned.head.is_none());
     }
+}
+
+#[test]
+fn the_head_learns_alone_and_with_the_rest() {
+    let (opened, histories) = (open(), histories());
+    let data = TrainData { judge: Some(&Follows), seed: 1, ..TrainData::new(&histories, N_ITEMS) };
+    let with = |what, head_steps| TuneSettings {
+        what,
+        head: HeadStart::Whitened,
+        head_steps,
+        head_rate: 5e-2,
+        head_joint_rate: 1e-2,
+        ..settings()
+    };
+    let n_head = 16 * 17;
+    let alone = opened.tune(&with(What::Head, 0), &data).unwrap();
+    assert!(alone.weights == opened.weights, "the encoder stays as it is");
+    assert_eq!((alone.n_trained, alone.epochs.len() <= 12), (n_head, true));
+    assert!(alone.after.unwrap() > alone.before.unwrap() + 0.1);
+    let head = alone.head.unwrap();
+    assert_eq!((head.weight.len(), head.bias.len()), (16 * 16, 16));
+    let both = opened.tune(&with(What::Lora, 8), &data).unwrap();
+    assert!(both.n_trained > n_head && both.weights != opened.weights);
+    assert!(both.after.unwrap() > both.before.unwrap() + 0.1);
+    assert!(both.before.unwrap().to_bits() == alone.before.unwrap().to_bits());
+    assert!(both.epochs.len() <= 13, "one of the head alone before twelve of both");
+    // Kept as it is, it is the whitening.
+    let still = TuneSettings { head_joint_rate: 0.0, ..with(What::Lora, 0) };
+    let still = opened.tune(&still, &data).unwrap();
+    assert!(still.head.unwrap() != head);
 }
 
 #[test]
 fn threads_and_memory_change_no_bit() {
     let (opened, histories) = (open(), histories());
     let data = TrainData { judge: Some(&Follows), seed: 2, ..TrainData::new(&histories, N_ITEMS) };
-    let short = TuneSettings { epochs: 2, correction: 1.0, ..settings() };
+    let head = HeadStart::Whitened;
+    let short = TuneSettings { epochs: 2, correction: 1.0, head, ..settings() };
     let with = |threads: usize, max_memory_mb: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let settings = TuneSettings { max_memory_mb, ..short.clone() };
-        pool.install(|| opened.tune(&settings, &data).unwrap().weights)
+        let tuned = pool.install(|| opened.tune(&settings, &data).unwrap());
+        (tuned.weights, tuned.head)
     };
     // No activations of a whole block fit into one megabyte.
     let one = with(1, 4096);
@@ -172,19 +226,36 @@ impl Progress for Keeper {
 
 #[test]
 fn a_run_that_was_interrupted_ends_with_the_bits_of_one_that_was_not() {
-    let (opened, histories) = (open(), histories());
-    let short = TuneSettings { epochs: 4, steps: Some(3), ..settings() };
-    let data = TrainData { judge: Some(&Follows), seed: 3, ..TrainData::new(&histories, N_ITEMS) };
-    let whole = opened.tune(&short, &data).unwrap();
-    let mut keeper = Keeper { stop_after: Some(2), ..Keeper::default() };
-    let stopped = TrainData { checkpoints: Some(&keeper), progress: &keeper, ..data };
-    let error = opened.tune(&short, &stopped).unwrap_err();
-    assert!(matches!(error, FitError::Cancelled { epochs: 2, .. }), "{error}");
-    keeper.stop_after = None;
-    let goes_on = TrainData { checkpoints: Some(&keeper), ..data };
-    let resumed = opened.tune(&short, &goes_on).unwrap();
-    assert!(resumed.weights == whole.weights);
-    assert_eq!((resumed.best, resumed.epochs.len()), (whole.best, whole.epochs.len()));
+    let histories = histories();
+    let ways = [
+        (What::Lora, HeadStart::None),
+        (What::Lora, HeadStart::Whitened),
+        (What::Head, HeadStart::Whitened),
+        (What::Adapter, HeadStart::None),
+        (What::Prefix, HeadStart::Whitened),
+    ];
+    for (what, head) in ways {
+        let short = TuneSettings { what, head, epochs: 4, steps: Some(3), ..settings() };
+        let opened = open().prepared(&short);
+        let data =
+            TrainData { judge: Some(&Follows), seed: 3, ..TrainData::new(&histories, N_ITEMS) };
+        let whole = opened.tune(&short, &data).unwrap();
+        // After the first epoch the head has learnt alone, after the second something with the rest.
+        for after in [1, 2] {
+            let mut keeper = Keeper { stop_after: Some(after), ..Keeper::default() };
+            let stopped = TrainData { checkpoints: Some(&keeper), progress: &keeper, ..data };
+            let error = opened.tune(&short, &stopped).unwrap_err();
+            assert!(
+                matches!(error, FitError::Cancelled { epochs, .. } if epochs == after),
+                "{error}"
+            );
+            keeper.stop_after = None;
+            let goes_on = TrainData { checkpoints: Some(&keeper), ..data };
+            let resumed = opened.tune(&short, &goes_on).unwrap();
+            assert!(resumed.weights == whole.weights && resumed.head == whole.head, "{what:?}");
+            assert_eq!((resumed.best, resumed.epochs.len()), (whole.best, whole.epochs.len()));
+        }
+    }
 }
 
 #[test]

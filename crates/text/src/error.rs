@@ -31,6 +31,12 @@ pub enum Error {
     /// A tensor is not there.
     #[error("{}: has no tensor `{name}`: it belongs to another model than config.json", path.display())]
     MissingTensor { path: PathBuf, name: String },
+    /// An encoder of single texts where one of pairs is wanted.
+    #[error(
+        "{}: has no tensor `{name}`, so it gives no score to pairs of texts: tune one that does with `tune.task = \"classify\"`",
+        path.display()
+    )]
+    NoHead { path: PathBuf, name: String },
     /// A tensor has another shape than the configuration says.
     #[error(
         "{}: tensor `{name}` has shape {found:?}, config.json asks for {wanted:?}: the files belong to different models",

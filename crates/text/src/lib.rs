@@ -19,8 +19,9 @@ mod words;
 mod wordvec;
 
 pub use bert::{
-    BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, Summary, TunableBert,
-    TuneState, Wanted,
+    BertEncoder, BertHead, BertSettings, BertTokens, CrossEncoder, DenseLayer, HeadTensor, HeadUse,
+    Lora, LoraPair, Merged, NamedTensor, Pooling, Precision, Summary, TokenFacts, TunableBert,
+    TuneBlock, TuneReading, TuneState, Wanted, merge_adapter, user_text,
 };
 pub use cache::Cached;
 pub use chat::{

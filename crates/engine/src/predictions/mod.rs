@@ -8,5 +8,5 @@ mod report;
 pub use features::features;
 pub(crate) use judge::OnValidation;
 pub use judge::Task;
-pub(crate) use labels::{labels, named_labels};
+pub(crate) use labels::{labels, named_labels, single_labels};
 pub use report::{Predicted, PredictedRow, predictions};

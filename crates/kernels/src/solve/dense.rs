@@ -357,9 +357,38 @@ pub fn symmetric_eigen(n: usize, a: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
     Some((values, vectors))
 }
 
+/// Returns the inverse square root of a symmetric matrix `a: [n, n]` without negative eigenvalues, `V diag(1/√λ) Vᵀ`; eigenvalues
+/// below `floor` times their mean are lifted to it. `None` as for [`symmetric_eigen`].
+///
+/// # Panics
+/// When `a` is not `[n, n]`.
+pub fn inverse_root(n: usize, a: &[f64], floor: f64) -> Option<Vec<f64>> {
+    let (values, axes) = symmetric_eigen(n, a)?;
+    let floor = (floor * values.iter().sum::<f64>() / n as f64).max(f64::MIN_POSITIVE);
+    let mut root = vec![0.0f64; n * n];
+    for (value, axis) in values.iter().zip(axes.chunks_exact(n)) {
+        let weight = 1.0 / value.max(floor).sqrt();
+        for (i, row) in root.chunks_exact_mut(n).enumerate() {
+            row.iter_mut().zip(axis).for_each(|(x, a)| *x += weight * axis[i] * a);
+        }
+    }
+    Some(root)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_inverse_root_undoes_its_matrix_and_lifts_what_is_small() {
+        // Eigenvalues 9 and 1 along (1, 1) and (1, -1): 1/3 and 1 of them, so (1/3 + 1) / 2 = 2/3 and (1/3 - 1) / 2 = -1/3.
+        let root = inverse_root(2, &[5.0, 4.0, 4.0, 5.0], 0.0).unwrap();
+        let want = [2.0 / 3.0, -1.0 / 3.0, -1.0 / 3.0, 2.0 / 3.0];
+        assert!(root.iter().zip(want).all(|(x, want)| (x - want).abs() < 1e-12), "{root:?}");
+        // Half of the mean of 8 and 0 is 2.
+        let lifted = inverse_root(2, &[8.0, 0.0, 0.0, 0.0], 0.5).unwrap();
+        assert!((lifted[3] - 1.0 / 2f64.sqrt()).abs() < 1e-12, "{lifted:?}");
+    }
 
     /// A well-conditioned symmetric positive definite matrix.
     fn positive(n: usize) -> Vec<f64> {

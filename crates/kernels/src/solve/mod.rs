@@ -4,4 +4,6 @@ mod conjugate;
 mod dense;
 
 pub use conjugate::{ConjugateScratch, DiagonalPlusRows, RightSide, Stop};
-pub use dense::{NotPositiveDefinite, Real, cholesky_solve, spd_inverse, symmetric_eigen};
+pub use dense::{
+    NotPositiveDefinite, Real, cholesky_solve, inverse_root, spd_inverse, symmetric_eigen,
+};

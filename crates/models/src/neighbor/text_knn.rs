@@ -72,6 +72,10 @@ impl Fit for TextKnnSettings {
             all.push(Self { last, decay, whiten: Whiten::Full, ..self.clone() });
         }
         all.push(Self { last: 10, decay: 0.7, whiten: Whiten::Center, ..self.clone() });
+        // An encoder that was tuned with a head has learnt what to take out.
+        for (last, decay) in [(3, 0.5), (5, 0.7), (10, 0.8), (100, 0.9)] {
+            all.push(Self { last, decay, whiten: Whiten::None, ..self.clone() });
+        }
         distinct(all)
     }
 

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::{FitError, PersistError, Saved, Vectors};
-use tastemaker_kernels::{Layout, gemm, symmetric_eigen};
+use tastemaker_kernels::{Layout, gemm, inverse_root};
 
 use crate::persist::{misfit, take_vector};
 
@@ -151,15 +151,7 @@ fn root(vectors: &Vectors, rows: &[usize], mean: &[f32]) -> Result<Vec<f32>, Fit
         why: "the covariance of the item vectors has no eigenvectors: check them for infinite values, or set `whiten` to \"center\"".into(),
     }
     };
-    let (values, axes) = symmetric_eigen(dim, &covariance).ok_or_else(diverged)?;
-    let floor = (FLOOR * values.iter().sum::<f64>() / dim as f64).max(f64::MIN_POSITIVE);
-    let mut matrix = vec![0.0f64; dim * dim];
-    for (value, axis) in values.iter().zip(axes.chunks_exact(dim)) {
-        let weight = 1.0 / value.max(floor).sqrt();
-        for (i, row) in matrix.chunks_exact_mut(dim).enumerate() {
-            row.iter_mut().zip(axis).for_each(|(x, a)| *x += weight * axis[i] * a);
-        }
-    }
+    let matrix = inverse_root(dim, &covariance, FLOOR).ok_or_else(diverged)?;
     Ok(matrix.into_iter().map(|x| x as f32).collect())
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use tastemaker_kernels::{View, product};
-use tastemaker_text::{NamedTensor, Wanted};
+use tastemaker_text::{Lora, LoraPair, NamedTensor, Wanted};
 
 use super::settings::{TuneSettings, What};
 use crate::params::{Init, Layout, Span};
@@ -19,6 +19,7 @@ struct Pair {
     weight: Range<usize>,
     /// Where its gradient lies.
     gradient: Range<usize>,
+    name: String,
     outputs: usize,
     inputs: usize,
     a: Span,
@@ -45,6 +46,9 @@ impl Adaptation {
             What::Bias => tensor.name.ends_with(".bias"),
             What::Top => tensor.layer.is_some_and(|layer| layer >= lowest),
             What::Full => true,
+            What::Adapter => tensor.part().contains(".adapter."),
+            What::Prefix => tensor.part().starts_with("attention.prefix."),
+            What::Head => false,
         };
         let wanted = Wanted::new(tensors, is_wanted);
         let chosen =
@@ -60,7 +64,8 @@ impl Adaptation {
                 let none = Init::Constant(0.0);
                 let b = layout.add(format!("{}.lora_b", tensor.name), outputs * rank, none);
                 let weight = tensor.range.clone();
-                pairs.push(Pair { weight, gradient, outputs, inputs, a, b });
+                let name = tensor.name.trim_end_matches(".weight").to_owned();
+                pairs.push(Pair { weight, gradient, name, outputs, inputs, a, b });
             }
         } else {
             direct.extend(chosen().map(|(tensor, _)| tensor.range.clone()));
@@ -94,6 +99,18 @@ impl Adaptation {
             let (a, b) = (View::rows(a.of(trained), *inputs), View::rows(b.of(trained), self.rank));
             product((*outputs, *inputs, self.rank), (self.scale, b, a), 1.0, (to, *inputs));
         }
+    }
+
+    /// Returns what LoRA learnt.
+    pub(super) fn lora(&self, trained: &[f32]) -> Option<Lora> {
+        let pair = |Pair { name, a, b, .. }: &Pair| LoraPair {
+            name: name.clone(),
+            a: a.of(trained).to_vec(),
+            b: b.of(trained).to_vec(),
+        };
+        let pairs: Vec<LoraPair> = self.pairs.iter().map(pair).collect();
+        let (rank, scale) = (self.rank, self.scale);
+        (!pairs.is_empty()).then_some(Lora { rank, scale, pairs })
     }
 
     /// Returns the gradient of what is trained, given that of the wanted tensors.

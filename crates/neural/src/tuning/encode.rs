@@ -7,8 +7,9 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use tastemaker_text::{BertTokens, TunableBert, TuneState, Wanted};
+use tastemaker_text::{BertTokens, TunableBert, TuneBlock, TuneReading, TuneState, Wanted};
 
+use super::tasks::{Input, Reading};
 use crate::rankers::gather;
 
 /// Tasks of a step.
@@ -21,7 +22,6 @@ const BLOCK_TOKENS: usize = 512;
 pub(super) struct Model<'a> {
     pub(super) bert: &'a TunableBert,
     pub(super) weights: &'a [f32],
-    pub(super) texts: &'a [BertTokens],
 }
 
 /// The memory of one task.
@@ -31,6 +31,40 @@ struct Lane {
     spare: TuneState,
     vectors: Vec<f32>,
     gradients: Vec<f32>,
+    /// How far the embeddings of each block are moved, where they are.
+    moves: Vec<Vec<f32>>,
+}
+
+/// How a step goes through the encoder.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Way {
+    /// Texts as they are.
+    Plain,
+    /// Texts as they are; from the way back it is learnt where each text's embeddings would have to move, by so much.
+    Probing(f32),
+    /// The embeddings moved to where the last probing found.
+    Moved,
+}
+
+impl Lane {
+    /// Returns the moves of the lane's blocks, as many as there are.
+    fn moves_of(&self, way: Way, at: usize) -> &[f32] {
+        if way == Way::Moved { self.moves.get(at).map_or(&[], Vec::as_slice) } else { &[] }
+    }
+}
+
+/// Writes the moves of a block: for each text its gradient at the length `epsilon` (Miyato et al. 2017).
+fn towards(gradient: &[f32], texts: &[&BertTokens], (epsilon, dim): (f32, usize)) -> Vec<f32> {
+    let mut moves = gradient.to_vec();
+    let mut rest = &mut moves[..];
+    for text in texts {
+        let (own, after) = std::mem::take(&mut rest).split_at_mut(text.len() * dim);
+        let length = own.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let scale = if length > 0.0 { (f64::from(epsilon) / length) as f32 } else { 0.0 };
+        own.iter_mut().for_each(|x| *x *= scale);
+        rest = after;
+    }
+    moves
 }
 
 /// The tasks of a step.
@@ -40,53 +74,92 @@ pub(super) struct Lanes {
     kept: usize,
 }
 
-/// Cuts items into blocks of about [`BLOCK_TOKENS`] tokens.
-fn blocks(items: &[u32], texts: &[BertTokens]) -> Vec<Range<usize>> {
+/// Texts that go through the encoder together, and the rows that are read of them.
+struct Block<'a> {
+    texts: Vec<&'a BertTokens>,
+    reading: TuneReading<'a>,
+    rows: Range<usize>,
+}
+
+impl Block<'_> {
+    fn with<'a>(&'a self, moves: &'a [f32]) -> TuneBlock<'a> {
+        TuneBlock { texts: &self.texts, reading: self.reading, moves }
+    }
+}
+
+/// Cuts texts into blocks of about [`BLOCK_TOKENS`] tokens.
+fn blocks(texts: &[&BertTokens]) -> Vec<Range<usize>> {
     let mut blocks = Vec::new();
     let (mut start, mut tokens) = (0, 0);
-    for (at, &item) in items.iter().enumerate() {
-        let len = texts[item as usize].len();
-        if at > start && tokens + len > BLOCK_TOKENS {
+    for (at, text) in texts.iter().enumerate() {
+        if at > start && tokens + text.len() > BLOCK_TOKENS {
             blocks.push(start..at);
             (start, tokens) = (at, 0);
         }
-        tokens += len;
+        tokens += text.len();
     }
-    if start < items.len() {
-        blocks.push(start..items.len());
+    if start < texts.len() {
+        blocks.push(start..texts.len());
     }
     blocks
 }
 
-impl Model<'_> {
-    fn block(&self, items: &[u32]) -> Vec<&BertTokens> {
-        items.iter().map(|&item| &self.texts[item as usize]).collect()
-    }
+/// Cuts the input of a step into blocks.
+fn blocks_of(input: &Input) -> Vec<Block<'_>> {
+    let texts: Vec<&BertTokens> = input.texts.iter().collect();
+    let mut end = 0;
+    let block = |range: Range<usize>| {
+        let reading = match &input.reading {
+            Reading::Pooled => TuneReading::Pooled,
+            Reading::Tokens(places) => TuneReading::Tokens(&places[range.clone()]),
+        };
+        let start = end;
+        end += reading.rows(range.len());
+        Block { texts: texts[range].to_vec(), reading, rows: start..end }
+    };
+    blocks(&texts).into_iter().map(block).collect()
+}
 
-    /// Returns the vectors of items, at length 1; 0 for those without a text.
-    pub(super) fn read(&self, items: &[u32]) -> Vec<f32> {
+impl Model<'_> {
+    /// Returns the vectors of texts, as the encoder pools them; 0 for those without content.
+    pub(super) fn read(&self, texts: &[BertTokens]) -> Vec<f32> {
         let dim = self.bert.dim();
-        let mut order: Vec<u32> = (0..items.len() as u32).collect();
-        let len = |row: u32| self.texts[items[row as usize] as usize].len();
-        order.retain(|&row| len(row) > 0);
-        order.sort_by_key(|&row| (std::cmp::Reverse(len(row)), row));
-        let sorted: Vec<u32> = order.iter().map(|&row| items[row as usize]).collect();
-        let parts: Vec<Vec<f32>> = blocks(&sorted, self.texts)
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.retain(|&row| !texts[row].is_empty());
+        order.sort_by_key(|&row| (std::cmp::Reverse(texts[row].len()), row));
+        let sorted: Vec<&BertTokens> = order.iter().map(|&row| &texts[row]).collect();
+        let parts: Vec<Vec<f32>> = blocks(&sorted)
             .into_par_iter()
             .with_max_len(1)
             .map_init(TuneState::default, |state, block| {
                 let mut out = vec![0.0; block.len() * dim];
-                self.bert.forward(self.weights, &self.block(&sorted[block]), state, &mut out);
+                let (texts, reading) = (&sorted[block], TuneReading::Pooled);
+                let block = TuneBlock { texts, reading, moves: &[] };
+                self.bert.forward(self.weights, block, state, &mut out);
                 out
             })
             .collect();
-        let mut vectors = vec![0.0; items.len() * dim];
+        let mut vectors = vec![0.0; texts.len() * dim];
         let rows = parts.iter().flat_map(|part| part.chunks_exact(dim));
         for (&row, vector) in order.iter().zip(rows) {
-            vectors[row as usize * dim..][..dim].copy_from_slice(vector);
+            vectors[row * dim..][..dim].copy_from_slice(vector);
         }
-        super::contrast::normalise(&mut vectors, dim, &mut Vec::new());
         vectors
+    }
+
+    /// Returns what is read of the texts of an input.
+    pub(super) fn outputs(&self, input: &Input) -> Vec<f32> {
+        let dim = self.bert.dim();
+        let parts: Vec<Vec<f32>> = blocks_of(input)
+            .into_par_iter()
+            .with_max_len(1)
+            .map_init(TuneState::default, |state, block| {
+                let mut out = vec![0.0; block.rows.len() * dim];
+                self.bert.forward(self.weights, block.with(&[]), state, &mut out);
+                out
+            })
+            .collect();
+        parts.concat()
     }
 }
 
@@ -97,57 +170,72 @@ impl Lanes {
         Self { lanes: (0..LANES).map(|_| Lane::default()).collect(), kept }
     }
 
-    /// Writes the vectors of items to `out`, as the encoder pools them.
-    pub(super) fn forward(&mut self, model: Model<'_>, items: &[u32], out: &mut Vec<f32>) {
+    /// Writes what is read of the texts of an input to `out`.
+    pub(super) fn forward(
+        &mut self,
+        model: Model<'_>,
+        (input, way): (&Input, Way),
+        out: &mut Vec<f32>,
+    ) {
         let (dim, kept) = (model.bert.dim(), self.kept);
-        let blocks = blocks(items, model.texts);
+        let blocks = blocks_of(input);
         self.lanes.par_iter_mut().enumerate().with_max_len(1).for_each(|(number, lane)| {
             lane.vectors.clear();
             for (at, block) in blocks.iter().skip(number).step_by(LANES).enumerate() {
                 let from = lane.vectors.len();
-                lane.vectors.resize(from + block.len() * dim, 0.0);
+                lane.vectors.resize(from + block.rows.len() * dim, 0.0);
                 if at < kept && lane.kept.len() <= at {
                     lane.kept.push(TuneState::default());
                 }
+                let moves = lane.moves_of(way, at).to_vec();
                 let state = if at < kept { &mut lane.kept[at] } else { &mut lane.spare };
-                let texts = model.block(&items[block.clone()]);
-                model.bert.forward(model.weights, &texts, state, &mut lane.vectors[from..]);
+                let out = &mut lane.vectors[from..];
+                model.bert.forward(model.weights, block.with(&moves), state, out);
             }
         });
         out.clear();
-        out.resize(items.len() * dim, 0.0);
+        out.resize(blocks.last().map_or(0, |last| last.rows.end) * dim, 0.0);
         for (number, lane) in self.lanes.iter().enumerate() {
             let mut rest = &lane.vectors[..];
             for block in blocks.iter().skip(number).step_by(LANES) {
-                let (own, after) = rest.split_at(block.len() * dim);
-                out[block.start * dim..block.end * dim].copy_from_slice(own);
+                let (own, after) = rest.split_at(block.rows.len() * dim);
+                out[block.rows.start * dim..block.rows.end * dim].copy_from_slice(own);
                 rest = after;
             }
         }
     }
 
-    /// Returns the wanted gradients, given those of the vectors of the same items, and leaves room for the next.
+    /// Returns the wanted gradients, given those of what was read of the same input, and leaves room for the next.
     pub(super) fn backward(
         &mut self,
         model: Model<'_>,
-        (items, d): (&[u32], &[f32]),
+        (input, way, d): (&Input, Way, &[f32]),
         wanted: &Wanted,
     ) -> Vec<f32> {
         let (dim, kept) = (model.bert.dim(), self.kept);
-        let blocks = blocks(items, model.texts);
+        let blocks = blocks_of(input);
         self.lanes.par_iter_mut().enumerate().with_max_len(1).for_each(|(number, lane)| {
             lane.gradients.resize(wanted.len(), 0.0);
+            if way != Way::Moved {
+                lane.moves.clear();
+            }
             for (at, block) in blocks.iter().skip(number).step_by(LANES).enumerate() {
-                let texts = model.block(&items[block.clone()]);
-                let d = &d[block.start * dim..block.end * dim];
+                let d = &d[block.rows.start * dim..block.rows.end * dim];
+                let moves = lane.moves_of(way, at).to_vec();
+                let texts = &block.texts[..];
+                let block = block.with(&moves);
                 let into = (wanted, &mut lane.gradients[..]);
-                let Some(state) = lane.kept.get_mut(at).filter(|_| at < kept) else {
+                let state = if at < kept && at < lane.kept.len() {
+                    &mut lane.kept[at]
+                } else {
                     let mut again = vec![0.0; d.len()];
-                    model.bert.forward(model.weights, &texts, &mut lane.spare, &mut again);
-                    model.bert.backward(model.weights, (&texts, d), into, &mut lane.spare);
-                    continue;
+                    model.bert.forward(model.weights, block, &mut lane.spare, &mut again);
+                    &mut lane.spare
                 };
-                model.bert.backward(model.weights, (&texts, d), into, state);
+                model.bert.backward(model.weights, (block, d), into, state);
+                if let Way::Probing(epsilon) = way {
+                    lane.moves.push(towards(state.embedded_gradient(), texts, (epsilon, dim)));
+                }
             }
         });
         let Some((first, rest)) = self.lanes.split_first_mut() else { return Vec::new() };
@@ -157,5 +245,23 @@ impl Lanes {
         let sum = first.gradients.clone();
         first.gradients.fill(0.0);
         sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_moves_along_its_own_gradient_by_epsilon() {
+        let texts = [BertTokens::of_ids(vec![1]), BertTokens::of_ids(vec![1, 2])];
+        let texts: Vec<&BertTokens> = texts.iter().collect();
+        // Lengths 5 and 3; a text without a gradient stays.
+        let got = towards(&[3.0, 4.0, 1.0, 2.0, 0.0, -2.0], &texts, (0.5, 2));
+        let sixth = 0.5 / 3.0;
+        for (got, want) in got.iter().zip([0.3, 0.4, sixth, 2.0 * sixth, 0.0, -2.0 * sixth]) {
+            assert!((got - want).abs() < 1e-6, "{got} {want}");
+        }
+        assert_eq!(towards(&[0.0; 6], &texts, (0.5, 2)), [0.0; 6]);
     }
 }

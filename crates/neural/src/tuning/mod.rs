@@ -1,15 +1,18 @@
-//! Two-tower tuning of a text encoder on what users did: the texts of what they took should lead to the text of what they took
-//! next.
+//! Tuning of a text encoder on what users did, or on texts alone: what is trained, the loop, and the tasks it can learn.
 
 mod adapt;
-mod batch;
-mod contrast;
 mod encode;
+mod head;
 mod learner;
+mod parts;
+mod prepare;
 mod profile;
 mod run;
 mod settings;
+mod tasks;
 
+pub use prepare::prepare;
 pub use profile::TextProfile;
 pub use run::{Encoder, Tuned, tune};
-pub use settings::{LoraTarget, TuneSettings, What};
+pub use settings::{HeadStart, LoraTarget, TuneSettings, What};
+pub use tasks::{AugmentSettings, TaskData, TuneTask};

@@ -3,19 +3,19 @@
 use tastemaker_core::{Recommender, Request};
 use tastemaker_kernels::{View, axpy, product};
 
-/// Scores by the cosine of item texts with the faded mean of a history's newest ones, as `text-knn` does without whitening.
+/// Scores by the cosine of item texts with the weighted mean of a history's newest ones, as `text-knn` does without whitening.
 #[derive(Clone, Debug)]
 pub struct TextProfile {
     /// Vectors of all items at length 1, `[items, width]`.
     vectors: Vec<f32>,
     width: usize,
-    history: usize,
-    decay: f32,
+    /// How much the newest item counts, the one before it, and so on.
+    weights: Vec<f32>,
 }
 
 impl TextProfile {
-    pub(super) fn new(vectors: Vec<f32>, width: usize, (history, decay): (usize, f32)) -> Self {
-        Self { vectors, width, history, decay }
+    pub(super) fn new(vectors: Vec<f32>, width: usize, weights: Vec<f32>) -> Self {
+        Self { vectors, width, weights }
     }
 }
 
@@ -33,10 +33,8 @@ impl Recommender for TextProfile {
         let mut profiles = vec![0.0; requests.len() * width];
         for (request, profile) in requests.iter().zip(profiles.chunks_exact_mut(width)) {
             let known = request.history.items.iter().rev().filter(|item| item.index() < n);
-            let mut weight = 1.0;
-            for item in known.take(self.history) {
-                axpy(weight, &self.vectors[item.index() * width..][..width], profile);
-                weight *= self.decay;
+            for (item, weight) in known.zip(&self.weights) {
+                axpy(*weight, &self.vectors[item.index() * width..][..width], profile);
             }
         }
         let items = View::rows(&self.vectors, width).transposed();

@@ -271,7 +271,7 @@ impl BertConfig {
     }
 
     /// Counts the tokens that have a position.
-    const fn positions(&self) -> usize {
+    pub(crate) const fn positions(&self) -> usize {
         self.max_position_embeddings.saturating_sub(first_position(self.padding) as usize)
     }
 

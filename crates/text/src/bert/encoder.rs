@@ -9,6 +9,7 @@ use tastemaker_core::{Progress, Tokens as TokenRows, Vectors};
 use tastemaker_kernels::axpy;
 
 use super::config::{BertSettings, Description, Pooling, Precision, Summary, read_tokenizer};
+use super::extras::ExtraTensors;
 use super::model::{BertModel, Buffers};
 use super::modules::Dense;
 use super::tokenise::{Tokeniser, Tokens};
@@ -43,7 +44,10 @@ impl BertEncoder {
     /// Opens a Hugging Face folder of a BERT, `RoBERTa`, XLM-R or `DistilBERT`: `config.json`, `tokenizer.json`, `model.safetensors`
     /// or its shards, and where they are there `sentence_bert_config.json` and `1_Pooling/config.json`.
     pub fn open(dir: &Path, settings: &BertSettings) -> Result<Self, Error> {
-        let description = Description::read(dir, settings)?;
+        let mut description = Description::read(dir, settings)?;
+        let extras = ExtraTensors::read(dir, &description.config)?;
+        let room = description.config.positions() - extras.prefix;
+        description.max_tokens = description.max_tokens.min(room);
         let limits = description.limits(settings)?;
         let Description { config, pooling, dense, max_tokens, bytes } = description;
         let mut digest = Digest::new();
@@ -55,7 +59,8 @@ impl BertEncoder {
             Tokeniser::new(&path, &bytes, limits, (config.vocab_size, config.token_types()))?;
         let weights = Weights::open(dir, config.architecture)?;
         weights.digest(&mut digest)?;
-        let model = BertModel::load(&weights, &config, settings.precision.into())?;
+        extras.digest(&mut digest);
+        let model = BertModel::load(&weights, (&config, &extras), settings.precision.into())?;
         let (dense, dim) = Dense::load_all(&dense, config.hidden_size, &mut digest)?;
         let scale = if settings.normalise { "unit" } else { "plain" };
         let precision = match settings.precision {
@@ -171,7 +176,7 @@ impl BertEncoder {
 }
 
 /// Orders the texts that have content, longest first: the last tasks are short, so no core waits long at the end.
-fn longest_first(tokens: &[Tokens]) -> Vec<usize> {
+pub(super) fn longest_first(tokens: &[Tokens]) -> Vec<usize> {
     let mut order: Vec<usize> =
         (0..tokens.len()).filter(|&row| !tokens[row].ids.is_empty()).collect();
     order.sort_by_key(|&row| (std::cmp::Reverse(tokens[row].ids.len()), row));
@@ -179,7 +184,7 @@ fn longest_first(tokens: &[Tokens]) -> Vec<usize> {
 }
 
 /// Cuts the order into blocks of about [`BLOCK_TOKENS`] tokens.
-fn blocks<'a>(tokens: &[Tokens], mut order: &'a [usize]) -> Vec<&'a [usize]> {
+pub(super) fn blocks<'a>(tokens: &[Tokens], mut order: &'a [usize]) -> Vec<&'a [usize]> {
     let mut blocks = Vec::new();
     while !order.is_empty() {
         let mut sum = 0;

@@ -10,6 +10,7 @@ use tastemaker_kernels::{
 
 use super::architecture::positions;
 use super::config::{BertConfig, Pooling};
+use super::extras::{ExtraTensors, PLACES};
 use super::tokenise::Tokens;
 use super::weights::Weights;
 use crate::Error;
@@ -31,6 +32,16 @@ struct Layer {
     widen: LinearWeights,
     narrow: LinearWeights,
     out_norm: Norm,
+    /// Behind attention and behind the feed-forward layer.
+    adapters: Option<[Adapter; 2]>,
+    /// Queries of 0, keys and values that stand before a text's: [prefix, 3 * hidden].
+    prefix: Vec<f32>,
+}
+
+/// A bottleneck: `s + W₂ gelu(W₁ s)`.
+struct Adapter {
+    down: LinearWeights,
+    up: LinearWeights,
 }
 
 /// A BERT encoder ready to run.
@@ -44,6 +55,8 @@ pub(crate) struct BertModel {
     /// Empty where tokens have no types.
     types: Vec<f32>,
     padding: Option<u32>,
+    /// Tokens of the prefix that all texts follow.
+    prefix: usize,
     norm: Norm,
     layers: Vec<Layer>,
 }
@@ -57,6 +70,28 @@ pub(crate) struct Buffers {
     linear: LinearScratch,
     attention: AttentionScratch,
     half_attention: HalfAttentionScratch,
+    given: Vec<f32>,
+    bottleneck: Vec<f32>,
+    before: Vec<f32>,
+    after: Vec<f32>,
+}
+
+impl Adapter {
+    /// Adds what it makes of what a layer gives for `x` to `sum`.
+    fn add(
+        &self,
+        layer: &LinearWeights,
+        (x, sum): (&[f32], &mut [f32]),
+        (given, narrow, linear): (&mut Vec<f32>, &mut Vec<f32>, &mut LinearScratch),
+    ) {
+        given.resize(sum.len(), 0.0);
+        layer.apply(x, given, Then::Write, linear);
+        let (hidden, width) = self.down.shape();
+        narrow.resize(sum.len() / hidden * width, 0.0);
+        self.down.apply(given, narrow, Then::Gelu, linear);
+        sum.iter_mut().zip(given.iter()).for_each(|(sum, s)| *sum += s);
+        self.up.apply(narrow, sum, Then::Add, linear);
+    }
 }
 
 /// Stacks layers that read the same input, `from` numbers wide.
@@ -120,7 +155,7 @@ impl BertModel {
     /// Takes the weights apart and lays them out for use.
     pub(crate) fn load(
         weights: &Weights,
-        config: &BertConfig,
+        (config, extras): (&BertConfig, &ExtraTensors),
         format: WeightFormat,
     ) -> Result<Self, Error> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
@@ -139,6 +174,24 @@ impl BertModel {
                 widen: linear(&[at("intermediate.dense")], (hidden, inner))?,
                 narrow: linear(&[at("output.dense")], (inner, hidden))?,
                 out_norm: norm(&at("output.LayerNorm"))?,
+                adapters: (extras.adapters > 0).then(|| {
+                    PLACES.map(|place| {
+                        let half = |half: &str| {
+                            let name = at(&format!("{place}.adapter.{half}"));
+                            let numbers = |kind: &str| extras.take(&format!("{name}.{kind}"));
+                            let bias = numbers("bias").to_vec();
+                            LinearWeights::new(numbers("weight"), bias, WeightFormat::Single)
+                        };
+                        Adapter { down: half("down"), up: half("up") }
+                    })
+                }),
+                prefix: {
+                    let part = |name: &str| extras.take(&at(&format!("attention.prefix.{name}")));
+                    let keys = part("keys").chunks_exact(hidden);
+                    let rows = keys.zip(part("values").chunks_exact(hidden));
+                    rows.flat_map(|(key, value)| [&vec![0.0; hidden], key, value].concat())
+                        .collect()
+                },
             })
         };
         Ok(Self {
@@ -153,6 +206,7 @@ impl BertModel {
                 types => table("token_type", types)?,
             },
             padding: config.padding,
+            prefix: extras.prefix,
             norm: norm("embeddings.LayerNorm")?,
             layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, Error>>()?,
         })
@@ -188,7 +242,9 @@ impl BertModel {
         for text in texts {
             let places = positions(&text.ids, self.padding);
             for (position, (&id, &kind)) in places.zip(text.ids.iter().zip(&text.types)) {
-                let parts = row(&self.words, id).iter().zip(row(&self.positions, position));
+                let parts = row(&self.words, id)
+                    .iter()
+                    .zip(row(&self.positions, position + self.prefix as u32));
                 if self.types.is_empty() {
                     x.extend(parts.map(|(w, p)| w + p));
                 } else {
@@ -197,6 +253,19 @@ impl BertModel {
             }
         }
         self.norm.apply(x);
+    }
+
+    fn attend(
+        &self,
+        qkv: &[f32],
+        out: &mut [f32],
+        (whole, half): (&mut AttentionScratch, &mut HalfAttentionScratch),
+    ) {
+        if self.half {
+            half_attention(qkv, (self.heads, self.hidden), out, half);
+        } else {
+            attention(qkv, (self.heads, self.hidden), out, whole);
+        }
     }
 
     fn layer(&self, layer: &Layer, texts: &[&Tokens], buffers: &mut Buffers) {
@@ -209,20 +278,35 @@ impl BertModel {
         for text in texts {
             let (part, after) = qkv.split_at(text.ids.len() * 3 * hidden);
             let (out, after_out) = to.split_at_mut(text.ids.len() * hidden);
-            if self.half {
-                half_attention(part, (self.heads, hidden), out, &mut buffers.half_attention);
+            if self.prefix == 0 {
+                self.attend(part, out, (&mut buffers.attention, &mut buffers.half_attention));
             } else {
-                attention(part, (self.heads, hidden), out, &mut buffers.attention);
+                let Buffers { before, after, .. } = buffers;
+                before.clear();
+                before.extend_from_slice(&layer.prefix);
+                before.extend_from_slice(part);
+                after.resize(before.len() / 3, 0.0);
+                self.attend(before, after, (&mut buffers.attention, &mut buffers.half_attention));
+                out.copy_from_slice(&after[self.prefix * hidden..]);
             }
             (qkv, to) = (after, after_out);
         }
-        layer.mix.apply(mixed, x, Then::Add, linear);
+        let Buffers { given, bottleneck, .. } = buffers;
+        match &layer.adapters {
+            None => layer.mix.apply(mixed, x, Then::Add, linear),
+            Some([first, _]) => first.add(&layer.mix, (mixed, x), (given, bottleneck, linear)),
+        }
         layer.mix_norm.apply(x);
         let inner = layer.widen.shape().1;
         for rows in x.chunks_mut(INNER_ROWS * hidden) {
             wide.resize(rows.len() / hidden * inner, 0.0);
             layer.widen.apply(rows, wide, Then::Gelu, linear);
-            layer.narrow.apply(wide, rows, Then::Add, linear);
+            match &layer.adapters {
+                None => layer.narrow.apply(wide, rows, Then::Add, linear),
+                Some([_, second]) => {
+                    second.add(&layer.narrow, (wide, rows), (given, bottleneck, linear));
+                }
+            }
         }
         layer.out_norm.apply(x);
     }

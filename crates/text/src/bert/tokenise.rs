@@ -74,6 +74,20 @@ impl Tokens {
         Self { types: vec![0; ids.len()], ids, truncated: false }
     }
 
+    /// Takes the numbers of tokens and as many types, marks included; they must be in the model's vocabulary and among its types.
+    ///
+    /// # Panics
+    /// When they differ in number.
+    pub fn of_parts(ids: Vec<u32>, types: Vec<u32>) -> Self {
+        assert!(ids.len() == types.len(), "every token has a type");
+        Self { ids, types, truncated: false }
+    }
+
+    /// Returns the types of the tokens.
+    pub fn types(&self) -> &[u32] {
+        &self.types
+    }
+
     /// Returns their numbers in the vocabulary, the marks around the text included.
     pub fn ids(&self) -> &[u32] {
         &self.ids
@@ -92,6 +106,24 @@ impl Tokens {
     /// Tells whether the text has no content.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
+    }
+}
+
+/// What the tokens of a vocabulary are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// Tokens that stand around texts and between them.
+    pub marks: Vec<u32>,
+    /// The token that hides another one.
+    pub mask: Option<u32>,
+    /// For every token whether it begins a word, marks aside.
+    pub begins_word: Vec<bool>,
+}
+
+impl TokenFacts {
+    /// Tells whether a token is a mark.
+    pub fn is_mark(&self, token: u32) -> bool {
+        self.marks.contains(&token)
     }
 }
 
@@ -159,6 +191,57 @@ impl Tokeniser {
     pub(crate) fn tokenise_windows(&self, texts: &[&str]) -> Result<Vec<Vec<Tokens>>, Error> {
         let all = |(index, text): (usize, &&str)| self.windows(index, text);
         texts.par_iter().with_min_len(16).enumerate().map(all).collect()
+    }
+
+    /// Tokenises pairs of texts, on all cores; where both are too long together, the longer one is cut first.
+    pub(crate) fn pairs(&self, pairs: &[(&str, &str)]) -> Result<Vec<Tokens>, Error> {
+        let one = |(index, (a, b)): (usize, &(&str, &str))| {
+            let (a, b) = (self.start(a), self.start(b));
+            if a.is_empty() && b.is_empty() {
+                return Ok(Tokens::default());
+            }
+            let encode = || self.tokenizer.encode_fast((a, b), true).map_err(|e| e.to_string());
+            let fault = |why| Error::Tokenise { index, why };
+            let encoding = guarded(encode).map_err(fault)?;
+            let (ids, types) = (encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec());
+            if let Some(kind) = types.iter().find(|&&kind| kind as usize >= self.n_types) {
+                let known = self.n_types;
+                let why =
+                    format!("the tokenizer gives it type {kind}, the model knows {known} types");
+                return Err(fault(why));
+            }
+            let truncated = !encoding.get_overflowing().is_empty();
+            Ok(Tokens { ids, types, truncated })
+        };
+        pairs.par_iter().with_min_len(16).enumerate().map(one).collect()
+    }
+
+    /// Returns what the first `n` tokens of the vocabulary are.
+    pub(crate) fn facts(&self, n: usize) -> TokenFacts {
+        let ids = |found: Result<Encoding, _>| found.map(|e| e.get_ids().to_vec()).ok();
+        let single = ids(self.tokenizer.encode_fast("", true));
+        let pair = ids(self.tokenizer.encode_fast(("", ""), true));
+        let mut marks: Vec<u32> = [single, pair].into_iter().flatten().flatten().collect();
+        let names = ["[MASK]", "<mask>"].map(|name| self.tokenizer.token_to_id(name));
+        let mask = names.into_iter().flatten().find(|&id| (id as usize) < n);
+        let padding = ["[PAD]", "<pad>"].map(|name| self.tokenizer.token_to_id(name));
+        marks.extend(padding.into_iter().flatten().chain(mask));
+        marks.sort_unstable();
+        marks.dedup();
+        let names: Vec<String> =
+            (0..n as u32).map(|id| self.tokenizer.id_to_token(id).unwrap_or_default()).collect();
+        // Word pieces mark what goes on, the others what begins.
+        let is_pieces = names.iter().any(|name| name.len() > 2 && name.starts_with("##"));
+        let begins = |(id, name): (u32, &String)| {
+            let does = if is_pieces {
+                !name.starts_with("##")
+            } else {
+                name.starts_with(['\u{2581}', '\u{120}'])
+            };
+            does && !name.is_empty() && !marks.contains(&id)
+        };
+        let begins_word = (0..).zip(&names).map(begins).collect();
+        TokenFacts { marks, mask, begins_word }
     }
 
     /// Returns the numbers of every text's tokens in the vocabulary, without the marks around it.

@@ -55,6 +55,15 @@ impl Weights {
     pub(crate) fn open(folder: &Path, architecture: Architecture) -> Result<Self, Error> {
         let one = folder.join("model.safetensors");
         let paths = if one.exists() { None } else { shards(folder)? }.unwrap_or_else(|| vec![one]);
+        Self::open_all(paths, architecture)
+    }
+
+    /// Reads the header of one file.
+    pub(crate) fn open_file(path: &Path, architecture: Architecture) -> Result<Self, Error> {
+        Self::open_all(vec![path.to_owned()], architecture)
+    }
+
+    fn open_all(paths: Vec<PathBuf>, architecture: Architecture) -> Result<Self, Error> {
         let mut weights = Self {
             shards: Vec::new(),
             order: Vec::new(),
@@ -136,9 +145,23 @@ impl Weights {
 
     /// Returns a tensor of exactly this shape.
     pub(crate) fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
-        let name = self.name(name);
-        let (shard, info) = self.find(&name)?;
-        let path = || shard.path.clone();
+        self.take_named(&self.name(name), shape)
+    }
+
+    /// Returns the shape of a tensor, by its name in the files.
+    pub(crate) fn shape_of(&self, name: &str) -> Option<&[usize]> {
+        self.places.get(name).map(|(_, info)| &info.shape[..])
+    }
+
+    /// Tells whether a tensor of this shape is there, by its name in the files.
+    pub(crate) fn has(&self, name: &str, shape: &[usize]) -> bool {
+        self.places.get(name).is_some_and(|(_, info)| info.shape == shape)
+    }
+
+    /// Returns a tensor of exactly this shape, by its name in the files.
+    pub(crate) fn take_named(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
+        let (shard, info) = self.find(name)?;
+        let (path, name) = (|| shard.path.clone(), name.to_owned());
         if info.shape != shape {
             let (found, wanted) = (info.shape.clone(), shape.to_vec());
             return Err(Error::Shape { path: path(), name, found, wanted });

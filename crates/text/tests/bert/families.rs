@@ -12,6 +12,7 @@ use tastemaker_text::{
 use tempfile::TempDir;
 
 use crate::tiny::{self, Tensors};
+use crate::tuned::pooled;
 use crate::{TINY, naive};
 
 /// Pieces of a `SentencePiece` unigram model as XLM-R's, by number.
@@ -250,13 +251,13 @@ fn every_family_can_be_tuned_and_is_written_in_its_own_words() {
         let tokens = bert.tokenise(&texts).unwrap();
         let tokens: Vec<&BertTokens> = tokens.iter().collect();
         let mut got = vec![0.0; want.flat().len()];
-        bert.forward(&weights, &tokens, &mut TuneState::default(), &mut got);
+        bert.forward(&weights, pooled(&tokens), &mut TuneState::default(), &mut got);
         for (got, want) in got.iter().zip(want.flat()) {
             assert!((got - want).abs() < 1e-5, "{got} {want}");
         }
         let out = TempDir::new().unwrap();
         let moved: Vec<f32> = weights.iter().map(|x| x + 0.125).collect();
-        for (name, bytes) in bert.files(&moved).unwrap() {
+        for (name, bytes) in bert.files(&moved, None).unwrap() {
             fs::write(out.path().join(name), bytes).unwrap();
         }
         let (_, again) = TunableBert::open(out.path(), &settings).unwrap();

@@ -9,7 +9,7 @@ mod lookup;
 mod modules;
 mod naive;
 mod tiny;
-mod tune;
+mod tuned;
 mod windows;
 
 use safetensors::Dtype;

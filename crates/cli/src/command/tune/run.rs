@@ -38,15 +38,21 @@ pub(crate) fn run(args: &Tune, context: &Context) -> anyhow::Result<()> {
 
 fn words(report: &TuneReport, args: &Tune) -> String {
     let number = |x: Option<f64>| x.map_or_else(|| "–".to_owned(), |x| format!("{x:.4}"));
-    let header = ["epoch", "loss", "validation NDCG@10", "seconds"];
+    let (measure, sign) = match report.measure.strip_prefix('-') {
+        Some(measure) => (measure, -1.0),
+        None => (report.measure.as_str(), 1.0),
+    };
+    let number = |x: Option<f64>| number(x.map(|x| sign * x));
+    let validation = format!("validation {measure}");
+    let header = ["epoch", "loss", &validation, "seconds"];
     let rows = report.epochs.iter().enumerate().map(|(at, epoch)| {
         let of_epoch = (at + 1).to_string();
         let numbers = [format!("{:.4}", epoch.loss), number(epoch.validation)];
         [vec![of_epoch], numbers.to_vec(), vec![format!("{:.1}", epoch.seconds)]].concat()
     });
     format!(
-        "{}\n\ntrained {} of {} parameters; validation NDCG@10 {} before, {} after (epoch {}, {} users)\n\
-         saved in {} ({:.1} s)\nnext: tastemaker evaluate --data {} --models text-knn --set text.encoder={}",
+        "{}\n\ntrained {} of {} parameters; validation {measure} {} before, {} after (epoch {}, {} users)\n\
+         {}saved in {} ({:.1} s)\nnext: tastemaker evaluate --data {} --models text-knn --set text.encoder={}",
         output::table(&header, rows, &[0, 1, 2, 3]),
         report.trained_parameters,
         report.parameters,
@@ -54,9 +60,22 @@ fn words(report: &TuneReport, args: &Tune) -> String {
         number(report.validation_after),
         report.best_epoch,
         report.validation_users,
+        facts(report),
         report.out.display(),
         report.seconds,
         args.data.display(),
         report.out.display(),
     )
+}
+
+/// Says what else is known of the encoder, a line for each fact; nothing where that is the measure alone.
+fn facts(report: &TuneReport) -> String {
+    if report.facts_after.len() < 2 {
+        return String::new();
+    }
+    let line = |(name, after): (&&str, &f64)| {
+        let before = report.facts_before.get(name).copied().unwrap_or(f64::NAN);
+        format!("{name} {before:.4} before, {after:.4} after\n")
+    };
+    report.facts_after.iter().map(line).collect()
 }

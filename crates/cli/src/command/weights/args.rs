@@ -20,6 +20,8 @@ pub(crate) enum WeightsAction {
     Distill(Distill),
     /// Show what is in a model's folder, and whether it can be used here
     Inspect(Inspect),
+    /// Put a LoRA adapter or a prefix, ours or PEFT's, into the encoder it was learnt on
+    Merge(Merge),
     /// Measure what `text.precision` gains and costs: speed, likeness to f32, and with --data the lists of text-knn
     Quantize(Quantize),
 }
@@ -56,6 +58,25 @@ pub(crate) struct Inspect {
     /// List every tensor; JSON always does
     #[arg(long)]
     pub(crate) tensors: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  tastemaker weights merge --base minilm --adapter tuned/lora --out merged
+  tastemaker train --data data --set text.encoder=merged --out model
+
+LoRA is added to the weights. A prefix cannot be: it stays a folder of its own in the folder that is written.")]
+pub(crate) struct Merge {
+    /// The encoder: a name of `weights list`, or a Hugging Face folder
+    #[arg(long, value_name = "NAME")]
+    pub(crate) base: String,
+    /// Folder with adapter_config.json and adapter_model.safetensors
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: PathBuf,
+    /// Folder to write
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

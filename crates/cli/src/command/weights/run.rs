@@ -1,11 +1,12 @@
-//! `tastemaker weights list|get|distill|inspect|quantize`.
+//! `tastemaker weights list|get|distill|inspect|merge|quantize`.
 
 use serde_json::json;
 use tastemaker_engine::config::TextSettings;
 use tastemaker_engine::fetch::Kind;
 use tastemaker_engine::texts::{DistillSettings, distill_encoder};
+use tastemaker_engine::weights;
 
-use super::args::{Distill, Weights, WeightsAction};
+use super::args::{Distill, Merge, Weights, WeightsAction};
 use super::{inspect, quantize};
 use crate::command::{Usage, assets};
 use crate::context::Context;
@@ -21,6 +22,10 @@ pub(crate) fn run(args: &Weights, context: &Context) -> anyhow::Result<()> {
         WeightsAction::Inspect(args) => {
             named("NAME", &args.encoder)?;
             inspect::run(args, context)
+        }
+        WeightsAction::Merge(args) => {
+            named("--base", &args.base)?;
+            merge(args, context)
         }
         WeightsAction::Quantize(args) => {
             named("--encoder", &args.encoder)?;
@@ -50,5 +55,16 @@ fn distill(args: &Distill, context: &Context) -> anyhow::Result<()> {
     let result = json!({ "folder": args.out, "tokens": tokens, "dim": dim });
     output::result(context.format, &result, || {
         format!("{}: {tokens} tokens of {dim} numbers", args.out.display())
+    })
+}
+
+fn merge(args: &Merge, context: &Context) -> anyhow::Result<()> {
+    let progress = context.progress.as_ref();
+    let of = (&args.base[..], args.adapter.as_path());
+    let report = weights::merge(of, &args.out, &context.places, progress)?;
+    output::result(context.format, &report, || {
+        let parts = if report.kind == "LORA" { "matrices" } else { "tokens" };
+        let out = report.out.display();
+        format!("{out}: {} of {} {parts}", report.kind, report.parts)
     })
 }

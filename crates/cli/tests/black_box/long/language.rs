@@ -51,6 +51,60 @@ fn a_tuned_model_is_a_folder_that_encodes_and_that_others_are_made_of() {
 }
 
 #[test]
+fn a_model_tuned_on_pairs_says_so_and_still_encodes() {
+    let home = with_model();
+    let pairs = |out| tune(&home, out, "tune.epochs=1").args(["--set", "tune.task=\"classify\""]);
+    let told = pairs("judge").json();
+    assert_eq!((&told["task"], &told["measure"]), (&"classify".into(), &"AUC".into()));
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&home.read(&format!("judge/{name}"))).unwrap()
+    };
+    assert_eq!(read("manifest.json")["made_for"], "classify");
+    assert_eq!(read("config.json")["architectures"][0], "BertForSequenceClassification");
+    let encode = ["encode", "--data", "data", "--out", "v.npy", "--set", "text.encoder=judge"];
+    assert_eq!(home.run(encode).json()["dims"], 32);
+    // Its tokenizer has no mask.
+    let masked = ["--set", "tune.task=\"masked-words\""];
+    tune(&home, "m", "tune.epochs=1").args(masked).fails(1, &["no `[MASK]`"]);
+    let labels = ["--set", "tune.task=\"classify\"", "--set", "tune.labels=\"colour\""];
+    tune(&home, "l", "tune.epochs=1").args(labels).fails(1, &["tune.labels", "colour"]);
+}
+
+#[test]
+fn adapters_of_every_kind_are_read_and_those_that_can_be_are_merged() {
+    let home = with_model();
+    let vectors = |folder: &str| {
+        let out = format!("{folder}.npy");
+        let flag = format!("text.encoder={folder}");
+        home.run(["encode", "--data", "data", "--out", &out, "--set", &flag]).good();
+        fs::read(home.path(&out)).unwrap()
+    };
+    for (what, folder) in [("lora", "lora"), ("adapter", "adapters"), ("prefix", "prefix")] {
+        let flags = ["--set", "tune.head=none", "--set", "tune.epochs=1", "--set", "tune.steps=2"];
+        let what_flag = format!("tune.what={what}");
+        let run = ["tune", "--data", "data", "--encoder", "bert", "--out", what];
+        let limits = ["--set", "tune.max_tokens=12", "--set", "tune.prefix_tokens=4"];
+        home.run(run).args(flags).args(limits).args(["--set", &what_flag]).good();
+        assert!(home.path(&format!("{what}/{folder}")).exists());
+        assert!(vectors(what) != vectors("bert"), "{what}");
+    }
+    for what in ["lora", "prefix"] {
+        let (adapter, out) = (format!("{what}/{what}"), format!("{what}-merged"));
+        let run = ["weights", "merge", "--base", "bert", "--adapter", &adapter, "--out", &out];
+        assert!(home.run(run).json()["parts"].as_u64() >= Some(4));
+        let (ours, merged) = (vectors(what), vectors(&out));
+        let numbers = |bytes: &[u8]| -> Vec<f32> {
+            let (_, tail) = bytes.split_at(bytes.len() % 4 + 128);
+            tail.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+        };
+        let apart = numbers(&ours).iter().zip(numbers(&merged)).map(|(a, b)| (a - b).abs());
+        assert!(apart.fold(0.0, f32::max) < 1e-5, "{what}");
+    }
+    let run = ["weights", "merge", "--base", "bert", "--out", "no", "--adapter"];
+    home.run(run).args(["adapter/adapters"]).fails(1, &["adapter_config.json"]);
+}
+
+#[test]
 fn what_cannot_be_tuned_is_told_and_nothing_is_written() {
     let home = with_model();
     let run = ["tune", "--data", "data", "--out", "tuned", "--encoder"];
@@ -76,7 +130,10 @@ fn a_tuning_that_was_killed_ends_with_the_weights_of_one_that_was_not() {
     let resumed = tune(&home, "killed", "tune.epochs=60").args(["-v"]).end();
     assert!(resumed.err.contains("goes on from a checkpoint"), "{}", resumed.err);
     tune(&home, "whole", "tune.epochs=60").good();
-    let weights = |folder: &str| fs::read(home.path(folder).join("model.safetensors")).unwrap();
-    assert!(weights("killed") == weights("whole"));
+    for name in ["model.safetensors", "2_Dense/model.safetensors", "lora/adapter_model.safetensors"]
+    {
+        let weights = |folder: &str| fs::read(home.path(folder).join(name)).unwrap();
+        assert!(weights("killed") == weights("whole"), "{name}");
+    }
     assert!(!home.path("killed.training").exists(), "the state goes when the weights are there");
 }

@@ -23,10 +23,13 @@ pub(super) const OUT_NORM: usize = 14;
 /// Counts them.
 const OF_A_LAYER: usize = 16;
 
+/// Tensors of an adapter: weight and bias of the narrow half and of the wide one.
+const OF_AN_ADAPTER: usize = 4;
+
 /// A tensor and its place in the run of all weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedTensor {
-    /// BERT's name of it, without a leading `bert.`, whatever the weights file calls it.
+    /// BERT's name of it, without a leading `bert.`, whatever the weights file calls it; for what BERT does not have, one in its manner.
     pub name: String,
     /// Its layer, counted from 0; none for the embeddings.
     pub layer: Option<usize>,
@@ -88,6 +91,64 @@ pub(super) fn tensors(config: &BertConfig) -> Vec<NamedTensor> {
     all
 }
 
+/// What stands in every layer beside BERT's own tensors, behind them in the run, layer by layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Extras {
+    /// Number of the first of their tensors.
+    first: usize,
+    /// Width of the two adapters of a layer; 0 where there are none.
+    pub(super) adapters: usize,
+    /// Keys and values that stand before those of every text; 0 where there are none.
+    pub(super) prefix: usize,
+}
+
+impl Extras {
+    /// Adds the tensors of the extras, of which there are none yet.
+    pub(super) fn add(
+        tensors: &mut Vec<NamedTensor>,
+        (hidden, n_layers): (usize, usize),
+        (adapters, prefix): (usize, usize),
+    ) -> Self {
+        let own = Self { first: tensors.len(), adapters, prefix };
+        let mut end = tensors.last().map_or(0, |tensor| tensor.range.end);
+        for layer in 0..n_layers {
+            let mut add = |part: String, shape: Vec<usize>| {
+                let range = end..end + shape.iter().product::<usize>();
+                end = range.end;
+                let name = format!("encoder.layer.{layer}.{part}");
+                tensors.push(NamedTensor { name, layer: Some(layer), shape, range });
+            };
+            for place in ["attention.output", "output"].into_iter().filter(|_| adapters > 0) {
+                for (half, to, from) in [("down", adapters, hidden), ("up", hidden, adapters)] {
+                    add(format!("{place}.adapter.{half}.weight"), vec![to, from]);
+                    add(format!("{place}.adapter.{half}.bias"), vec![to]);
+                }
+            }
+            for which in ["keys", "values"].into_iter().filter(|_| prefix > 0) {
+                add(format!("attention.prefix.{which}"), vec![prefix, hidden]);
+            }
+        }
+        own
+    }
+
+    const fn of_layer(self, layer: usize) -> usize {
+        let adapters = if self.adapters > 0 { 2 * OF_AN_ADAPTER } else { 0 };
+        self.first + layer * (adapters + if self.prefix > 0 { 2 } else { 0 })
+    }
+
+    /// Returns the number of the first tensor of an adapter: the one behind attention, or behind the feed-forward layer.
+    pub(super) fn adapter(self, layer: usize, is_second: bool) -> Option<usize> {
+        let at = self.of_layer(layer) + if is_second { OF_AN_ADAPTER } else { 0 };
+        (self.adapters > 0).then_some(at)
+    }
+
+    /// Returns the number of the tensor of a layer's keys; that of values follows.
+    pub(super) fn keys(self, layer: usize) -> Option<usize> {
+        let adapters = if self.adapters > 0 { 2 * OF_AN_ADAPTER } else { 0 };
+        (self.prefix > 0).then_some(self.of_layer(layer) + adapters)
+    }
+}
+
 /// Returns the number of a tensor of a layer.
 pub(super) const fn of_layer(layer: usize, which: usize) -> usize {
     OF_EMBEDDINGS + layer * OF_A_LAYER + which
@@ -98,8 +159,8 @@ pub(super) const fn of_layer(layer: usize, which: usize) -> usize {
 pub struct Wanted {
     places: Vec<Option<Range<usize>>>,
     len: usize,
-    /// Number of the first tensor that is wanted.
-    first: usize,
+    /// The lowest layer of a tensor that is wanted, counted from 1; 0 for the embeddings, and past all where none is.
+    lowest: usize,
 }
 
 impl Wanted {
@@ -114,8 +175,16 @@ impl Wanted {
             })
         };
         let places: Vec<_> = tensors.iter().map(place).collect();
-        let first = places.iter().position(Option::is_some).unwrap_or(places.len());
-        Self { places, len, first }
+        let wanted = tensors.iter().zip(&places).filter(|(_, place)| place.is_some());
+        let level = |tensor: &NamedTensor| tensor.layer.map_or(0, |layer| layer + 1);
+        let lowest = wanted.map(|(tensor, _)| level(tensor)).min().unwrap_or(usize::MAX);
+        Self { places, len, lowest }
+    }
+
+    /// Returns the same, but a backward pass goes down to the output of the embeddings.
+    #[must_use]
+    pub fn down_to_embeddings(&self) -> Self {
+        Self { lowest: 0, ..self.clone() }
     }
 
     /// Counts the numbers of all gradients.
@@ -135,7 +204,7 @@ impl Wanted {
 
     /// Tells whether a tensor is wanted that comes before a layer's.
     pub(super) const fn reaches_below(&self, layer: usize) -> bool {
-        self.first < of_layer(layer, 0)
+        self.lowest <= layer
     }
 
     /// Tells whether a tensor is wanted in a layer or before it.
@@ -190,6 +259,16 @@ mod tests {
         assert!(!top.reaches(0) && top.reaches(1) && !top.reaches_below(1));
         let none = Wanted::new(&all, |_| false);
         assert!(none.is_empty() && !none.reaches(1));
+        let extras = Extras::add(&mut all, (3, 2), (2, 4));
+        assert_eq!(all[extras.adapter(1, true).unwrap()].part(), "output.adapter.down.weight");
+        let keys = extras.keys(1).unwrap();
+        assert_eq!(
+            (all[keys].part(), &all[keys].shape[..]),
+            ("attention.prefix.keys", &[4, 3][..])
+        );
+        assert_eq!(all[keys + 1].range.start, all[keys].range.end);
+        let upper = Wanted::new(&all, |tensor| tensor.name == all[keys].name);
+        assert!(upper.reaches(1) && !upper.reaches_below(1), "behind all others, yet of layer 1");
         let every = Wanted::new(&all, |_| true);
         assert!(every.reaches_below(0) && every.reaches(0));
     }

@@ -3,8 +3,8 @@
 use safetensors::Dtype;
 use tastemaker_core::Silent;
 use tastemaker_text::{
-    BertEncoder, BertSettings, BertTokens, Encoder, NamedTensor, Pooling, TunableBert, TuneState,
-    Wanted,
+    BertEncoder, BertSettings, BertTokens, Encoder, NamedTensor, Pooling, TunableBert, TuneBlock,
+    TuneReading, TuneState, Wanted,
 };
 use tempfile::TempDir;
 
@@ -22,22 +22,26 @@ fn small(pooling: Pooling) -> (TempDir, TunableBert, Vec<f32>) {
     (folder, bert, weights)
 }
 
+pub(crate) fn pooled<'a>(texts: &'a [&'a BertTokens]) -> TuneBlock<'a> {
+    TuneBlock { texts, reading: TuneReading::Pooled, moves: &[] }
+}
+
 /// The loss `Σ w · vectors`.
-fn loss(bert: &TunableBert, weights: &[f32], texts: &[&BertTokens], w: &[f32]) -> f64 {
+pub(super) fn loss((bert, weights): (&TunableBert, &[f32]), block: TuneBlock<'_>, w: &[f32]) -> f64 {
     let mut vectors = vec![0.0; w.len()];
-    bert.forward(weights, texts, &mut TuneState::default(), &mut vectors);
+    bert.forward(weights, block, &mut TuneState::default(), &mut vectors);
     vectors.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum()
 }
 
-fn gradients(
+pub(super) fn gradients(
     (bert, weights): (&TunableBert, &[f32]),
-    (texts, w): (&[&BertTokens], &[f32]),
+    (block, w): (TuneBlock<'_>, &[f32]),
     wanted: &Wanted,
 ) -> Vec<f32> {
     let (mut state, mut vectors) = (TuneState::default(), vec![0.0; w.len()]);
     let mut gradients = vec![0.0; wanted.len()];
-    bert.forward(weights, texts, &mut state, &mut vectors);
-    bert.backward(weights, (texts, w), (wanted, &mut gradients), &mut state);
+    bert.forward(weights, block, &mut state, &mut vectors);
+    bert.backward(weights, (block, w), (wanted, &mut gradients), &mut state);
     gradients
 }
 
@@ -53,7 +57,7 @@ fn it_gives_the_vectors_of_the_encoder_that_reads() {
         let tokens = bert.tokenise(&texts).unwrap();
         let mut got = vec![0.0; want.flat().len()];
         let all: Vec<&BertTokens> = tokens.iter().collect();
-        bert.forward(&weights, &all, &mut TuneState::default(), &mut got);
+        bert.forward(&weights, pooled(&all), &mut TuneState::default(), &mut got);
         for (got, want) in got.iter().zip(want.flat()) {
             assert!((got - want).abs() < 1e-5, "{got} {want}");
         }
@@ -62,20 +66,29 @@ fn it_gives_the_vectors_of_the_encoder_that_reads() {
 
 #[test]
 fn gradients_of_every_tensor_equal_numeric_ones() {
-    for pooling in [Pooling::Mean, Pooling::Cls] {
+    let places = [vec![0, 2], vec![], vec![5, 3, 3]];
+    let of_tokens = TuneReading::Tokens(&places);
+    for (pooling, reading) in [
+        (Pooling::Mean, TuneReading::Pooled),
+        (Pooling::Cls, TuneReading::Pooled),
+        (Pooling::Mean, of_tokens),
+    ] {
         let (_folder, bert, mut weights) = small(pooling);
         let tokens = bert.tokenise(&["a red film", "books", "the blue sea 电影"]).unwrap();
         let texts: Vec<&BertTokens> = tokens.iter().collect();
-        let w: Vec<f32> = (0..texts.len() * bert.dim()).map(|i| (i as f32 * 1.3).cos()).collect();
+        let moves: Vec<f32> = (0..32 * bert.dim()).map(|i| 0.1 * (i as f32 * 0.4).sin()).collect();
+        let block = TuneBlock { texts: &texts, reading, moves: &moves };
+        let w: Vec<f32> =
+            (0..reading.rows(texts.len()) * bert.dim()).map(|i| (i as f32 * 1.3).cos()).collect();
         let wanted = Wanted::new(bert.tensors(), |_| true);
-        let got = gradients((&bert, &weights), (&texts, &w), &wanted);
+        let got = gradients((&bert, &weights), (block, &w), &wanted);
         assert_eq!(got.len(), weights.len());
         let step = 4e-3;
         for at in 0..weights.len() {
             let mut moved = |by: f32| {
                 let old = weights[at];
                 weights[at] += by;
-                let loss = loss(&bert, &weights, &texts, &w);
+                let loss = loss((&bert, &weights), block, &w);
                 weights[at] = old;
                 loss
             };
@@ -90,12 +103,43 @@ fn gradients_of_every_tensor_equal_numeric_ones() {
 }
 
 #[test]
+fn the_gradient_of_what_the_embeddings_give_equals_the_numeric_one() {
+    let (_folder, bert, weights) = small(Pooling::Mean);
+    let tokens = bert.tokenise(&["a red film", "books"]).unwrap();
+    let texts: Vec<&BertTokens> = tokens.iter().collect();
+    let w: Vec<f32> = (0..texts.len() * bert.dim()).map(|i| (i as f32 * 0.7).sin()).collect();
+    // Nothing of the encoder is wanted, or its top layer alone: the pass goes down all the same.
+    for wanted in [Wanted::new(bert.tensors(), |t| t.layer == Some(1)), Wanted::new(&[], |_| true)]
+    {
+        let (mut state, mut vectors) = (TuneState::default(), vec![0.0; w.len()]);
+        bert.forward(&weights, pooled(&texts), &mut state, &mut vectors);
+        let mut gradients = vec![0.0; wanted.len()];
+        let wanted = wanted.down_to_embeddings();
+        bert.backward(&weights, (pooled(&texts), &w), (&wanted, &mut gradients), &mut state);
+        let got = state.embedded_gradient();
+        let n: usize = texts.iter().map(|text| text.len()).sum();
+        assert_eq!(got.len(), n * bert.dim());
+        for (at, got) in got.iter().enumerate() {
+            let moved = |by: f32| {
+                let mut moves = vec![0.0; n * bert.dim()];
+                moves[at] = by;
+                loss((&bert, &weights), TuneBlock { moves: &moves, ..pooled(&texts) }, &w)
+            };
+            let want = (moved(4e-3) - moved(-4e-3)) / 8e-3;
+            let error = (f64::from(*got) - want).abs();
+            assert!(error < 4e-3 + 2e-2 * want.abs(), "{at}: {got} {want}");
+        }
+    }
+}
+
+#[test]
 fn what_is_wanted_alone_gets_the_gradients_it_has_among_all() {
     let (_folder, bert, weights) = small(Pooling::Mean);
     let tokens = bert.tokenise(&["a red film", "books"]).unwrap();
     let texts: Vec<&BertTokens> = tokens.iter().collect();
     let w: Vec<f32> = (0..texts.len() * bert.dim()).map(|i| (i as f32 * 0.7).sin()).collect();
-    let all = gradients((&bert, &weights), (&texts, &w), &Wanted::new(bert.tensors(), |_| true));
+    let block = pooled(&texts);
+    let all = gradients((&bert, &weights), (block, &w), &Wanted::new(bert.tensors(), |_| true));
     let choices: [fn(&NamedTensor) -> bool; 4] = [
         |tensor| tensor.name.ends_with(".bias"),
         |tensor| tensor.layer == Some(1),
@@ -104,7 +148,7 @@ fn what_is_wanted_alone_gets_the_gradients_it_has_among_all() {
     ];
     for choice in choices {
         let wanted = Wanted::new(bert.tensors(), choice);
-        let some = gradients((&bert, &weights), (&texts, &w), &wanted);
+        let some = gradients((&bert, &weights), (block, &w), &wanted);
         for (at, tensor) in bert.tensors().iter().enumerate() {
             assert_eq!(wanted.place(at).is_some(), choice(tensor));
             let Some(place) = wanted.place(at) else { continue };
@@ -128,7 +172,7 @@ fn the_written_folder_holds_the_new_weights_and_everything_else_as_it_was() {
     let (bert, mut weights) = TunableBert::open(folder.path(), &settings).unwrap();
     weights.iter_mut().enumerate().for_each(|(at, x)| *x += 0.1 * (at as f32).sin());
     let out = TempDir::new().unwrap();
-    for (name, bytes) in bert.files(&weights).unwrap() {
+    for (name, bytes) in bert.files(&weights, None).unwrap() {
         std::fs::write(out.path().join(name), bytes).unwrap();
     }
     let (_, again) = TunableBert::open(out.path(), &settings).unwrap();

@@ -7,7 +7,7 @@
 use tastemaker_kernels::{Direction, InBatch, InBatchGradients, InBatchScratch, axpy, dot};
 
 use super::batch::{Batch, Sequences};
-use super::settings::TuneSettings;
+use crate::tuning::settings::TuneSettings;
 
 /// Keeps a vector of nothing from being divided by 0.
 const SHORTEST: f32 = 1e-12;
@@ -27,7 +27,7 @@ pub(super) struct Contrast {
 }
 
 /// Brings rows to length 1, and keeps their lengths.
-pub(super) fn normalise(rows: &mut [f32], width: usize, lengths: &mut Vec<f32>) {
+pub(in crate::tuning) fn normalise(rows: &mut [f32], width: usize, lengths: &mut Vec<f32>) {
     lengths.clear();
     for row in rows.chunks_exact_mut(width) {
         let length = dot(row, row).sqrt().max(SHORTEST);
@@ -37,7 +37,11 @@ pub(super) fn normalise(rows: &mut [f32], width: usize, lengths: &mut Vec<f32>) 
 }
 
 /// Turns the gradients of rows at length 1 into those of the rows: `(d - u (u·d)) / length`.
-fn normalise_back(d: &mut [f32], units: &[f32], (width, lengths): (usize, &[f32])) {
+pub(in crate::tuning) fn normalise_back(
+    d: &mut [f32],
+    units: &[f32],
+    (width, lengths): (usize, &[f32]),
+) {
     let rows = d.chunks_exact_mut(width).zip(units.chunks_exact(width));
     for ((d, unit), length) in rows.zip(lengths) {
         let along = dot(d, unit);

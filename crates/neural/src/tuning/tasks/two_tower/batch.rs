@@ -10,35 +10,35 @@ use rand::seq::SliceRandom;
 use tastemaker_core::{Histories, seed};
 use tastemaker_text::BertTokens;
 
-use super::settings::TuneSettings;
+use crate::tuning::settings::TuneSettings;
 
 /// Events whose items have a text, of the users that have two of them or more.
-pub(super) struct Sequences {
+pub(in crate::tuning) struct Sequences {
     items: Vec<u32>,
     ranges: Vec<Range<usize>>,
 }
 
 /// One event and what came before it, as places among all events.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Example {
+pub(in crate::tuning) struct Example {
     /// Number of the user.
-    pub(super) user: u32,
+    pub(in crate::tuning) user: u32,
     /// The events that make up the user's side.
-    pub(super) before: Range<usize>,
+    pub(in crate::tuning) before: Range<usize>,
     /// The event that is to be found.
-    pub(super) target: usize,
+    pub(in crate::tuning) target: usize,
 }
 
 /// What a step learns from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Batch {
+pub(in crate::tuning) struct Batch {
     /// Items of all events, each once, those with long texts first.
-    pub(super) items: Vec<u32>,
-    pub(super) examples: Vec<Example>,
+    pub(in crate::tuning) items: Vec<u32>,
+    pub(in crate::tuning) examples: Vec<Example>,
 }
 
 impl Sequences {
-    pub(super) fn new(histories: &Histories, texts: &[BertTokens]) -> Self {
+    pub(in crate::tuning) fn new(histories: &Histories, texts: &[BertTokens]) -> Self {
         let (mut items, mut ranges) = (Vec::new(), Vec::new());
         for history in histories.iter() {
             let start = items.len();
@@ -54,39 +54,38 @@ impl Sequences {
         Self { items, ranges }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(in crate::tuning) const fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
     /// Returns the item of an event.
-    pub(super) fn item(&self, event: usize) -> u32 {
+    pub(in crate::tuning) fn item(&self, event: usize) -> u32 {
         self.items[event]
     }
 
     /// Counts the events of every item.
-    pub(super) fn counts(&self, n_items: usize) -> Vec<u32> {
+    pub(in crate::tuning) fn counts(&self, n_items: usize) -> Vec<u32> {
         let mut counts = vec![0; n_items];
         self.items.iter().for_each(|&item| counts[item as usize] += 1);
         counts
     }
 
-    pub(super) const fn n_events(&self) -> usize {
+    pub(in crate::tuning) const fn n_events(&self) -> usize {
         self.items.len()
     }
 
-    /// Counts the batches that go once through all users.
-    pub(super) const fn batches(&self, settings: &TuneSettings) -> usize {
-        self.ranges.len().div_ceil(settings.users)
+    pub(in crate::tuning) const fn n_users(&self) -> usize {
+        self.ranges.len()
     }
 
     /// Returns the batch of a number, which follows from it and the seed alone.
-    pub(super) fn batch(
+    pub(in crate::tuning) fn batch(
         &self,
         number: usize,
         (settings, texts): (&TuneSettings, &[BertTokens]),
         seed: u64,
     ) -> Batch {
-        let per_pass = self.batches(settings).max(1);
+        let per_pass = self.ranges.len().div_ceil(settings.users).max(1);
         let mut order: Vec<u32> = (0..self.ranges.len() as u32).collect();
         order.shuffle(&mut seed::stream(seed, &format!("tune/users{}", number / per_pass)));
         let users = order.chunks(settings.users).nth(number % per_pass).unwrap_or_default();
