@@ -156,7 +156,7 @@ pub(super) mod tests {
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let sequences = Sequences::new(&histories(&rows), &texts());
         let settings = TuneSettings { users: 2, events: 2, ..TuneSettings::default() };
-        assert_eq!(sequences.batches(&settings), 4);
+        assert_eq!(sequences.n_users(), 7);
         let batch = |number| sequences.batch(number, (&settings, &texts()), 5);
         for pass in 0..2 {
             let numbers = pass * 4..(pass + 1) * 4;
