@@ -120,6 +120,7 @@ impl Evaluation<'_> {
         let labels = labels.as_ref();
         let known = (self.vectors.is_some(), labels.is_some());
         check_shown(known, &self.loaded.config.rerank)?;
+        self.check_pipelines(labels)?;
         let mut runs = Vec::new();
         let mut fused: Option<Box<FusedModel>> = None;
         for name in &names {

@@ -7,6 +7,7 @@ use tastemaker_pipeline::{Asked, Blend, Piped, Plan, RerankSettings};
 
 use super::{PipelineFile, catalogue, plan};
 use crate::evaluate::{Evaluation, Measured};
+use crate::predictions::labels as labels_of;
 use crate::registry::plain;
 use crate::{Error, FusedModel};
 
@@ -18,10 +19,10 @@ const LISTED: usize = 20;
 const PLACES: usize = 100;
 
 impl Evaluation<'_> {
-    /// Makes a pipeline ready for the fused model.
+    /// Makes a pipeline ready for models with these parts.
     fn plan_for(
         &self,
-        fused: &FusedModel,
+        parts: &[&str],
         file: &PipelineFile,
         (counts, labels): (&[u32], Option<&Labels>),
     ) -> Result<Plan, Error> {
@@ -29,7 +30,20 @@ impl Evaluation<'_> {
         let known = catalogue(self.data, counts, vectors);
         let rerank: &RerankSettings = file.rerank.as_ref().unwrap_or(&self.loaded.config.rerank);
         let seed = self.loaded.config.run.seed;
-        plan((&file.pipeline, rerank), &fused.part_names(), known, (self.data, labels), seed)
+        let own = match &rerank.labels {
+            Some(column) => labels_of(self.data, Some(column))?,
+            None => None,
+        };
+        let labels = own.as_ref().or(labels);
+        plan((&file.pipeline, rerank), parts, known, (self.data, labels), seed)
+    }
+
+    /// Refuses pipelines that cannot be before anything is learnt.
+    pub(crate) fn check_pipelines(&self, labels: Option<&Labels>) -> Result<(), Error> {
+        let parts: Vec<&str> = self.loaded.config.fusion.parts.iter().map(String::as_str).collect();
+        let counts = vec![0; self.data.n_items()];
+        let mut all = self.pipelines.iter();
+        all.try_for_each(|(_, file)| self.plan_for(&parts, file, (&counts, labels)).map(|_| ()))
     }
 
     /// Measures one pipeline over the fused model; `name` is what it is called in tables.
@@ -39,12 +53,8 @@ impl Evaluation<'_> {
         (name, file): &(String, PipelineFile),
         measured: Measured<'_>,
     ) -> Result<(tastemaker_eval::ModelRow, tastemaker_eval::Run, Vec<StageRow>), Error> {
-        let labels = match file.rerank.as_ref().and_then(|rerank| rerank.labels.as_deref()) {
-            Some(column) => crate::predictions::labels(self.data, Some(column))?,
-            None => measured.labels.cloned(),
-        };
         let counts = measured.train.item_counts(self.data.n_items());
-        let plan = self.plan_for(fused, file, (&counts, labels.as_ref()))?;
+        let plan = self.plan_for(&fused.part_names(), file, (&counts, measured.labels))?;
         let cutoffs = &self.loaded.config.eval.cutoffs;
         let depth = cutoffs.iter().copied().max().unwrap_or_default().max(PLACES);
         let start = self.clock.seconds();

@@ -214,7 +214,10 @@ impl TuneSettings {
         };
         let no_head = self.what == What::Head && !self.has_head();
         let own = [
-            Fault::unless(!no_head, "head", || "must be `whitened`, and `task` `two-tower` or `sequence`, where `what` is `head`".into()),
+            Fault::unless(!no_head, "head", || {
+                "must be `whitened`, and `task` `two-tower` or `sequence`, where `what` is `head`"
+                    .into()
+            }),
             count("head_steps", self.head_steps, (0, 1_000_000)),
             count("head_users", self.head_users, (2, 65_536)),
             above("head_rate", self.head_rate),

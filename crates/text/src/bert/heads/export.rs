@@ -76,7 +76,7 @@ fn extended(
         }
     };
     let kept = file.tensors().into_iter().map(|(name, view)| (full(&name), view));
-    let mut all: Vec<(String, Dtype, Vec<usize>, Cow<'_, [u8]>)> = kept
+    let mut all: Vec<Stored<'_>> = kept
         .filter(|(name, _)| head.iter().all(|tensor| tensor.name != *name))
         .map(|(name, view)| (name, view.dtype(), view.shape().to_vec(), view.data().into()))
         .collect();
@@ -93,6 +93,9 @@ fn extended(
     let views = views.collect::<Result<Vec<_>, _>>().map_err(damaged)?;
     safetensors::serialize(views, header.metadata().clone()).map_err(damaged)
 }
+
+/// A tensor of a file: name, type, shape, bytes.
+type Stored<'a> = (String, Dtype, Vec<usize>, Cow<'a, [u8]>);
 
 /// Returns the bytes of a `config.json` that names the class and the meaning of its outputs.
 fn described(

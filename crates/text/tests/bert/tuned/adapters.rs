@@ -11,8 +11,8 @@ use tastemaker_text::{
 };
 use tempfile::TempDir;
 
-use crate::tiny::{self, Sizes};
 use super::tune::{gradients, loss, pooled};
+use crate::tiny::{self, Sizes};
 
 const SMALL: Sizes = Sizes { hidden: 8, layers: 2, heads: 2, inner: 12, positions: 14 };
 const TEXTS: [&str; 3] = ["a red film", "books", "the blue sea 电影"];

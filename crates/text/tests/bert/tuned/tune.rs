@@ -27,7 +27,11 @@ pub(crate) fn pooled<'a>(texts: &'a [&'a BertTokens]) -> TuneBlock<'a> {
 }
 
 /// The loss `Σ w · vectors`.
-pub(super) fn loss((bert, weights): (&TunableBert, &[f32]), block: TuneBlock<'_>, w: &[f32]) -> f64 {
+pub(super) fn loss(
+    (bert, weights): (&TunableBert, &[f32]),
+    block: TuneBlock<'_>,
+    w: &[f32],
+) -> f64 {
     let mut vectors = vec![0.0; w.len()];
     bert.forward(weights, block, &mut TuneState::default(), &mut vectors);
     vectors.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum()
