@@ -144,7 +144,8 @@ mod tests {
     const WIDTH: usize = 3;
 
     fn vectors() -> Vec<f32> {
-        let mut rows: Vec<f32> = (0..7 * WIDTH).map(|i| ((i * i) as f32 * 0.37).sin() + 0.4).collect();
+        let mut rows: Vec<f32> =
+            (0..7 * WIDTH).map(|i| ((i * i) as f32 * 0.37).sin() + 0.4).collect();
         rows.extend([0.0; WIDTH]);
         rows
     }

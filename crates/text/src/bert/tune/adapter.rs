@@ -40,10 +40,9 @@ impl Work<'_> {
     pub(super) fn adapter_backward<'d>(
         &self,
         (layer, place): (usize, usize),
-        d_sum: &'d [f32],
+        (d_sum, spare): (&'d [f32], &'d mut Vec<f32>),
         state: &AdapterState,
         (wanted, gradients): (&Wanted, &mut [f32]),
-        spare: &'d mut Vec<f32>,
     ) -> &'d [f32] {
         let Some(at) = self.extras.adapter(layer, place == 1) else { return d_sum };
         let (hidden, width) = (self.shape.hidden, self.extras.adapters);

@@ -190,8 +190,12 @@ impl<'a> Work<'a> {
         let into = NormGradients { x: d_sum, gain, bias };
         self.norm(at(OUT_NORM)).backward(&s.sum, &s.sum_stats, d, into);
         let d_inner = sized(d_inner, rows * inner);
-        let d_out =
-            self.adapter_backward((n, 1), d_sum, &s.adapters[1], (wanted, gradients), adapter);
+        let d_out = self.adapter_backward(
+            (n, 1),
+            (d_sum, &mut *adapter),
+            &s.adapters[1],
+            (wanted, gradients),
+        );
         dense(NARROW, &s.inner, (d_out, hidden), gradients);
         backward_input(d_out, self.weight(at(NARROW)), (0.0, d_inner), hidden);
         Activation::Gelu.backward(&s.up, d_inner);
@@ -202,7 +206,8 @@ impl<'a> Work<'a> {
         let into = NormGradients { x: &mut *d, gain, bias };
         self.norm(at(MIX_NORM)).backward(&s.mixed, &s.mixed_stats, d_sum, into);
         let d_attended = sized(d_attended, rows * hidden);
-        let d_out = self.adapter_backward((n, 0), d, &s.adapters[0], (wanted, gradients), adapter);
+        let d_out =
+            self.adapter_backward((n, 0), (d, &mut *adapter), &s.adapters[0], (wanted, gradients));
         dense(MIX, &s.attended, (d_out, hidden), gradients);
         backward_input(d_out, self.weight(at(MIX)), (0.0, d_attended), hidden);
         let d_qkv = sized(d_wide, 3 * rows * hidden);
