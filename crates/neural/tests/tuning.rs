@@ -170,14 +170,14 @@ fn the_head_learns_alone_and_with_the_rest() {
     let head = alone.head.unwrap();
     assert_eq!((head.weight.len(), head.bias.len()), (16 * 16, 16));
     let both = opened.tune(&with(What::Lora, 8), &data).unwrap();
-    assert!(both.n_trained > n_head && both.weights != opened.weights);
+    assert!(both.n_trained > n_head);
     assert!(both.after.unwrap() > both.before.unwrap() + 0.1);
     assert!(both.before.unwrap().to_bits() == alone.before.unwrap().to_bits());
     assert!(both.epochs.len() <= 13, "one of the head alone before twelve of both");
-    // Kept as it is, it is the whitening.
+    // Kept as it is, it is the whitening, and the encoder learns behind it.
     let still = TuneSettings { head_joint_rate: 0.0, ..with(What::Lora, 0) };
     let still = opened.tune(&still, &data).unwrap();
-    assert!(still.head.unwrap() != head);
+    assert!(still.weights != opened.weights && still.head.unwrap() != head);
 }
 
 #[test]

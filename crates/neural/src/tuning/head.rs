@@ -144,7 +144,8 @@ mod tests {
     const WIDTH: usize = 3;
 
     fn vectors() -> Vec<f32> {
-        let mut rows: Vec<f32> = (0..7 * WIDTH).map(|i| (i as f32 * 1.7).sin() + 0.4).collect();
+        let mut rows: Vec<f32> =
+            (0..7 * WIDTH).map(|i| ((i * i) as f32 * 0.37).sin() + 0.4).collect();
         rows.extend([0.0; WIDTH]);
         rows
     }
@@ -168,7 +169,7 @@ mod tests {
             for j in 0..WIDTH {
                 let sum: f64 = full.chunks_exact(WIDTH).map(|r| f64::from(r[i] * r[j])).sum();
                 let want = if i == j { 1.0 } else { 0.0 };
-                assert!((sum / 7.0 - want).abs() < 0.05, "{i} {j}: {sum}");
+                assert!((sum / 7.0 - want).abs() < 0.05, "{i} {j}: {}", sum / 7.0);
             }
         }
         assert!(Head::learn(&vectors(), WIDTH, &[1, 0, 0, 0, 0, 0, 0, 1]).is_none());

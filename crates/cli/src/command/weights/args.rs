@@ -71,7 +71,7 @@ pub(crate) struct Merge {
     /// The encoder: a name of `weights list`, or a Hugging Face folder
     #[arg(long, value_name = "NAME")]
     pub(crate) base: String,
-    /// Folder with adapter_config.json and adapter_model.safetensors
+    /// Folder with `adapter_config.json` and `adapter_model.safetensors`
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: PathBuf,
     /// Folder to write
