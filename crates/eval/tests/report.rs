@@ -117,6 +117,7 @@ fn sample() -> Report {
             tests: Vec::new(),
         }),
         courses: Vec::new(),
+        stages: Vec::new(),
         notes: vec![
             "Memory is the most the process held up to the end of the model's evaluation.".into(),
         ],
