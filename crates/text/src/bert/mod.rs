@@ -16,4 +16,4 @@ pub use encoder::BertEncoder;
 pub use tokenise::Tokens as BertTokens;
 pub(crate) use tokenise::{Limits, Tokeniser};
 pub use tune::{NamedTensor, TunableBert, TuneState, Wanted};
-pub(crate) use weights::Weights;
+pub(crate) use weights::{WEIGHTS_LIMIT, Weights, half_to_f32};
