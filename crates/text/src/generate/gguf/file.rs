@@ -181,11 +181,6 @@ impl Gguf {
         self.tensors.contains_key(name)
     }
 
-    /// Returns the number of rows of a matrix; `None` where it is not there or none.
-    pub(crate) fn rows(&self, name: &str) -> Option<u64> {
-        self.tensors.get(name).and_then(|place| place.shape.get(1).copied())
-    }
-
     /// Reads the bytes of a tensor of exactly this shape, the outermost dimension first.
     pub(crate) fn raw(&self, name: &str, shape: &[usize]) -> Result<RawTensor, Error> {
         let Some(place) = self.tensors.get(name) else {
@@ -240,11 +235,6 @@ impl RawTensor {
         let at = format!("tensor `{}`", self.name);
         let why = format!("row {row} holds NaN or infinity: {AGAIN}");
         Err(Error::Gguf { path: self.path.clone(), at, why })
-    }
-
-    /// Returns the bytes as they lie in the file.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
     }
 }
 

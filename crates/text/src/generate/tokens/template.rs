@@ -83,7 +83,7 @@ impl Template {
         };
         let template = self.environment.get_template(NAME).map_err(|e| fault(describe(&e)))?;
         let mut written = Bounded(Vec::new());
-        template.render_to_write(values, &mut written).map_err(|error| {
+        template.render_captured_to(values, &mut written).map_err(|error| {
             fault(format!("does not take this talk: {}", describe(&error)))
         })?;
         String::from_utf8(written.0).map_err(|_| fault("writes no UTF-8".to_owned()))

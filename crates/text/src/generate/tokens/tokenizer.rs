@@ -129,13 +129,6 @@ impl Tokenizer {
         self.ends.contains(&token)
     }
 
-    /// Returns the tokens that end a reply, in rising order.
-    pub(crate) fn all_ends(&self) -> Vec<u32> {
-        let mut all: Vec<u32> = self.ends.iter().copied().collect();
-        all.sort_unstable();
-        all
-    }
-
     /// Returns the marks at the beginning and at the end of a text, as they are written.
     pub(crate) fn outer_marks(&self) -> (&str, &str) {
         let written = |id: Option<u32>| {
@@ -235,7 +228,7 @@ fn pairs(
         let mut inner = tokenizers::Tokenizer::new(bpe);
         inner.with_pre_tokenizer(Some(pieces.cutter()?));
         if pieces == Pieces::Qwen2 {
-            inner.with_normalizer(Some(NFC));
+            inner.with_normalizer(Some(NFC)).map_err(|e| e.to_string())?;
         }
         Ok(inner)
     };
