@@ -51,9 +51,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut speed = Vec::new();
     for repeats in [10, 40] {
-        let long = format!("Go on with this list: {}", "Alien, Heat, 花样年华, Brazil; ".repeat(repeats));
+        let long =
+            format!("Go on with this list: {}", "Alien, Heat, 花样年华, Brazil; ".repeat(repeats));
         let settings = ReplySettings { max_tokens: 64, ..ReplySettings::default() };
-        let turns = vec![Turn::new(Role::System, format!("{repeats}")), Turn::new(Role::User, long)];
+        let turns =
+            vec![Turn::new(Role::System, format!("{repeats}")), Turn::new(Role::User, long)];
         let request = ChatRequest { turns, form: ReplyForm::Free, settings };
         let (start, mut first) = (clock.seconds(), None);
         let reply = model.reply(&request, &mut |piece| {

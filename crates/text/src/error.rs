@@ -55,7 +55,9 @@ pub enum Error {
     )]
     TooLong { tokens: usize, limit: usize },
     /// A reply ended before it had its form.
-    #[error("the reply is of no legal form after {tokens} tokens: raise `max_tokens`, or ask for less")]
+    #[error(
+        "the reply is of no legal form after {tokens} tokens: raise `max_tokens`, or ask for less"
+    )]
     Unfinished { tokens: usize },
     /// A setting has an impossible value.
     #[error("`{field}` {problem}")]

@@ -68,11 +68,14 @@ fn log_probs_and_greedy_replies_equal_the_python_reference() {
 #[test]
 fn it_answers_in_english_and_chinese_and_keeps_to_choices() {
     let model = open(Precision::Int8);
-    for (prompt, part) in [("What is the capital of France?", "Paris"), ("中国的首都是哪里？", "北京")] {
+    for (prompt, part) in
+        [("What is the capital of France?", "Paris"), ("中国的首都是哪里？", "北京")]
+    {
         let reply = model.reply(&asked(prompt, ReplyForm::Free, 32), &mut |_| true).unwrap();
         assert!(reply.text.contains(part) && reply.ended == Ended::Stop, "{}", reply.text);
     }
-    let choices: Vec<String> = ["Berlin", "Paris", "巴黎圣母院", "Madrid"].map(str::to_owned).to_vec();
+    let choices: Vec<String> =
+        ["Berlin", "Paris", "巴黎圣母院", "Madrid"].map(str::to_owned).to_vec();
     let form = ReplyForm::Choice(choices.clone());
     let request = asked("What is the capital of France?", form, 32);
     let reply = model.reply(&request, &mut |_| true).unwrap();

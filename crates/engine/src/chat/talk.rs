@@ -41,8 +41,7 @@ pub fn talk(
     };
     let reply = model.reply(request, &mut heard)?;
     let end = clock.seconds();
-    let (read_seconds, write_seconds) =
-        (first.unwrap_or(end) - start, end - first.unwrap_or(end));
+    let (read_seconds, write_seconds) = (first.unwrap_or(end) - start, end - first.unwrap_or(end));
     let rate = |tokens: usize, seconds: f64| {
         (tokens > 0 && seconds > 0.0).then(|| tokens as f64 / seconds)
     };

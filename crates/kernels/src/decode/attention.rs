@@ -53,9 +53,8 @@ impl CachedAttention<'_> {
         }
         let width = out.len() / spans.len();
         assert!(width * spans.len() == out.len() && width.is_multiple_of(row), "shapes fit");
-        let is_inside = |span: &Span| {
-            span.shared <= span.from && span.from < span.to && span.to <= places
-        };
+        let is_inside =
+            |span: &Span| span.shared <= span.from && span.from < span.to && span.to <= places;
         assert!(spans.iter().all(is_inside), "spans lie inside the places");
         let share = width / self.groups;
         let each = |(at, (scores, out)): (usize, (&mut Vec<f32>, &mut [f32]))| {
@@ -112,7 +111,9 @@ fn attend_group(
                 // The pieces come first: a weight taken before the places have ended would be lost.
                 for (value, weight) in cached.values[from..to].chunks_exact(row).zip(&mut weights) {
                     let value = &value[group * dim + at..];
-                    if let Some(value) = value.first_chunk::<BLOCK>() && block == BLOCK {
+                    if let Some(value) = value.first_chunk::<BLOCK>()
+                        && block == BLOCK
+                    {
                         for (sum, x) in sums.iter_mut().zip(value) {
                             *sum = multiply_add(fused, *weight, *x, *sum);
                         }

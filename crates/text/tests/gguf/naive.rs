@@ -21,8 +21,7 @@ impl Naive<'_> {
     fn linear(&self, name: &str, x: &[f64]) -> Vec<f64> {
         let weights = self.tensor(&format!("{name}.weight")).unwrap();
         let rows = weights.chunks_exact(x.len());
-        let mut y: Vec<f64> =
-            rows.map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect();
+        let mut y: Vec<f64> = rows.map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect();
         if let Some(bias) = self.tensor(&format!("{name}.bias")) {
             y.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
         }
@@ -62,9 +61,11 @@ impl Naive<'_> {
             for (layer, (keys, values)) in kept.iter_mut().enumerate() {
                 let name = |name: &str| format!("blk.{layer}.{name}");
                 let h = self.norm(&name("attn_norm"), &x);
-                let (mut q, mut k) = (self.linear(&name("attn_q"), &h), self.linear(&name("attn_k"), &h));
+                let (mut q, mut k) =
+                    (self.linear(&name("attn_q"), &h), self.linear(&name("attn_k"), &h));
                 if self.has_head_norms {
-                    (q, k) = (self.norm(&name("attn_q_norm"), &q), self.norm(&name("attn_k_norm"), &k));
+                    (q, k) =
+                        (self.norm(&name("attn_q_norm"), &q), self.norm(&name("attn_k_norm"), &k));
                 }
                 q.chunks_exact_mut(DIM).for_each(|head| self.turn(head, place));
                 k.chunks_exact_mut(DIM).for_each(|head| self.turn(head, place));
@@ -73,7 +74,8 @@ impl Naive<'_> {
                 let mut mixed = Vec::new();
                 for (head, q) in q.chunks_exact(DIM).enumerate() {
                     let from = head / (HEADS / GROUPS) * DIM;
-                    let dot = |k: &Vec<f64>| q.iter().zip(&k[from..]).map(|(q, k)| q * k).sum::<f64>();
+                    let dot =
+                        |k: &Vec<f64>| q.iter().zip(&k[from..]).map(|(q, k)| q * k).sum::<f64>();
                     let weights: Vec<f64> =
                         keys.iter().map(|k| (dot(k) / (DIM as f64).sqrt()).exp()).collect();
                     let sum: f64 = weights.iter().sum();
@@ -84,7 +86,8 @@ impl Naive<'_> {
                 let mixed = self.linear(&name("attn_output"), &mixed);
                 x.iter_mut().zip(mixed).for_each(|(x, y)| *x += y);
                 let h = self.norm(&name("ffn_norm"), &x);
-                let (gates, ups) = (self.linear(&name("ffn_gate"), &h), self.linear(&name("ffn_up"), &h));
+                let (gates, ups) =
+                    (self.linear(&name("ffn_gate"), &h), self.linear(&name("ffn_up"), &h));
                 assert_eq!(gates.len(), INNER);
                 let inner: Vec<f64> =
                     gates.iter().zip(ups).map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect();

@@ -134,8 +134,10 @@ fn what_is_too_long_is_told_before_it_is_read() {
     let error = model.log_probs(&fits.turns, &["u", &"x".repeat(60)]).unwrap_err().to_string();
     assert!(error.contains("64"), "{error}");
     // A reply ends with the context.
-    let request =
-        ChatRequest { settings: ReplySettings { max_tokens: 1000, ..fits.settings.clone() }, ..fits };
+    let request = ChatRequest {
+        settings: ReplySettings { max_tokens: 1000, ..fits.settings.clone() },
+        ..fits
+    };
     let reply = said(&model, &request);
     assert!(reply.prompt_tokens + reply.reply_tokens <= 64);
     for (settings, field) in [

@@ -117,7 +117,8 @@ pub(crate) fn model(family: &str, kind: u32) -> Tiny {
     let mut stream = seed::stream(11, family);
     let mut tensors = Vec::new();
     let mut put = |name: &str, outputs: Option<usize>, inputs: usize, kind: u32| {
-        let shape: Vec<u64> = [Some(inputs), outputs].into_iter().flatten().map(|n| n as u64).collect();
+        let shape: Vec<u64> =
+            [Some(inputs), outputs].into_iter().flatten().map(|n| n as u64).collect();
         let bytes = bytes(&mut stream, kind, inputs * outputs.unwrap_or(1), outputs.is_none());
         tensors.push(Tensor { name: name.into(), shape, kind, bytes });
     };

@@ -22,8 +22,11 @@ use crate::output;
 const LIMIT: u64 = 1 << 20;
 
 pub(crate) fn run(args: &Chat, context: &Context) -> anyhow::Result<()> {
-    let flags: Vec<String> =
-        args.model.iter().map(|name| format!("chat.model={}", Value::from(name.as_str()))).collect();
+    let flags: Vec<String> = args
+        .model
+        .iter()
+        .map(|name| format!("chat.model={}", Value::from(name.as_str())))
+        .collect();
     let loaded = context.settings(&args.settings, &flags)?;
     let form = form(args)?;
     let config = &loaded.config;
@@ -50,7 +53,11 @@ fn form(args: &Chat) -> anyhow::Result<ReplyForm> {
         });
         return Ok(ReplyForm::Json(schema?));
     }
-    Ok(if args.choice.is_empty() { ReplyForm::Free } else { ReplyForm::Choice(args.choice.clone()) })
+    Ok(if args.choice.is_empty() {
+        ReplyForm::Free
+    } else {
+        ReplyForm::Choice(args.choice.clone())
+    })
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -75,7 +82,10 @@ impl Interrupt {
         let writing = is_writing.clone();
         ctrlc::set_handler(move || {
             if !writing.swap(false, Ordering::Relaxed) {
-                #[expect(clippy::exit, reason = "nothing is under way; 130 is the code of this signal")]
+                #[expect(
+                    clippy::exit,
+                    reason = "nothing is under way; 130 is the code of this signal"
+                )]
                 std::process::exit(130);
             }
         })
@@ -125,7 +135,9 @@ impl Talk<'_> {
         is_writing.store(true, Ordering::Relaxed);
         let mut broken = None;
         let mut listen = |piece: &str| {
-            if format == Format::Table && let Err(error) = output::piece(piece) {
+            if format == Format::Table
+                && let Err(error) = output::piece(piece)
+            {
                 broken = Some(error);
                 return false;
             }

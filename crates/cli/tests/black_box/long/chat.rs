@@ -22,7 +22,8 @@ const CHAT: [&str; 3] = ["chat", "--model", "tiny.gguf"];
 fn a_reply_is_told_with_what_it_took_and_repeats() {
     let home = with_model();
     let ask = |seed: &str| {
-        let args = ["--prompt", "a film", "--max-tokens", "8", "--temperature", "1", "--seed", seed];
+        let args =
+            ["--prompt", "a film", "--max-tokens", "8", "--temperature", "1", "--seed", seed];
         home.run(CHAT).args(args).json()
     };
     let first = ask("1");
@@ -52,7 +53,10 @@ fn replies_keep_to_their_form() {
     let home = with_model();
     let args = ["--prompt", "x", "--choice", "the film", "--choice", "电影"];
     assert!(["the film\n", "电影\n"].contains(&home.run(CHAT).args(args).good().as_str()));
-    home.put("schema.json", r#"{"type": "array", "items": {"enum": [1, 22]}, "minItems": 2, "maxItems": 2}"#);
+    home.put(
+        "schema.json",
+        r#"{"type": "array", "items": {"enum": [1, 22]}, "minItems": 2, "maxItems": 2}"#,
+    );
     let args = ["--prompt", "x", "--schema", "schema.json"];
     let list: Vec<u8> = serde_json::from_str(&home.run(CHAT).args(args).good()).unwrap();
     assert!(list.len() == 2 && list.iter().all(|n| [1, 22].contains(n)));
@@ -79,7 +83,8 @@ fn what_does_not_write_is_told_by_name() {
 
 #[test]
 fn a_service_answers_in_the_same_way() {
-    let answer = json!({"choices": [{"message": {"content": "Alien\u{1b}[2J"}, "finish_reason": "stop"}]});
+    let answer =
+        json!({"choices": [{"message": {"content": "Alien\u{1b}[2J"}, "finish_reason": "stop"}]});
     let server = Server::new(move |_, _| Action::json(answer.clone()));
     let home = Home::new();
     let args = ["--prompt", "x", "--set", "remote_chat.model=m"];

@@ -73,8 +73,7 @@ impl Architecture {
         }
         let width = needed("embedding_length", WIDTH)?;
         let heads = needed("attention.head_count", HEADS)?;
-        let groups =
-            file.size(&key("attention.head_count_kv"), 1..=HEADS)?.unwrap_or(heads);
+        let groups = file.size(&key("attention.head_count_kv"), 1..=HEADS)?.unwrap_or(heads);
         if !heads.is_multiple_of(groups) {
             let why = format!("must divide the {heads} heads, is {groups}");
             return Err(file.fault(&key("attention.head_count_kv"), why));

@@ -71,16 +71,22 @@ impl Numbers {
         assert!(to.len() / numbers * size == bytes.len(), "bytes and numbers fit");
         let blocks = bytes.chunks_exact(size).zip(to.chunks_exact_mut(numbers));
         match self {
-            Self::F32 => blocks.for_each(|(b, to)| to[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            Self::F32 => {
+                blocks.for_each(|(b, to)| to[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            }
             Self::F16 => blocks.for_each(|(b, to)| to[0] = half(b)),
             Self::Bf16 => blocks.for_each(|(b, to)| {
                 to[0] = f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16);
             }),
             Self::Q8_0 => blocks.for_each(|(b, to)| {
                 let scale = half(b);
-                to.iter_mut().zip(&b[2..]).for_each(|(x, q)| *x = scale * f32::from(q.cast_signed()));
+                to.iter_mut()
+                    .zip(&b[2..])
+                    .for_each(|(x, q)| *x = scale * f32::from(q.cast_signed()));
             }),
-            Self::Q4_0 => blocks.for_each(|(b, to)| nibbles(&b[2..], 0, to, |q| half(b) * (q - 8.0))),
+            Self::Q4_0 => {
+                blocks.for_each(|(b, to)| nibbles(&b[2..], 0, to, |q| half(b) * (q - 8.0)))
+            }
             Self::Q4_1 => blocks.for_each(|(b, to)| {
                 nibbles(&b[4..], 0, to, |q| half(b) * q + half(&b[2..]));
             }),

@@ -73,7 +73,9 @@ impl<'a, R: Read> Cursor<'a, R> {
     pub(super) fn text(&mut self) -> Result<String, Error> {
         let length = self.u64()?;
         if length > TEXT {
-            return Err(self.fault(format!("a text of {length} bytes, more than the limit of {TEXT}")));
+            return Err(
+                self.fault(format!("a text of {length} bytes, more than the limit of {TEXT}"))
+            );
         }
         self.claim(length)?;
         let mut bytes = Vec::new();
@@ -105,15 +107,20 @@ impl<'a, R: Read> Cursor<'a, R> {
             return Err(self.fault("a list of lists, which no model needs"));
         }
         if count > LIST {
-            return Err(self.fault(format!("a list of {count} values, more than the limit of {LIST}")));
+            return Err(
+                self.fault(format!("a list of {count} values, more than the limit of {LIST}"))
+            );
         }
         match kind {
-            Kind::Text => (0..count).map(|_| self.text()).collect::<Result<_, _>>().map(Value::Texts),
+            Kind::Text => {
+                (0..count).map(|_| self.text()).collect::<Result<_, _>>().map(Value::Texts)
+            }
             Kind::Integer { .. } => {
                 let mut all = Vec::new();
                 for _ in 0..count {
                     let Value::Integer(number) = self.scalar(kind)? else { continue };
-                    let number = i64::try_from(number).map_err(|_| self.fault("a number above 2^63"))?;
+                    let number =
+                        i64::try_from(number).map_err(|_| self.fault("a number above 2^63"))?;
                     all.push(number);
                 }
                 Ok(Value::Integers(all))

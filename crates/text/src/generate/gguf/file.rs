@@ -193,7 +193,8 @@ impl Gguf {
         let outer = found.iter().take_while(|&&n| n == 1).count().min(found.len() - 1);
         let skip = outer.min(found.len().saturating_sub(shape.len()));
         if found[skip..] != *shape {
-            let why = format!("has shape {found:?}, the metadata asks for {shape:?}: fetch another");
+            let why =
+                format!("has shape {found:?}, the metadata asks for {shape:?}: fetch another");
             return Err(self.fault(name, why));
         }
         let mut file = File::open(&self.path).map_err(Error::read(&self.path))?;
@@ -246,7 +247,8 @@ fn place<R: std::io::Read>(
     let name = cursor.text()?;
     let dimensions = cursor.u32()?;
     if !(1..=DIMENSIONS).contains(&dimensions) {
-        let why = format!("tensor `{name}` has {dimensions} dimensions, 1 to {DIMENSIONS} are read");
+        let why =
+            format!("tensor `{name}` has {dimensions} dimensions, 1 to {DIMENSIONS} are read");
         return Err(cursor.fault(why));
     }
     let shape = (0..dimensions).map(|_| cursor.u64()).collect::<Result<Vec<_>, _>>()?;

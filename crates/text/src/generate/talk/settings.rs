@@ -47,7 +47,10 @@ pub(super) fn check(settings: &ReplySettings) -> Result<(), Error> {
         return Err(Error::setting("top_p", format!("must be above 0, up to 1, is {top_p}")));
     }
     if stop.len() > 16 {
-        return Err(Error::setting("stop", format!("must be at most 16 texts, are {}", stop.len())));
+        return Err(Error::setting(
+            "stop",
+            format!("must be at most 16 texts, are {}", stop.len()),
+        ));
     }
     Ok(())
 }

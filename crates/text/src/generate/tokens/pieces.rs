@@ -46,7 +46,9 @@ impl Pieces {
             Self::Qwen2 => by(QWEN2)?.into(),
             Self::Llama3 => by(LLAMA3)?.into(),
             Self::Gpt2 => return Ok(letters(true)),
-            Self::Smol => return Ok(Sequence::new(vec![Digits::new(true).into(), letters(true)]).into()),
+            Self::Smol => {
+                return Ok(Sequence::new(vec![Digits::new(true).into(), letters(true)]).into());
+            }
         };
         Ok(Sequence::new(vec![first, letters(false)]).into())
     }

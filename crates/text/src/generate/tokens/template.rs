@@ -30,7 +30,8 @@ impl Template {
     /// Reads the template of a file.
     pub(crate) fn open(file: &Gguf, tokenizer: &Tokenizer) -> Result<Self, Error> {
         let Some(source) = file.text(NAME)? else {
-            let why = "is missing: this model was not made for talks, choose an instruction-tuned one";
+            let why =
+                "is missing: this model was not made for talks, choose an instruction-tuned one";
             return Err(file.fault(NAME, why));
         };
         if source.len() > SOURCE {
@@ -43,10 +44,14 @@ impl Template {
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         environment.set_recursion_limit(50);
         environment.set_fuel(Some(STEPS));
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |why: String| -> Result<Value, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, why))
-        });
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function(
+            "raise_exception",
+            |why: String| -> Result<Value, minijinja::Error> {
+                Err(minijinja::Error::new(ErrorKind::InvalidOperation, why))
+            },
+        );
         // A reply must not depend on the day: templates that ask for it are told the one they fall back to.
         environment.add_function("strftime_now", |_: String| "26 Jul 2024");
         let added = environment.add_template_owned(NAME, source.to_owned());
@@ -83,9 +88,9 @@ impl Template {
         };
         let template = self.environment.get_template(NAME).map_err(|e| fault(describe(&e)))?;
         let mut written = Bounded(Vec::new());
-        template.render_captured_to(values, &mut written).map_err(|error| {
-            fault(format!("does not take this talk: {}", describe(&error)))
-        })?;
+        template
+            .render_captured_to(values, &mut written)
+            .map_err(|error| fault(format!("does not take this talk: {}", describe(&error))))?;
         String::from_utf8(written.0).map_err(|_| fault("writes no UTF-8".to_owned()))
     }
 }

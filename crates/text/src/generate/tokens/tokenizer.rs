@@ -55,8 +55,8 @@ impl Tokenizer {
             return Err(unsupported("tokenizer.ggml.model", model, supported));
         }
         let pre = file.text("tokenizer.ggml.pre")?.unwrap_or("gpt-2");
-        let pieces = Pieces::named(pre)
-            .ok_or_else(|| unsupported("tokenizer.ggml.pre", pre, SUPPORTED))?;
+        let pieces =
+            Pieces::named(pre).ok_or_else(|| unsupported("tokenizer.ggml.pre", pre, SUPPORTED))?;
         let list = |name: &str| match file.value(name) {
             Some(Value::Texts(list)) => Ok(list),
             Some(_) => Err(file.fault(name, "must be a list of texts")),
@@ -73,9 +73,8 @@ impl Tokenizer {
             Some(_) => return Err(file.fault(TYPES, "must have an integer for every token")),
         };
         let inner = pairs(tokens, merges, pieces).map_err(|(at, why)| file.fault(at, why))?;
-        let is_mark = |(at, token): &(usize, &String)| {
-            MARKS.contains(&types[*at]) && !token.is_empty()
-        };
+        let is_mark =
+            |(at, token): &(usize, &String)| MARKS.contains(&types[*at]) && !token.is_empty();
         let mut marks: Vec<(String, u32)> = tokens
             .iter()
             .enumerate()
@@ -214,14 +213,18 @@ fn pairs(
         let pair = merge.split_once(' ').filter(|(a, b)| !a.is_empty() && !b.is_empty());
         let pair = pair.ok_or_else(|| (MERGES, format!("number {at}, {merge:?}, is no pair")))?;
         let joined = format!("{}{}", pair.0, pair.1);
-        if let Some(lost) = [pair.0, pair.1, &joined].iter().find(|t| !vocabulary.contains_key(**t)) {
+        if let Some(lost) = [pair.0, pair.1, &joined].iter().find(|t| !vocabulary.contains_key(**t))
+        {
             return Err((MERGES, format!("number {at} names {lost:?}, which is no token")));
         }
         pairs.push((pair.0.to_owned(), pair.1.to_owned()));
     }
     let build = || {
         let bpe = BPE::builder()
-            .vocab_and_merges(vocabulary.into_iter().collect::<tokenizers::models::bpe::Vocab>(), pairs)
+            .vocab_and_merges(
+                vocabulary.into_iter().collect::<tokenizers::models::bpe::Vocab>(),
+                pairs,
+            )
             .ignore_merges(pieces == Pieces::Llama3)
             .build()
             .map_err(|e| e.to_string())?;
