@@ -14,7 +14,7 @@ pub struct ChatSettings {
     pub model: String,
     /// Tokens of a talk with a model of this machine, the reply included, at most; 16 to 1048576. The model's own limit holds too.
     pub context: usize,
-    /// What a model of this machine multiplies: `int8`, the smallest and fastest; `bf16`; or `f32`, exactly what the file says.
+    /// What a model of this machine multiplies: `int8`, the smallest; `bf16`; or `f32`, exactly what the file says.
     pub precision: Precision,
 }
 

@@ -12,7 +12,7 @@ use crate::{Error, Precision, ReplySettings};
 pub struct GgufSettings {
     /// Tokens of a talk, the reply included, at most, 16 to 1048576; the model's own limit holds too. Memory grows with the talk.
     pub context: usize,
-    /// What the model multiplies: `int8`, the smallest and fastest, `bf16` or `f32`, whatever the file holds.
+    /// What the model multiplies: `int8`, the smallest, `bf16` or `f32`, whatever the file holds.
     pub precision: Precision,
 }
 
