@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rand::Rng as _;
 use tastemaker_core::seed;
 use tempfile::TempDir;
 
