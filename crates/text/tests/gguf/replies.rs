@@ -32,19 +32,23 @@ fn open(tiny: &tiny::Tiny, settings: &GgufSettings) -> GgufChat {
 #[test]
 fn all_families_and_kinds_of_numbers_are_read_and_answer() {
     for family in ["llama", "qwen2", "qwen3"] {
+        let mut written = 0;
         for (kind, ..) in KINDS {
             let tiny = tiny::model(family, kind);
             let exact = open(&tiny, &GgufSettings { precision: Precision::F32, context: 512 });
             let small = open(&tiny, &GgufSettings::default());
             assert!(exact.id() != small.id() && exact.facts().architecture == family);
             let reply = said(&exact, &asked("a film about the sea"));
-            assert!(reply.reply_tokens > 0 && reply.prompt_tokens > 20);
+            // Random weights may end a reply at once, but not all of them do.
+            written += reply.reply_tokens;
+            assert!(reply.prompt_tokens > 20, "{family} {kind}: {reply:?}");
             let turns = asked("电影").turns;
             let probs = |model: &GgufChat| model.log_probs(&turns, &["the film"]).unwrap()[0];
             let (a, b) = (probs(&exact), probs(&small));
             assert!(a.tokens == b.tokens && a.sum < 0.0, "{family} {kind}: {a:?}");
             assert!((a.sum - b.sum).abs() < 0.3, "{family} {kind}: {} {}", a.sum, b.sum);
         }
+        assert!(written > 0, "{family}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The template of a talk that a file brings, in Jinja as Hugging Face writes it: bounded in length, steps and output.
 
+use std::error::Error as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -97,7 +98,10 @@ impl Template {
 
 /// Tells what is wrong with a template, and where.
 fn describe(error: &minijinja::Error) -> String {
-    let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let mut what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    if let Some(cause) = error.source() {
+        what = format!("{what}: {cause}");
+    }
     error.line().map_or_else(|| what.clone(), |line| format!("line {line}: {what}"))
 }
 
