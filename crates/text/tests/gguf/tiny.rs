@@ -164,9 +164,14 @@ fn bytes(stream: &mut impl rand::Rng, kind: u32, count: usize, is_vector: bool) 
             30 => all.extend(((number.to_bits() >> 16) as u16).to_le_bytes()),
             _ => {
                 let mut block: Vec<u8> = (0..size).map(|_| stream.next_u32() as u8).collect();
+                // The numbers stay small: 2^-9; blocks with scales inside have less, 2^-13 with six bits and 2^-15 with a byte.
+                let scale: u16 = match kind {
+                    12 | 13 => 0x0800,
+                    14 => 0x0200,
+                    _ => 0x1800,
+                };
                 for at in scales {
-                    // 2^-9: the numbers stay small.
-                    block[*at..at + 2].copy_from_slice(&0x1800u16.to_le_bytes());
+                    block[*at..at + 2].copy_from_slice(&scale.to_le_bytes());
                 }
                 all.extend(block);
             }
