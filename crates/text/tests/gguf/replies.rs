@@ -46,7 +46,7 @@ fn all_families_and_kinds_of_numbers_are_read_and_answer() {
             let probs = |model: &GgufChat| model.log_probs(&turns, &["the film"]).unwrap()[0];
             let (a, b) = (probs(&exact), probs(&small));
             assert!(a.tokens == b.tokens && a.sum < 0.0, "{family} {kind}: {a:?}");
-            assert!((a.sum - b.sum).abs() < 0.3, "{family} {kind}: {} {}", a.sum, b.sum);
+            assert!((a.sum - b.sum).abs() < 1.0, "{family} {kind}: {} {}", a.sum, b.sum);
         }
         assert!(written > 0, "{family}");
     }
