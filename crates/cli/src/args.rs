@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::command::chat::Chat;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
 use crate::command::weights::Weights;
 
@@ -110,6 +111,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Turn texts into a file of vectors
     Encode(Encode),
+    /// Talk with a language model, on this machine or behind an address
+    Chat(Chat),
     /// Pre-trained language models: list, get, distill, look into and compare them
     Weights(Weights),
     /// Public data sets: list them, get them

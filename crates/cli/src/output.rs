@@ -19,6 +19,13 @@ pub(crate) fn text(text: impl AsRef<str>) -> anyhow::Result<()> {
     line(harmless(text.as_ref()))
 }
 
+/// Prints a piece of a reply as it comes.
+pub(crate) fn piece(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(harmless(text).as_bytes())?;
+    out.flush()
+}
+
 /// Prints JSON, or what `table` makes for people.
 pub(crate) fn result(
     format: Format,

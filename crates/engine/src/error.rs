@@ -274,6 +274,14 @@ pub enum Error {
         /// What is missing.
         why: &'static str,
     },
+    /// A name behind which there is no model that writes.
+    #[error(
+        "`{name}` holds no single GGUF file, so it does not write: name qwen-0.5b, a .gguf file or the address of a service"
+    )]
+    NotGguf {
+        /// The name.
+        name: String,
+    },
     /// Vectors that a format cannot hold.
     #[error("cannot write {} ({why}): write .parquet instead", path.display())]
     Vectors {

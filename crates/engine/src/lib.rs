@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod artifact;
+pub mod chat;
 pub mod config;
 mod engine;
 mod error;

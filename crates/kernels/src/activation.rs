@@ -108,6 +108,19 @@ fn silu(values: &mut [f32]) {
     }
 }
 
+/// Replaces every gate by `gate sigmoid(gate) x` (Shazeer 2020).
+///
+/// # Panics
+/// When the lengths differ.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+pub fn swiglu(gates: &mut [f32], xs: &[f32]) {
+    let fused = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
+    assert_eq!(gates.len(), xs.len(), "every gate has a number");
+    for (gate, x) in gates.iter_mut().zip(xs) {
+        *gate = *gate * sigmoid_lane(fused, *gate) * x;
+    }
+}
+
 /// `s (1 + x (1 - s))` with `s = sigmoid(x)`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn silu_backward(x: &[f32], dy: &mut [f32]) {
@@ -167,6 +180,14 @@ mod tests {
         gelu(&mut x);
         assert!((x[0] - 0.841_345).abs() < 1e-6 && (x[1] + 0.158_655).abs() < 1e-6);
         assert!(x[2].abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn a_gate_by_hand() {
+        // 2 sigmoid(2) = 1.761594, times 3; and 0 whatever it meets.
+        let mut gates = [2.0, 0.0];
+        swiglu(&mut gates, &[3.0, 9.0]);
+        assert!((gates[0] - 5.284_783).abs() < 1e-5 && gates[1].abs() < f32::EPSILON);
     }
 
     #[test]

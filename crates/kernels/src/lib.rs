@@ -3,6 +3,7 @@
 
 mod activation;
 mod attention;
+mod decode;
 mod dropout;
 mod exp;
 mod linear;
@@ -14,11 +15,12 @@ mod softmax;
 mod solve;
 mod stretch;
 
-pub use activation::{Activation, gelu, sigmoid};
+pub use activation::{Activation, gelu, sigmoid, swiglu};
 pub use attention::{
     AttentionScratch, HalfAttentionScratch, PairBias, SelfAttention, SelfAttentionScratch,
     attention, half_attention, half_attention_serves,
 };
+pub use decode::{CachedAttention, Span, WideLinear};
 pub use dropout::dropout;
 pub use exp::{exp, signed_ln_1p};
 pub use linear::{LinearScratch, LinearWeights, Then, WeightFormat};

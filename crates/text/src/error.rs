@@ -52,6 +52,19 @@ pub enum Error {
     /// The tokenizer refused a text.
     #[error("text {index} cannot be tokenised: {why}")]
     Tokenise { index: usize, why: String },
+    /// A GGUF file is damaged, or holds what cannot be.
+    #[error("{}: {at}: {why}", path.display())]
+    Gguf { path: PathBuf, at: String, why: String },
+    /// A talk is longer than a model reads.
+    #[error(
+        "the talk has {tokens} tokens and {limit} are read, the reply included: shorten it, or raise `chat.context` where the model allows more"
+    )]
+    TooLong { tokens: usize, limit: usize },
+    /// A reply ended before it had its form.
+    #[error(
+        "the reply is of no legal form after {tokens} tokens: raise `max_tokens`, or ask for less"
+    )]
+    Unfinished { tokens: usize },
     /// A setting has an impossible value.
     #[error("`{field}` {problem}")]
     Setting { field: &'static str, problem: String },

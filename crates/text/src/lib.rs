@@ -29,6 +29,7 @@ pub use chat::{
 };
 pub use encode::{Encoded, Encoder, open};
 pub use error::Error;
+pub use generate::{GgufChat, GgufFacts, GgufSettings};
 pub use inspect::{ModelFacts, TensorFacts, TokenizerFacts, inspect};
 pub use lookup::{DistillSettings, Distilled, StaticEncoder, distill};
 pub use remote::{

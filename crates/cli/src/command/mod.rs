@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod assets;
+pub(crate) mod chat;
 mod config;
 mod demo;
 mod evaluate;

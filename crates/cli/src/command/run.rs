@@ -5,7 +5,7 @@ use std::fmt;
 use clap::CommandFactory as _;
 
 use super::{
-    assets, config, demo, evaluate, export, import, inspect, recommend, search, train, tune,
+    assets, chat, config, demo, evaluate, export, import, inspect, recommend, search, train, tune,
     weights,
 };
 use crate::args::{Cli, Command};
@@ -39,6 +39,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Faithfulness(args) => recommend::faithful(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Encode(args) => export::encode(args, context),
+        Command::Chat(args) => chat::run(args, context),
         Command::Weights(args) => weights::run(args, context),
         Command::Data(args) => assets::data(args, context),
         Command::Config(args) => config::run(args, context),

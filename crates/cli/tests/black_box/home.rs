@@ -182,6 +182,12 @@ impl Call<'_> {
         self
     }
 
+    /// Gives it a file of the home as standard input.
+    pub(crate) fn reading(mut self, name: &str) -> Self {
+        self.command.stdin(fs::File::open(self.home.path(name)).unwrap());
+        self
+    }
+
     /// Lets no file grow, so that every write to disk fails.
     #[cfg(unix)]
     pub(crate) fn without_room(self) -> Self {

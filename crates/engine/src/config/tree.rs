@@ -13,6 +13,7 @@ use tastemaker_neural::TuneSettings;
 use tastemaker_pipeline::{FusionSettings, PipelineSettings, RerankSettings, Variety};
 use tastemaker_text::{Precision, RemoteChatSettings, RemoteSettings, Summary, TfIdfSettings};
 
+use crate::chat::ChatSettings;
 use crate::registry::{FUSED, Kind, Models};
 
 /// All settings.
@@ -39,6 +40,8 @@ pub struct Config {
     pub rerank: RerankSettings,
     /// The words of reasons.
     pub reasons: ReasonSettings,
+    /// A model that writes, for `chat`.
+    pub chat: ChatSettings,
     /// A model that writes behind an address. Ceilings hold for one run of the program.
     pub remote_chat: RemoteChatSettings,
     /// One block a model.
@@ -183,6 +186,7 @@ impl Config {
         );
         add("text", self.text.faults());
         add("text.remote", self.text.remote.faults());
+        add("chat", self.chat.faults());
         add("remote_chat", self.remote_chat.faults());
         add("split", self.split.faults());
         add("tune", self.tune.faults());

@@ -21,4 +21,4 @@ pub use peft::{Lora, LoraPair, Merged, merge_adapter};
 pub(crate) use tokenise::{Limits, Tokeniser};
 pub use tokenise::{TokenFacts, Tokens as BertTokens};
 pub use tune::{DenseLayer, NamedTensor, TunableBert, TuneBlock, TuneReading, TuneState, Wanted};
-pub(crate) use weights::Weights;
+pub(crate) use weights::{WEIGHTS_LIMIT, Weights, half_to_f32};

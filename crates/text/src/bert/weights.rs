@@ -278,7 +278,7 @@ fn shards(folder: &Path) -> Result<Option<Vec<PathBuf>>, Error> {
 }
 
 /// Reads an IEEE half-precision number.
-fn half_to_f32(bits: u16) -> f32 {
+pub(crate) fn half_to_f32(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
     let (exponent, fraction) = (u32::from(bits >> 10 & 0x1f), u32::from(bits & 0x3ff));
     let magnitude = match exponent {

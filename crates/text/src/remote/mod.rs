@@ -10,6 +10,7 @@ mod redact;
 mod settings;
 
 pub use chat::RemoteChat;
+pub(crate) use chat::Stopper;
 pub use client::{is_local, is_url};
 pub use encoder::RemoteEncoder;
 pub use fault::{Done, RemoteFault};

@@ -8,3 +8,4 @@ mod stop;
 mod validate;
 
 pub use model::RemoteChat;
+pub(crate) use stop::Stopper;

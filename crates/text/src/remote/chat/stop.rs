@@ -1,21 +1,21 @@
 //! Texts that end a reply, also where the service does not heed them.
 
 /// Lets a reply through up to the first of the texts that end it.
-#[derive(Debug)]
-pub(super) struct Stopper<'a> {
+#[derive(Debug, Default)]
+pub(crate) struct Stopper<'a> {
     stops: Vec<&'a str>,
     /// The end of what came, as long as it may become a text that ends the reply.
     held: String,
 }
 
 impl<'a> Stopper<'a> {
-    pub(super) fn new(stops: &'a [String]) -> Self {
+    pub(crate) fn new(stops: &'a [String]) -> Self {
         let stops = stops.iter().map(String::as_str).filter(|stop| !stop.is_empty()).collect();
         Self { stops, held: String::new() }
     }
 
     /// Takes a piece; returns what is certain, and whether the reply has ended.
-    pub(super) fn push(&mut self, piece: &str) -> (String, bool) {
+    pub(crate) fn push(&mut self, piece: &str) -> (String, bool) {
         self.held.push_str(piece);
         if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop)).min() {
             self.held.truncate(at);
@@ -34,7 +34,7 @@ impl<'a> Stopper<'a> {
     }
 
     /// Returns what was held back at the end.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.held
     }
 }

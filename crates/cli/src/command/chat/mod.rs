@@ -1,0 +1,7 @@
+//! `tastemaker chat`.
+
+mod args;
+mod run;
+
+pub(crate) use args::Chat;
+pub(crate) use run::run;
