@@ -77,12 +77,12 @@ impl WideLinear {
         let threads = rayon::current_num_threads();
         let work = rows * self.inputs * self.outputs;
         if rows == 1 && work >= ALONE && threads > 1 {
-            self.parts
-                .par_iter()
-                .zip(y.par_chunks_mut(self.part))
-                .for_each_init(LinearScratch::default, |scratch, (part, y)| {
-                    part.apply(x, y, then, scratch)
-                });
+            self.parts.par_iter().zip(y.par_chunks_mut(self.part)).for_each_init(
+                LinearScratch::default,
+                |scratch, (part, y)| {
+                    part.apply(x, y, then, scratch);
+                },
+            );
             return;
         }
         if work < ALONE || threads == 1 {

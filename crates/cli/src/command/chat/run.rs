@@ -82,10 +82,7 @@ impl Interrupt {
         let writing = is_writing.clone();
         ctrlc::set_handler(move || {
             if !writing.swap(false, Ordering::Relaxed) {
-                #[expect(
-                    clippy::exit,
-                    reason = "nothing is under way; 130 is the code of this signal"
-                )]
+                // Nothing is under way; 130 is the code of this signal.
                 std::process::exit(130);
             }
         })

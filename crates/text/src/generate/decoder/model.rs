@@ -15,6 +15,9 @@ use crate::generate::gguf::{Gguf, RawTensor};
 /// Tokens that pass the layers together.
 const BLOCK: usize = 192;
 
+/// Sines and cosines of a place.
+type Angles = Vec<(f32, f32)>;
+
 struct Layer {
     norm: Vec<f32>,
     /// Queries, keys and values side by side.
@@ -145,7 +148,7 @@ impl Decoder {
             self.words.read(entry.token as usize, row)?;
         }
         let mut angles = Vec::new();
-        let angles: Vec<Vec<(f32, f32)>> = entries
+        let angles: Vec<Angles> = entries
             .iter()
             .map(|entry| {
                 self.rotary.angles(entry.place, &mut angles);
@@ -166,7 +169,7 @@ impl Decoder {
         &self,
         layer: &Layer,
         (x, buffers): (&mut [f32], &mut Buffers),
-        (angles, spans): (&[Vec<(f32, f32)>], &[Span]),
+        (angles, spans): (&[Angles], &[Span]),
         (keys, values): &mut (Vec<f32>, Vec<f32>),
     ) {
         let Architecture { heads, groups, dim, epsilon, .. } = self.architecture;

@@ -72,7 +72,7 @@ impl Numbers {
         let blocks = bytes.chunks_exact(size).zip(to.chunks_exact_mut(numbers));
         match self {
             Self::F32 => {
-                blocks.for_each(|(b, to)| to[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                blocks.for_each(|(b, to)| to[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             }
             Self::F16 => blocks.for_each(|(b, to)| to[0] = half(b)),
             Self::Bf16 => blocks.for_each(|(b, to)| {
@@ -85,7 +85,7 @@ impl Numbers {
                     .for_each(|(x, q)| *x = scale * f32::from(q.cast_signed()));
             }),
             Self::Q4_0 => {
-                blocks.for_each(|(b, to)| nibbles(&b[2..], 0, to, |q| half(b) * (q - 8.0)))
+                blocks.for_each(|(b, to)| nibbles(&b[2..], 0, to, |q| half(b) * (q - 8.0)));
             }
             Self::Q4_1 => blocks.for_each(|(b, to)| {
                 nibbles(&b[4..], 0, to, |q| half(b) * q + half(&b[2..]));
