@@ -26,7 +26,7 @@ fn texts() -> Vec<String> {
     let of = |item: usize| {
         let start = ["a", "the", "about", "about the"][item / 2 % 4];
         let end = ["", " sea", " 电", " 影 seas", " s"][item / 2 % 5];
-        let kind = if item % 2 == 0 { "red film" } else { "blue book" };
+        let kind = if item.is_multiple_of(2) { "red film" } else { "blue book" };
         format!("{start} {kind}{end}")
     };
     (0..N_ITEMS).map(of).collect()

@@ -113,8 +113,7 @@ fn falls(found: &Faithfulness) -> String {
         row("without as many others", found.others),
         row("the first divided by the second", found.ratio),
     ];
-    let table =
-        output::table(&["fall of the score", "mean", "95 % interval"], rows, &[1, 2]);
+    let table = output::table(&["fall of the score", "mean", "95 % interval"], rows, &[1, 2]);
     format!(
         "{}: {} reasons of {} users, {:.1} events each; in standard deviations of a user's scores\n\n{table}\n\n\
          The events cited count more than others in {:.1} % of the reasons.",

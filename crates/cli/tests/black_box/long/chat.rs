@@ -1,14 +1,10 @@
 //! A talk from end to end: with a model of random weights on this machine, and with a service.
 
-#[expect(dead_code, reason = "the tests of `text` use more of it")]
-#[path = "../../../../text/tests/remote/server.rs"]
-mod server;
-
 use serde_json::{Value, json};
 
 use super::gguf;
+use super::server::{Action, Server};
 use crate::home::Home;
-use server::{Action, Server};
 
 fn with_model() -> Home {
     let home = Home::new();

@@ -85,7 +85,7 @@ fn adapters_of_every_kind_are_read_and_those_that_can_be_are_merged() {
         let run = ["tune", "--data", "data", "--encoder", "bert", "--out", what];
         let limits = ["--set", "tune.max_tokens=12", "--set", "tune.prefix_tokens=4"];
         home.run(run).args(flags).args(limits).args(["--set", &what_flag]).good();
-        assert!(home.path(&format!("{what}/{folder}")).exists());
+        assert!(home.path(format!("{what}/{folder}")).exists());
         assert!(vectors(what) != vectors("bert"), "{what}");
     }
     for what in ["lora", "prefix"] {

@@ -11,5 +11,8 @@ mod reading;
 mod remote;
 mod resume;
 mod search;
+#[expect(dead_code, reason = "the tests of `text` use more of it")]
+#[path = "../../../../text/tests/remote/server.rs"]
+mod server;
 #[path = "../../../../text/tests/bert/tiny.rs"]
 mod tiny;

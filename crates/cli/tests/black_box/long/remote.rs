@@ -1,13 +1,9 @@
 //! An encoder behind an address, from end to end: a service on this machine stands in for one elsewhere.
 
-#[expect(dead_code, reason = "the tests of `text` use more of it")]
-#[path = "../../../../text/tests/remote/server.rs"]
-mod server;
-
 use serde_json::{Value, json};
 
+use super::server::{Action, Request, Server};
 use crate::home::{Call, Home, NO_SEARCH};
-use server::{Action, Request, Server};
 
 /// Answers in OpenAI's protocol: letters of a text, counted in eight boxes.
 fn good(request: &Request) -> Action {
