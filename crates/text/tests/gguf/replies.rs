@@ -79,7 +79,7 @@ fn a_reply_is_the_same_whatever_was_read_before_and_by_how_many_threads() {
             again(fresh.prompt_tokens - 1);
         });
     }
-    let mut other = request.clone();
+    let mut other = request;
     other.settings.seed = 6;
     assert_ne!(said(&open(&tiny, &GgufSettings::default()), &other).text, fresh.text);
 }
