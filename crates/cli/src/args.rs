@@ -244,7 +244,7 @@ pub(crate) struct Evaluate {
     /// fused, as far as they can be fitted on the data]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) models: Vec<String>,
-    /// Pipelines over the fused model, measured beside the models: TOML files with [pipeline] and, if wanted, [rerank]
+    /// Pipelines over the fused model, measured beside the models: TOML files with `[pipeline]` and, if wanted, `[rerank]`
     #[arg(long, value_delimiter = ',', value_name = "FILES", conflicts_with = "task")]
     pub(crate) pipelines: Vec<PathBuf>,
     /// leave-one-out, time, ratio, random, cold-items or cold-users

@@ -39,7 +39,7 @@ pub(crate) struct Recommend {
     /// Add a reason to every item
     #[arg(long)]
     pub(crate) explain: bool,
-    /// Another pipeline than the model was trained with: a TOML file with [pipeline] and, if wanted, [rerank]
+    /// Another pipeline than the model was trained with: a TOML file with `[pipeline]` and, if wanted, `[rerank]`
     #[arg(long, value_name = "FILE")]
     pub(crate) pipeline: Option<PathBuf>,
     /// List only items of which this is true, as in 'price < 50 && "scifi" in categories'
