@@ -2,6 +2,7 @@
 //! a cache on disk for both, templates that turn an item's fields into one text, and words cleaned for counting.
 //! Knows nothing of items or users.
 
+mod aside;
 mod bert;
 mod cache;
 mod chat;
@@ -19,9 +20,10 @@ mod words;
 mod wordvec;
 
 pub use bert::{
-    BertEncoder, BertSettings, BertTokens, NamedTensor, Pooling, Precision, Summary, TunableBert,
-    TuneState, Wanted,
+    BertEncoder, BertSettings, BertTokens, Cut, NamedTensor, Pooling, Precision, Pruned,
+    PrunedLayer, Summary, TunableBert, TuneState, Wanted, prune,
 };
+pub use aside::Aside;
 pub use cache::Cached;
 pub use chat::{
     ChatModel, ChatRequest, Ended, Likelihood, LogProb, Reply, ReplyForm, ReplySettings, Role, Turn,

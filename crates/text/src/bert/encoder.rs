@@ -23,12 +23,12 @@ const BLOCK_TOKENS: usize = 384;
 /// A BERT-family encoder.
 pub struct BertEncoder {
     id: String,
-    model: BertModel,
-    tokeniser: Tokeniser,
-    hidden: usize,
+    pub(super) model: BertModel,
+    pub(super) tokeniser: Tokeniser,
+    pub(super) hidden: usize,
     dim: usize,
-    pooling: Pooling,
-    dense: Vec<Dense>,
+    pub(super) pooling: Pooling,
+    pub(super) dense: Vec<Dense>,
     normalise: bool,
     idle: Mutex<Vec<Buffers>>,
 }
@@ -171,7 +171,7 @@ impl BertEncoder {
 }
 
 /// Orders the texts that have content, longest first: the last tasks are short, so no core waits long at the end.
-fn longest_first(tokens: &[Tokens]) -> Vec<usize> {
+pub(super) fn longest_first(tokens: &[Tokens]) -> Vec<usize> {
     let mut order: Vec<usize> =
         (0..tokens.len()).filter(|&row| !tokens[row].ids.is_empty()).collect();
     order.sort_by_key(|&row| (std::cmp::Reverse(tokens[row].ids.len()), row));
@@ -179,7 +179,7 @@ fn longest_first(tokens: &[Tokens]) -> Vec<usize> {
 }
 
 /// Cuts the order into blocks of about [`BLOCK_TOKENS`] tokens.
-fn blocks<'a>(tokens: &[Tokens], mut order: &'a [usize]) -> Vec<&'a [usize]> {
+pub(super) fn blocks<'a>(tokens: &[Tokens], mut order: &'a [usize]) -> Vec<&'a [usize]> {
     let mut blocks = Vec::new();
     while !order.is_empty() {
         let mut sum = 0;

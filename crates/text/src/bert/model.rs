@@ -24,7 +24,9 @@ struct Norm {
 }
 
 struct Layer {
-    // Queries, keys and values side by side: [hidden, 3 * hidden].
+    /// Heads that are left.
+    heads: usize,
+    // Queries, keys and values side by side: [hidden, 3 * heads * width].
     qkv: LinearWeights,
     mix: LinearWeights,
     mix_norm: Norm,
@@ -36,7 +38,8 @@ struct Layer {
 /// A BERT encoder ready to run.
 pub(crate) struct BertModel {
     hidden: usize,
-    heads: usize,
+    /// Numbers of a head.
+    head_width: usize,
     /// Attention multiplies bfloat16 numbers.
     half: bool,
     words: Vec<f32>,
@@ -51,9 +54,11 @@ pub(crate) struct BertModel {
 /// Memory of one thread, reused from block to block.
 #[derive(Default)]
 pub(crate) struct Buffers {
-    x: Vec<f32>,
+    /// Rows of tokens, before and after a layer.
+    pub(super) x: Vec<f32>,
     wide: Vec<f32>,
-    mixed: Vec<f32>,
+    /// What the heads of a layer gave.
+    pub(super) mixed: Vec<f32>,
     linear: LinearScratch,
     attention: AttentionScratch,
     half_attention: HalfAttentionScratch,
@@ -124,6 +129,7 @@ impl BertModel {
         format: WeightFormat,
     ) -> Result<Self, Error> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let head_width = config.head_width();
         let norm = |name: &str| Norm::load(weights, name, (hidden, config.layer_norm_eps));
         let table = |name: &str, rows| {
             weights.take(&format!("embeddings.{name}_embeddings.weight"), &[rows, hidden])
@@ -132,9 +138,12 @@ impl BertModel {
             let at = |name: &str| format!("encoder.layer.{n}.{name}");
             let linear = |names: &[String], shape| linear(weights, names, shape, format);
             let qkv = ["query", "key", "value"].map(|name| at(&format!("attention.self.{name}")));
+            let heads = config.heads[n].len();
+            let attended = heads * head_width;
             Ok(Layer {
-                qkv: linear(&qkv, (hidden, hidden))?,
-                mix: linear(&[at("attention.output.dense")], (hidden, hidden))?,
+                heads,
+                qkv: linear(&qkv, (hidden, attended))?,
+                mix: linear(&[at("attention.output.dense")], (attended, hidden))?,
                 mix_norm: norm(&at("attention.output.LayerNorm"))?,
                 widen: linear(&[at("intermediate.dense")], (hidden, inner))?,
                 narrow: linear(&[at("output.dense")], (inner, hidden))?,
@@ -143,9 +152,8 @@ impl BertModel {
         };
         Ok(Self {
             hidden,
-            heads: config.num_attention_heads,
-            half: format != WeightFormat::Single
-                && half_attention_serves(hidden / config.num_attention_heads),
+            head_width,
+            half: format != WeightFormat::Single && half_attention_serves(head_width),
             words: table("word", config.vocab_size)?,
             positions: table("position", config.max_position_embeddings)?,
             types: match config.type_vocab_size {
@@ -167,19 +175,31 @@ impl BertModel {
         out: &mut [f32],
     ) {
         let hidden = self.hidden;
-        self.embed(texts, &mut buffers.x);
-        for layer in &self.layers {
+        self.embed(texts, buffers);
+        for layer in 0..self.layers.len() {
             self.layer(layer, texts, buffers);
         }
-        let mut rest = buffers.x.as_slice();
-        for (text, vector) in texts.iter().zip(out.chunks_exact_mut(hidden)) {
-            let (tokens, after) = rest.split_at(text.ids.len() * hidden);
+        self.pool(texts, pooling, &buffers.x, out);
+    }
+
+    /// Writes the vectors that rows of tokens become, text by text.
+    pub(super) fn pool(
+        &self,
+        texts: &[&Tokens],
+        pooling: Pooling,
+        mut rest: &[f32],
+        out: &mut [f32],
+    ) {
+        for (text, vector) in texts.iter().zip(out.chunks_exact_mut(self.hidden)) {
+            let (tokens, after) = rest.split_at(text.ids.len() * self.hidden);
             pool(tokens, pooling, vector);
             rest = after;
         }
     }
 
-    fn embed(&self, texts: &[&Tokens], x: &mut Vec<f32>) {
+    /// Writes the embeddings of the texts' tokens, which the first layer reads.
+    pub(super) fn embed(&self, texts: &[&Tokens], buffers: &mut Buffers) {
+        let x = &mut buffers.x;
         let row = |table, index: u32| -> &[f32] {
             let table: &Vec<f32> = table;
             &table[index as usize * self.hidden..][..self.hidden]
@@ -199,23 +219,38 @@ impl BertModel {
         self.norm.apply(x);
     }
 
-    fn layer(&self, layer: &Layer, texts: &[&Tokens], buffers: &mut Buffers) {
-        let hidden = self.hidden;
+    /// Applies a layer to the rows of tokens.
+    pub(super) fn layer(&self, layer: usize, texts: &[&Tokens], buffers: &mut Buffers) {
+        self.attend(layer, texts, buffers);
+        self.after_attention(layer, buffers);
+    }
+
+    /// Writes what the heads of a layer give to `mixed: [tokens, heads * width]`.
+    pub(super) fn attend(&self, layer: usize, texts: &[&Tokens], buffers: &mut Buffers) {
+        let layer = &self.layers[layer];
+        let width = layer.heads * self.head_width;
         let Buffers { x, wide, mixed, linear, .. } = buffers;
-        wide.resize(3 * x.len(), 0.0);
+        let tokens = x.len() / self.hidden;
+        wide.resize(3 * tokens * width, 0.0);
         layer.qkv.apply(x, wide, Then::Write, linear);
-        mixed.resize(x.len(), 0.0);
+        mixed.resize(tokens * width, 0.0);
         let (mut qkv, mut to) = (wide.as_slice(), mixed.as_mut_slice());
         for text in texts {
-            let (part, after) = qkv.split_at(text.ids.len() * 3 * hidden);
-            let (out, after_out) = to.split_at_mut(text.ids.len() * hidden);
+            let (part, after) = qkv.split_at(text.ids.len() * 3 * width);
+            let (out, after_out) = to.split_at_mut(text.ids.len() * width);
             if self.half {
-                half_attention(part, (self.heads, hidden), out, &mut buffers.half_attention);
+                half_attention(part, (layer.heads, width), out, &mut buffers.half_attention);
             } else {
-                attention(part, (self.heads, hidden), out, &mut buffers.attention);
+                attention(part, (layer.heads, width), out, &mut buffers.attention);
             }
             (qkv, to) = (after, after_out);
         }
+    }
+
+    /// Applies what follows the heads of a layer, given `x` before the layer and `mixed`.
+    pub(super) fn after_attention(&self, layer: usize, buffers: &mut Buffers) {
+        let (layer, hidden) = (&self.layers[layer], self.hidden);
+        let Buffers { x, wide, mixed, linear, .. } = buffers;
         layer.mix.apply(mixed, x, Then::Add, linear);
         layer.mix_norm.apply(x);
         let inner = layer.widen.shape().1;

@@ -13,7 +13,7 @@ use crate::bert::config::{JSON_LIMIT, read_limited};
 use crate::bert::weights::Weights;
 
 /// Files that are taken over where they are there; the first two always are.
-const COPIED: [&str; 12] = [
+pub(in crate::bert) const COPIED: [&str; 12] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",

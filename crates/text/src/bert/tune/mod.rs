@@ -5,5 +5,6 @@ mod layer;
 mod model;
 mod places;
 
+pub(super) use export::COPIED;
 pub use model::{TunableBert, TuneState};
 pub use places::{NamedTensor, Wanted};
