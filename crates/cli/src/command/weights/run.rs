@@ -1,4 +1,4 @@
-//! `tastemaker weights list|get|distill|inspect|quantize`.
+//! `tastemaker weights list|get|distill|inspect|prune|quantize`.
 
 use serde_json::json;
 use tastemaker_engine::config::TextSettings;
@@ -6,7 +6,7 @@ use tastemaker_engine::fetch::Kind;
 use tastemaker_engine::texts::{DistillSettings, distill_encoder};
 
 use super::args::{Distill, Weights, WeightsAction};
-use super::{inspect, quantize};
+use super::{inspect, prune, quantize};
 use crate::command::{Usage, assets};
 use crate::context::Context;
 use crate::output;
@@ -21,6 +21,10 @@ pub(crate) fn run(args: &Weights, context: &Context) -> anyhow::Result<()> {
         WeightsAction::Inspect(args) => {
             named("NAME", &args.encoder)?;
             inspect::run(args, context)
+        }
+        WeightsAction::Prune(args) => {
+            named("NAME", &args.encoder)?;
+            prune::run(args, context)
         }
         WeightsAction::Quantize(args) => {
             named("--encoder", &args.encoder)?;
