@@ -9,6 +9,7 @@ use multiversion::{multiversion, target::target_cfg_f};
 
 use crate::activation::gelu_lane;
 use crate::matrix::aligned::Aligned;
+use crate::matrix::bytes::{LEFT_MOST, RUN_MOST, RUN_ROUNDING, run_load};
 use crate::matrix::words::{ALIGN, Engine, Kind, Left, PANEL, Panels};
 use crate::matrix::{Packed, Rows, pair};
 
@@ -217,8 +218,9 @@ fn bytes(weights: &[f32], inputs: usize) -> Layout {
     for ((panel, rows), (scales, sums)) in blocks {
         for (column, row) in rows.chunks_exact(inputs).enumerate() {
             let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-            let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            scales[column] = largest / 127.0;
+            let scale = (largest / 127.0).max(run_load(row) / (RUN_MOST - RUN_ROUNDING) as f32);
+            let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+            scales[column] = scale;
             let slots = panel[column..].iter_mut().step_by(PANEL);
             for (slot, four) in slots.zip(row.chunks(4)) {
                 let mut word = [0u8; 4];
@@ -300,6 +302,8 @@ pub(crate) fn round_row(x: &[f32], to: &mut [u32]) {
 fn quantise_row(x: &[f32], to: &mut [u8]) -> (f32, i32) {
     // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
+    const MOST: f32 = LEFT_MOST as f32;
+    let most = i32::from(LEFT_MOST);
     let (mut low, mut high) = ([0.0f32; LANES], [0.0f32; LANES]);
     let (chunks, tail) = x.as_chunks::<LANES>();
     for chunk in chunks {
@@ -315,14 +319,14 @@ fn quantise_row(x: &[f32], to: &mut [u8]) -> (f32, i32) {
     let low = low.iter().fold(0.0f32, |m, x| m.min(*x));
     let high = high.iter().fold(0.0f32, |m, x| m.max(*x));
     // A row with an infinite number becomes 0. Weights are finite when they are loaded, so that takes an overflow.
-    let scale = if (high - low).is_finite() { (high - low) / 255.0 } else { 0.0 };
+    let scale = if (high - low).is_finite() { (high - low) / MOST } else { 0.0 };
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    let zero = ((-low * inverse).round_ties_even() as i32).clamp(0, 255);
+    let zero = ((-low * inverse).round_ties_even() as i32).clamp(0, most);
     let (bytes, rest) = to.split_at_mut(x.len());
     for (to, x) in bytes.iter_mut().zip(x) {
         let q = (x * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()).cast_signed() + zero;
         let q = if q > 0 { q } else { 0 };
-        *to = (if q < 255 { q } else { 255 }) as u8;
+        *to = (if q < most { q } else { most }) as u8;
     }
     rest.fill(0);
     (scale, zero)

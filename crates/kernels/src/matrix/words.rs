@@ -3,6 +3,8 @@
 //! code are chosen at run time; sums of bytes are exact, so all of them agree to the bit there.
 
 use super::aligned::Aligned;
+#[cfg(target_arch = "x86_64")]
+use super::bytes;
 use super::tiles::Tiles;
 
 /// Columns of a panel.
@@ -15,7 +17,8 @@ pub(crate) const ALIGN: usize = 16;
 pub(crate) enum Kind {
     /// Two bfloat16 numbers, the first in the low half.
     Half,
-    /// Four bytes: unsigned on the left side, signed on the right.
+    /// Four bytes: on the left side unsigned, [`LEFT_MOST`](super::bytes::LEFT_MOST) at most, on the right signed, with runs that
+    /// [`run_load`](super::bytes::run_load) measures within [`RUN_MOST`](super::bytes::RUN_MOST).
     Byte,
 }
 
@@ -130,6 +133,15 @@ impl Engine {
         let depth = panel.len() / PANEL;
         assert!((filled - 1) * left.stride + depth <= left.words.len(), "the left side is there");
         assert!(stride >= PANEL && (filled - 1) * stride + PANEL <= c.len(), "the result fits");
+        #[cfg(target_arch = "x86_64")]
+        if let (Self::Avx2, Kind::Byte) = (self, kind) {
+            // SAFETY: `open` found the features, the bounds were checked above, and depths are filled up to whole runs.
+            #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
+            unsafe {
+                bytes::product_256(left, panel, (c, stride));
+            }
+            return;
+        }
         let mut row = 0;
         while row < left.rows {
             let rows = self.max_rows().min(left.rows - row);
@@ -172,10 +184,6 @@ impl Engine {
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
             (Self::Avx2, Kind::Half) => unsafe { by_rows!(halves_256, part, c, stride: 1 2 3) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
-            (Self::Avx2, Kind::Byte) => unsafe { by_rows!(bytes_256, part, c, stride: 1 2 3) },
             (_, Kind::Half) => by_rows!(halves_plain, part, c, stride: 1 2),
             (_, Kind::Byte) => by_rows!(bytes_plain, part, c, stride: 1 2),
         }
@@ -288,56 +296,6 @@ unsafe fn halves_256<const ROWS: usize>(part: Part<'_>, c: &mut [u32], stride: u
     }
 }
 
-/// Bytes for AVX2: widened to 16 bits, as the instruction for bytes would saturate. Half a panel at a time.
-///
-/// # Safety
-/// As [`halves_256`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-#[expect(unsafe_code, reason = "loads and stores by pointer: bounds checks would spill the sums")]
-unsafe fn bytes_256<const ROWS: usize>(part: Part<'_>, c: &mut [u32], stride: usize) {
-    use std::arch::x86_64::{
-        __m256i, _mm_loadu_si128, _mm_set1_epi32, _mm256_add_epi32, _mm256_cvtepi8_epi16,
-        _mm256_cvtepu8_epi16, _mm256_hadd_epi32, _mm256_madd_epi16, _mm256_permute4x64_epi64,
-        _mm256_setzero_si256, _mm256_storeu_si256,
-    };
-    // Four columns in a vector of 16-bit numbers.
-    const VECTORS: usize = 4;
-    let (a, panel, c) = (part.a.as_ptr(), part.panel.as_ptr(), c.as_mut_ptr());
-    for half in 0..PANEL / 16 {
-        // Two sums a column, of its even and of its odd pair of bytes.
-        let mut sums = [[_mm256_setzero_si256(); VECTORS]; ROWS];
-        for p in 0..part.panel.len() / PANEL {
-            // SAFETY: `p` is below the panel's depth, and so are all words of the rows of `a`.
-            unsafe {
-                let b: [__m256i; VECTORS] = std::array::from_fn(|v| {
-                    let four = panel.add(p * PANEL + half * 16 + v * 4).cast();
-                    _mm256_cvtepi8_epi16(_mm_loadu_si128(four))
-                });
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let word = _mm_set1_epi32(*a.add(i * part.stride + p) as i32);
-                    let a = _mm256_cvtepu8_epi16(word);
-                    for (sum, b) in sums.iter_mut().zip(b) {
-                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(a, b));
-                    }
-                }
-            }
-        }
-        for (i, sums) in sums.iter().enumerate() {
-            for v in 0..VECTORS / 2 {
-                // Adds neighbours: columns 0 1 4 5 and 2 3 6 7 of eight, put in order.
-                let both = _mm256_hadd_epi32(sums[2 * v], sums[2 * v + 1]);
-                let columns = _mm256_permute4x64_epi64::<0b11_01_10_00>(both);
-                // SAFETY: the caller made sure that `ROWS` rows of a panel's width lie inside `c`.
-                unsafe {
-                    let to = c.add(i * stride + half * 16 + v * 8);
-                    _mm256_storeu_si256(to.cast(), columns);
-                }
-            }
-        }
-    }
-}
-
 /// Halves on any machine.
 fn halves_plain<const ROWS: usize>(part: Part<'_>, c: &mut [u32], stride: usize) {
     let mut sums = [[0.0f32; PANEL]; ROWS];
@@ -375,13 +333,19 @@ fn bytes_plain<const ROWS: usize>(part: Part<'_>, c: &mut [u32], stride: usize) 
 
 #[cfg(test)]
 mod tests {
+    use super::super::bytes::{LEFT_MOST, RUN_MOST};
     use super::*;
 
-    /// Words without order, bounded for halves: numbers between 1/4 and 4 of either sign.
-    fn word(kind: Kind, seed: usize) -> u32 {
+    /// Words without order, bounded for halves: numbers between 1/4 and 4 of either sign; for bytes 0 to 127, or -32 to 31, of which
+    /// eight add up to 256 at most.
+    fn word(kind: Kind, seed: usize, is_left: bool) -> u32 {
         let bits = (seed as u32).wrapping_mul(2_654_435_761) ^ (seed as u32).rotate_left(7) << 3;
         match kind {
-            Kind::Byte => bits,
+            Kind::Byte if is_left => bits & 0x7f7f_7f7f,
+            Kind::Byte => {
+                let small = |byte: u8| (byte.cast_signed() >> 2).cast_unsigned();
+                u32::from_le_bytes(bits.to_le_bytes().map(small))
+            }
             Kind::Half => bits & 0x80ff_80ff | 0x3f00_3f00,
         }
     }
@@ -418,11 +382,11 @@ mod tests {
     #[test]
     fn every_engine_equals_naive_sums() {
         for kind in [Kind::Half, Kind::Byte] {
-            for (rows, depth, gap) in [(1usize, 16, 0), (16, 32, 3), (29, 48, 0), (50, 16, 5)] {
+            for (rows, depth, gap) in [(1usize, 16, 0), (16, 32, 3), (29, 48, 0), (50, 16, 5), (7, 304, 1)] {
                 let filled = rows.next_multiple_of(ALIGN);
                 let stride = depth + gap;
-                let left: Vec<u32> = (0..filled * stride).map(|i| word(kind, i)).collect();
-                let panel: Vec<u32> = (0..depth * PANEL).map(|i| word(kind, 7 * i + 1)).collect();
+                let left: Vec<u32> = (0..filled * stride).map(|i| word(kind, i, true)).collect();
+                let panel: Vec<u32> = (0..depth * PANEL).map(|i| word(kind, 7 * i + 1, false)).collect();
                 for engine in engines() {
                     let mut c = vec![9; filled * 40];
                     let left = Left { words: &left, stride, rows };
@@ -448,14 +412,27 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_bytes_do_not_overflow_their_pairs() {
-        // 255 * -128 four times a word, 16 words: no step may saturate at 16 bits.
-        let (left, panel) = (vec![u32::MAX; 16 * 16], vec![0x8080_8080; 16 * PANEL]);
-        for engine in engines() {
-            let mut c = vec![0; 16 * PANEL];
-            let left = Left { words: &left, stride: 16, rows: 1 };
-            engine.product(Kind::Byte, left, &panel, (&mut c, PANEL));
-            assert!(c[..PANEL].iter().all(|&x| x.cast_signed() == -255 * 128 * 64));
+    fn the_greatest_bytes_do_not_overflow_their_runs() {
+        // Of eight weights that meet: two of 127 and one of 4, or two of -128 and one of -2, and the rest 0; the left side all 127.
+        let most = i32::from(LEFT_MOST);
+        for (run, sum) in [([127, 127, 4], 258), ([-128, -128, -2], -258)] {
+            let run = run.map(|w: i16| (w as i8).cast_unsigned());
+            let words = [
+                u32::from_le_bytes([run[0], run[1], run[0], run[1]]),
+                u32::from_le_bytes([run[2], 0, run[2], 0]),
+                0,
+                0,
+            ];
+            let left = vec![u32::from_le_bytes([LEFT_MOST; 4]); 16 * 16];
+            let panel: Vec<u32> = (0..16 * PANEL).map(|i| words[i / PANEL % 4]).collect();
+            for engine in engines() {
+                let mut c = vec![0; 16 * PANEL];
+                let left = Left { words: &left, stride: 16, rows: 1 };
+                engine.product(Kind::Byte, left, &panel, (&mut c, PANEL));
+                // Two sums a column in each of four runs.
+                assert!(c[..PANEL].iter().all(|&x| x.cast_signed() == 8 * most * sum));
+            }
         }
+        assert!(RUN_MOST == 258);
     }
 }
