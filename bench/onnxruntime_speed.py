@@ -43,6 +43,7 @@ def encode(texts):
 texts = open(texts, encoding="utf-8").read().splitlines()
 encode(texts[:64])
 for _ in range(2):
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     encode(texts)
-    print(f"{len(texts) / (time.perf_counter() - start):.0f} texts/s", flush=True)
+    wall, cpu = time.perf_counter() - start, time.process_time() - cpu
+    print(f"{len(texts) / wall:.0f} texts/s, {len(texts) / cpu:.0f} a second of processor time", flush=True)

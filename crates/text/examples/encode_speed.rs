@@ -33,15 +33,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("opened in {:.2} s, {} threads", clock.seconds(), rayon::current_num_threads());
     let first = encoder.encode(&texts[..texts.len().min(1000)], &Silent)?;
     for _ in 0..repeats {
-        let start = clock.seconds();
+        let (start, busy) = (clock.seconds(), processor_seconds());
         let encoded = encoder.encode(&texts, &Silent)?;
         let seconds = clock.seconds() - start;
         let rate = texts.len() as f64 / seconds;
-        println!(
+        print!(
             "{} texts, {} cut: {seconds:.2} s, {rate:.0} texts/s",
             texts.len(),
             encoded.truncated
         );
+        match busy.zip(processor_seconds()).map(|(before, after)| after - before) {
+            Some(busy) if busy > 0.0 => {
+                println!(", {:.0} a second of processor time", texts.len() as f64 / busy);
+            }
+            _ => println!(),
+        }
     }
     if precision != Precision::F32 {
         let exact = open(Precision::F32)?.encode(&texts[..first.vectors.rows()], &Silent)?;
@@ -54,4 +60,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("cosine to f32 over {} texts: mean {mean:.5}, least {least:.5}", cosines.len());
     }
     Ok(())
+}
+
+/// Returns the processor time of all threads so far, where Linux tells it: hundredths of a second, user's and system's.
+fn processor_seconds() -> Option<f64> {
+    let line = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, fields) = line.rsplit_once(')')?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Some(ticks.sum::<Result<f64, _>>().ok()? / 100.0)
 }

@@ -75,7 +75,10 @@ mod tests {
         let aside = Aside::new(&folder).unwrap();
         aside.write("1_Pooling/config.json", b"{}").unwrap();
         aside.keep().unwrap();
-        assert_eq!((fs::read(folder.join("1_Pooling/config.json")).unwrap(), names()), (b"{}".into(), 1));
+        assert_eq!(
+            (fs::read(folder.join("1_Pooling/config.json")).unwrap(), names()),
+            (b"{}".into(), 1)
+        );
         let message = Aside::new(&folder).unwrap_err().to_string();
         assert!(message.contains("model: cannot be written"), "{message}");
     }

@@ -157,7 +157,8 @@ fn divide(texts: &[&str]) -> Result<(Vec<usize>, Vec<usize>), Error> {
     let full: Vec<usize> = (0..texts.len()).filter(|&row| !is_empty(texts[row])).collect();
     let n = SAMPLE.min(full.len() / PART);
     if n == 0 {
-        let problem = "two with content are needed: one to choose by and one to judge by".to_owned();
+        let problem =
+            "two with content are needed: one to choose by and one to judge by".to_owned();
         return Err(tastemaker_text::Error::Setting { field: "texts", problem }.into());
     }
     let sample: Vec<usize> = (0..n).map(|i| full[i * full.len() / n]).collect();

@@ -382,11 +382,14 @@ mod tests {
     #[test]
     fn every_engine_equals_naive_sums() {
         for kind in [Kind::Half, Kind::Byte] {
-            for (rows, depth, gap) in [(1usize, 16, 0), (16, 32, 3), (29, 48, 0), (50, 16, 5), (7, 304, 1)] {
+            for (rows, depth, gap) in
+                [(1usize, 16, 0), (16, 32, 3), (29, 48, 0), (50, 16, 5), (7, 304, 1)]
+            {
                 let filled = rows.next_multiple_of(ALIGN);
                 let stride = depth + gap;
                 let left: Vec<u32> = (0..filled * stride).map(|i| word(kind, i, true)).collect();
-                let panel: Vec<u32> = (0..depth * PANEL).map(|i| word(kind, 7 * i + 1, false)).collect();
+                let panel: Vec<u32> =
+                    (0..depth * PANEL).map(|i| word(kind, 7 * i + 1, false)).collect();
                 for engine in engines() {
                     let mut c = vec![9; filled * 40];
                     let left = Left { words: &left, stride, rows };

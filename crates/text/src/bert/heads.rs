@@ -16,7 +16,10 @@ pub(super) fn kept_heads(
         Some(Value::Object(entries)) => {
             for (layer, list) in entries {
                 let at = layer.parse().ok().filter(|&at: &usize| at < layers).ok_or_else(|| {
-                    format!("`pruned_heads` names layer `{layer}`, the model has 0 to {}", layers - 1)
+                    format!(
+                        "`pruned_heads` names layer `{layer}`, the model has 0 to {}",
+                        layers - 1
+                    )
                 })?;
                 let list = list.as_array().ok_or_else(|| {
                     format!("`pruned_heads` of layer {layer} must be a list of heads, is {list}")

@@ -138,12 +138,7 @@ impl Target {
 }
 
 /// Takes `n` heads in rounds.
-fn heads_to_go(
-    sample: &Sample<'_>,
-    heads: &[usize],
-    n: usize,
-    progress: &dyn Progress,
-) -> Plan {
+fn heads_to_go(sample: &Sample<'_>, heads: &[usize], n: usize, progress: &dyn Progress) -> Plan {
     let mut plan = Plan::new(heads);
     let exact = sample.vectors(&plan);
     let (mut left, rounds) = (n, ROUNDS.min(n));
@@ -175,12 +170,7 @@ fn heads_to_go(
 }
 
 /// Takes `n` layers, one after the other.
-fn layers_to_go(
-    sample: &Sample<'_>,
-    heads: &[usize],
-    n: usize,
-    progress: &dyn Progress,
-) -> Plan {
+fn layers_to_go(sample: &Sample<'_>, heads: &[usize], n: usize, progress: &dyn Progress) -> Plan {
     let mut plan = Plan::new(heads);
     let exact = sample.vectors(&plan);
     for round in 0..n {

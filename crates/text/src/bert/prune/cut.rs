@@ -56,7 +56,10 @@ fn dense_files(folder: &Path, dense: &PathBuf) -> Result<Vec<(String, Vec<u8>)>,
         let bytes = read_limited(&dense.join(name), limit)?;
         Ok((format!("{}/{name}", place.display()), bytes))
     };
-    [("config.json", JSON_LIMIT), ("model.safetensors", WEIGHTS_LIMIT)].into_iter().map(of_file).collect()
+    [("config.json", JSON_LIMIT), ("model.safetensors", WEIGHTS_LIMIT)]
+        .into_iter()
+        .map(of_file)
+        .collect()
 }
 
 /// Writes `config.json` with fewer layers and heads.
@@ -164,7 +167,8 @@ fn changes(
 /// Keeps, of every `row` bytes, the runs of `run` bytes with these numbers.
 fn runs(bytes: &[u8], row: usize, run: usize, kept: &[usize]) -> Vec<u8> {
     let rows = bytes.chunks_exact(row.max(1));
-    rows.flat_map(|row| kept.iter().flat_map(|&at| &row[at * run..(at + 1) * run]).copied()).collect()
+    rows.flat_map(|row| kept.iter().flat_map(|&at| &row[at * run..(at + 1) * run]).copied())
+        .collect()
 }
 
 #[cfg(test)]
@@ -173,7 +177,10 @@ mod tests {
 
     #[test]
     fn runs_of_rows_by_hand() {
-        assert_eq!(runs(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], 6, 2, &[0, 2]), [0, 1, 4, 5, 6, 7, 10, 11]);
+        assert_eq!(
+            runs(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], 6, 2, &[0, 2]),
+            [0, 1, 4, 5, 6, 7, 10, 11]
+        );
         assert_eq!(runs(&[0, 1, 2, 3], 4, 2, &[1]), [2, 3]);
     }
 }
