@@ -116,7 +116,11 @@ impl Target {
             if (1..=most).contains(&n) {
                 return Ok(n);
             }
-            Err(Error::setting(field, format!("must be between 1 and {most}, is {n}: {why}")))
+            let problem = match most {
+                0 => format!("finds nothing to take: {why}"),
+                _ => format!("must be between 1 and {most}, is {n}: {why}"),
+            };
+            Err(Error::setting(field, problem))
         };
         let one_left = format!("each of {layers} layers keeps one of all {all} heads");
         match cut {
@@ -150,7 +154,7 @@ fn heads_to_go(sample: &Sample<'_>, heads: &[usize], n: usize, progress: &dyn Pr
             .filter(|&layer| plan.heads(layer).len() > 1)
             .flat_map(|layer| plan.heads(layer).into_iter().map(move |head| (layer, head)))
             .collect();
-        let told = |done, all| {
+        let told = |done: usize, all: usize| {
             progress.report("measuring heads", round * all + done, rounds * all);
         };
         let losses = sample.without_heads((&plan, &means), &there, &exact, &told);
@@ -174,7 +178,7 @@ fn layers_to_go(sample: &Sample<'_>, heads: &[usize], n: usize, progress: &dyn P
     let mut plan = Plan::new(heads);
     let exact = sample.vectors(&plan);
     for round in 0..n {
-        let told = |done, all| progress.report("measuring layers", round * all + done, n * all);
+        let told = |done: usize, all: usize| progress.report("measuring layers", round * all + done, n * all);
         let losses = sample.without_layers(&plan, &exact, &told);
         let least = losses.iter().zip(plan.layers()).min_by(|(a, _), (b, _)| a.total_cmp(b));
         plan.take_layer(least.expect("a layer is left").1);

@@ -1,7 +1,7 @@
 //! Takes what a plan says out of a folder's files: rows and columns of the heads, tensors of the layers, fields of `config.json`.
 //! Everything else is copied as it is. What a head gave on average goes into the bias behind it: `b + W mean`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustc_hash::FxHashMap;
 use safetensors::Dtype;
@@ -50,11 +50,11 @@ pub(super) fn cut(
 }
 
 /// Copies what a dense layer behind the pooling is made of.
-fn dense_files(folder: &Path, dense: &PathBuf) -> Result<Vec<(String, Vec<u8>)>, Error> {
+fn dense_files(folder: &Path, dense: &Path) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let place = dense.strip_prefix(folder).unwrap_or(dense);
-    let of_file = |(name, limit)| {
+    let of_file = |(name, limit): (&str, u64)| {
         let bytes = read_limited(&dense.join(name), limit)?;
-        Ok((format!("{}/{name}", place.display()), bytes))
+        Ok::<_, Error>((format!("{}/{name}", place.display()), bytes))
     };
     [("config.json", JSON_LIMIT), ("model.safetensors", WEIGHTS_LIMIT)]
         .into_iter()
@@ -167,7 +167,7 @@ fn changes(
 /// Keeps, of every `row` bytes, the runs of `run` bytes with these numbers.
 fn runs(bytes: &[u8], row: usize, run: usize, kept: &[usize]) -> Vec<u8> {
     let rows = bytes.chunks_exact(row.max(1));
-    rows.flat_map(|row| kept.iter().flat_map(|&at| &row[at * run..(at + 1) * run]).copied())
+    rows.flat_map(|row| kept.iter().flat_map(move |&at| &row[at * run..(at + 1) * run]).copied())
         .collect()
 }
 
