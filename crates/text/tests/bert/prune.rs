@@ -5,8 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tastemaker_core::Silent;
-use tastemaker_core::Vectors;
+use tastemaker_core::{Silent, Vectors};
 use tastemaker_text::{
     Aside, BertEncoder, BertSettings, Cut, Encoder, Pooling, Pruned, TunableBert, inspect, prune,
 };
@@ -124,11 +123,7 @@ fn a_pruned_model_is_pruned_again_by_the_numbers_of_the_whole_one() {
     without_heads(&mut tensors, 1, &[0]);
     let mut config = tiny::config(TINY);
     config["pruned_heads"] = json!({"1": [0]});
-    // What was head 3 is the third of those that are left: its values are silent before and after.
-    let mut again = tiny::tensors(TINY);
-    silence(&mut again, 1, &[3], true);
-    without_heads(&mut again, 1, &[0]);
-    assert!(again == tensors);
+    // What was head 3 is the third of those that are left.
     let folder = put(&tensors, &config);
     let out = write(&folder, Cut::Heads(1));
     let config: Value = serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
@@ -237,7 +232,7 @@ proptest! {
         heads in prop::collection::vec(prop_oneof![0i64..5, any::<i64>()], 0..6),
     ) {
         let mut config = tiny::config(TINY);
-        config["pruned_heads"] = json!({ layer: heads });
+        config["pruned_heads"] = json!({ (layer): heads.clone() });
         let folder = put(&tiny::tensors(TINY), &config);
         let opened = BertEncoder::open(folder.path(), &BertSettings::default());
         if let Ok(encoder) = opened {
