@@ -174,7 +174,6 @@ impl BertModel {
         buffers: &mut Buffers,
         out: &mut [f32],
     ) {
-        let hidden = self.hidden;
         self.embed(texts, buffers);
         for layer in 0..self.layers.len() {
             self.layer(layer, texts, buffers);
