@@ -19,11 +19,11 @@ mod tfidf;
 mod words;
 mod wordvec;
 
+pub use aside::Aside;
 pub use bert::{
     BertEncoder, BertSettings, BertTokens, Cut, NamedTensor, Pooling, Precision, Pruned,
     PrunedLayer, Summary, TunableBert, TuneState, Wanted, prune,
 };
-pub use aside::Aside;
 pub use cache::Cached;
 pub use chat::{
     ChatModel, ChatRequest, Ended, Likelihood, LogProb, Reply, ReplyForm, ReplySettings, Role, Turn,

@@ -108,7 +108,8 @@ fn heads_that_always_say_the_same_go_first_and_leave_it_in_the_bias() {
     assert_eq!(cut.layers().iter().map(|layer| layer.heads).collect::<Vec<_>>(), [3, 2]);
     let out = write(&folder, Cut::Heads(3));
     assert_near(&vectors(folder.path()), &vectors(&out));
-    let config: Value = serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
+    let config: Value =
+        serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
     assert_eq!(config["pruned_heads"], json!({"0": [1], "1": [0, 2]}));
     // 3 heads of 8 numbers: 3 x 32 weights and 3 biases each before, 32 weights behind.
     let (whole, part) = (inspect(folder.path()).unwrap(), inspect(&out).unwrap());
@@ -126,7 +127,8 @@ fn a_pruned_model_is_pruned_again_by_the_numbers_of_the_whole_one() {
     // What was head 3 is the third of those that are left.
     let folder = put(&tensors, &config);
     let out = write(&folder, Cut::Heads(1));
-    let config: Value = serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
+    let config: Value =
+        serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
     assert_eq!(config["pruned_heads"], json!({"1": [0, 3]}));
     assert_near(&vectors(folder.path()), &vectors(&out));
 }
@@ -148,7 +150,8 @@ fn a_layer_that_changes_nothing_goes_first_and_the_others_close_up() {
     let named = tensors.into_iter().map(|(name, tensor)| (format!("bert.{name}"), tensor));
     let folder = put(&named.collect(), &tiny::config(sizes));
     let out = write(&folder, Cut::Layers(1));
-    let config: Value = serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
+    let config: Value =
+        serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
     assert_eq!((&config["num_hidden_layers"], &config["pruned_heads"]), (&json!(2), &json!({})));
     assert_near(&vectors(folder.path()), &vectors(&out));
     let names: Vec<String> =

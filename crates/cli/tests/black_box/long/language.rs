@@ -55,7 +55,10 @@ fn a_pruned_model_is_a_folder_that_encodes_and_its_cost_is_told() {
     let home = with_model();
     let run = ["weights", "prune", "bert", "--data", "data", "--out"];
     let told = home.run(run).args(["heads", "--heads", "1"]).args(NO_SEARCH).json();
-    assert_eq!((told["before"]["heads"].as_u64(), told["after"]["heads"].as_u64()), (Some(4), Some(3)));
+    assert_eq!(
+        (told["before"]["heads"].as_u64(), told["after"]["heads"].as_u64()),
+        (Some(4), Some(3))
+    );
     let bytes = |side: &str| told[side]["bytes"].as_u64();
     assert!(bytes("after") < bytes("before") && told["before"]["ndcg"].is_number());
     assert!((0.0..=1.0).contains(&told["cosine_mean"].as_f64().unwrap()));
