@@ -1,6 +1,6 @@
 //! Bytes for AVX2. Its instruction for bytes adds pairs of products in 16 bits and saturates, so both sides are kept small enough that it
-//! cannot: bytes of the left side have seven bits, and runs of weights are bounded ([`run_load`]). Four such sums are added before they are
-//! widened, so that 128 products take nine instructions.
+//! cannot: bytes of the left side have seven bits, and runs of weights are bounded ([`run_load`]). Two such sums are added before they are
+//! widened, so that 64 products take five instructions.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
 use super::words::{Left, PANEL};
@@ -8,11 +8,14 @@ use super::words::{Left, PANEL};
 /// Largest byte of a left side.
 pub(crate) const LEFT_MOST: u8 = 127;
 /// Words of a column that meet in a 16-bit sum; a word's first two bytes in one, its last two in another.
-const RUN: usize = 4;
+const RUN: usize = 2;
 /// What positive weights of a run may add up to, and negative ones: times the largest byte it fits into 16 bits.
 pub(crate) const RUN_MOST: i32 = i16::MAX as i32 / LEFT_MOST as i32;
 /// How much rounding may add to that: half a unit for each weight of a run.
 pub(crate) const RUN_ROUNDING: i32 = RUN as i32;
+/// As many rows as leave all sums in registers.
+#[cfg(target_arch = "x86_64")]
+const ROWS: usize = 4;
 /// Words of a column that stay in the first cache while all rows pass.
 const DEPTH: usize = 128;
 
@@ -42,15 +45,17 @@ pub(super) unsafe fn product_256(left: Left<'_>, panel: &[u32], (c, stride): (&m
     for from in (0..depth).step_by(DEPTH) {
         let part = &panel[from * PANEL..depth.min(from + DEPTH) * PANEL];
         for half in [0, PANEL / 2] {
-            for row in (0..left.rows).step_by(2) {
-                let a = &left.words[row * left.stride + from..];
+            for row in (0..left.rows).step_by(ROWS) {
+                let a = (&left.words[row * left.stride + from..], left.stride);
                 let sums = (&mut c[row * stride + half..], stride);
+                let part = &part[half..];
                 // SAFETY: as the caller promised, for these rows, this depth and half of the columns.
                 unsafe {
-                    if row + 1 < left.rows {
-                        block::<2>((a, left.stride), &part[half..], sums, from > 0);
-                    } else {
-                        block::<1>((a, left.stride), &part[half..], sums, from > 0);
+                    match left.rows - row {
+                        1 => block::<1>(a, part, sums, from > 0),
+                        2 => block::<2>(a, part, sums, from > 0),
+                        3 => block::<3>(a, part, sums, from > 0),
+                        _ => block::<ROWS>(a, part, sums, from > 0),
                     }
                 }
             }
@@ -124,8 +129,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_sixteen_inputs_by_pairs_and_signs() {
-        // Pairs 0 and 2 of the first run meet, 1 and 3 do; the second run is a weight alone.
+    fn runs_are_eight_inputs_by_pairs_and_signs() {
+        // Pairs 0 and 2 of the first run meet, 1 and 3 do; the third run is a weight alone.
         let mut column = vec![0.0; 17];
         for (at, w) in [(0, 1.0), (1, 2.0), (2, -4.0), (4, 8.0), (6, -1.0), (7, 2.5), (16, -9.0)] {
             column[at] = w;

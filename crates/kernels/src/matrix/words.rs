@@ -337,7 +337,7 @@ mod tests {
     use super::*;
 
     /// Words without order, bounded for halves: numbers between 1/4 and 4 of either sign; for bytes 0 to 127, or -32 to 31, of which
-    /// eight add up to 256 at most.
+    /// four add up to 128 at most.
     fn word(kind: Kind, seed: usize, is_left: bool) -> u32 {
         let bits = (seed as u32).wrapping_mul(2_654_435_761) ^ (seed as u32).rotate_left(7) << 3;
         match kind {
@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn the_greatest_bytes_do_not_overflow_their_runs() {
-        // Of eight weights that meet: two of 127 and one of 4, or two of -128 and one of -2, and the rest 0; the left side all 127.
+        // Of four weights that meet: two of 127 and one of 4, or two of -128 and one of -2, and one of 0; the left side all 127.
         let most = i32::from(LEFT_MOST);
         for (run, sum) in [([127, 127, 4], 258), ([-128, -128, -2], -258)] {
             let run = run.map(|w: i16| (w as i8).cast_unsigned());
@@ -432,7 +432,7 @@ mod tests {
                 let mut c = vec![0; 16 * PANEL];
                 let left = Left { words: &left, stride: 16, rows: 1 };
                 engine.product(Kind::Byte, left, &panel, (&mut c, PANEL));
-                // Two sums a column in each of four runs.
+                // Two sums a column in each of four runs; the other runs are 0.
                 assert!(c[..PANEL].iter().all(|&x| x.cast_signed() == 8 * most * sum));
             }
         }
