@@ -61,7 +61,8 @@ impl BertEncoder {
         let precision = match settings.precision {
             Precision::F32 => "",
             Precision::Bf16 => "/bf16",
-            Precision::Int8 => "/int8",
+            // Seven bits: vectors kept by eight-bit versions of this program are others.
+            Precision::Int8 => "/int8-7",
         };
         let reading = match (limits.windows, limits.summary) {
             (1, Summary::Off) => String::new(),
