@@ -248,7 +248,7 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => MAX_ROWS,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => 3,
+            Self::Avx2 => 6,
             Self::Plain => 2,
         }
     }
@@ -270,7 +270,7 @@ impl Kernel {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
-            Self::Avx2 => unsafe { by_rows!(tile_avx2, part, c, stride: 1 2 3) },
+            Self::Avx2 => unsafe { by_rows!(tile_avx2, part, c, stride: 1 2 3 4 5 6) },
             Self::Plain => by_rows!(tile_plain, part, c, stride: 1 2),
         }
     }
@@ -289,28 +289,31 @@ macro_rules! tile {
         )]
         unsafe fn $name<const ROWS: usize>(part: Part<'_>, c: &mut [f32], stride: usize) {
             use std::arch::x86_64::{$add, $fma, $load, $splat, $store, $zero};
-            const VECTORS: usize = PANEL / $lanes;
-            let (a, b, c) = (part.a.as_ptr(), part.panel.as_ptr(), c.as_mut_ptr());
-            let mut sums = [[$zero(); VECTORS]; ROWS];
-            for p in 0..part.panel.len() / PANEL {
-                // SAFETY: `p` is below the panel's depth, and so are all columns of the rows of `a`.
-                unsafe {
-                    let row: [_; VECTORS] =
-                        std::array::from_fn(|v| $load(b.add(p * PANEL + v * $lanes)));
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        let x = $splat(*a.add(i * part.stride + p));
-                        for (sum, b) in sums.iter_mut().zip(row) {
-                            *sum = $fma(x, b, *sum);
+            // As many columns at a time as leave all sums, the row of the panel and a number of `a` in registers.
+            const VECTORS: usize = 2;
+            for from in (0..PANEL).step_by(VECTORS * $lanes) {
+                let mut sums = [[$zero(); VECTORS]; ROWS];
+                for p in 0..part.panel.len() / PANEL {
+                    // SAFETY: `p` is below the panel's depth, and so are all columns of the rows of `a`.
+                    unsafe {
+                        let row: [_; VECTORS] = std::array::from_fn(|v| {
+                            $load(part.panel.as_ptr().add(p * PANEL + from + v * $lanes))
+                        });
+                        for (i, sums) in sums.iter_mut().enumerate() {
+                            let x = $splat(*part.a.as_ptr().add(i * part.stride + p));
+                            for (sum, b) in sums.iter_mut().zip(row) {
+                                *sum = $fma(x, b, *sum);
+                            }
                         }
                     }
                 }
-            }
-            for (i, sums) in sums.iter().enumerate() {
-                for (v, &sum) in sums.iter().enumerate() {
-                    // SAFETY: the caller made sure that `ROWS` rows of a panel's width lie inside `c`.
-                    unsafe {
-                        let to = c.add(i * stride + v * $lanes);
-                        $store(to, if part.add { $add($load(to), sum) } else { sum });
+                for (i, sums) in sums.iter().enumerate() {
+                    for (v, &sum) in sums.iter().enumerate() {
+                        // SAFETY: the caller made sure that `ROWS` rows of a panel's width lie inside `c`.
+                        unsafe {
+                            let to = c.as_mut_ptr().add(i * stride + from + v * $lanes);
+                            $store(to, if part.add { $add($load(to), sum) } else { sum });
+                        }
                     }
                 }
             }
