@@ -144,7 +144,7 @@ impl Expression {
     fn unknown(&self, name: &str, items: &Table) -> Error {
         let fields = items.columns().iter().map(|column| column.name.as_str());
         let nearest = intern::nearest(name, fields.clone());
-        let hint = nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let hint = nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or(".".into());
         let known: Vec<&str> = fields.collect();
         let problem = format!(
             "no field `{name}`{hint} Items have: {}. Write texts in quotes, columns with spaces as item[\"the name\"], \

@@ -35,7 +35,14 @@ impl PipelineFile {
         let all = file.pipeline.faults().into_iter().map(|fault| ("pipeline", fault));
         let more =
             file.rerank.iter().flat_map(RerankSettings::faults).map(|fault| ("rerank", fault));
+        // A preset chooses models, which are trained by now.
+        let preset = file.pipeline.preset.map(|_| tastemaker_core::Fault {
+            field: "preset",
+            problem: "is for `train` and `evaluate --config`: leave it out of a pipeline's file"
+                .into(),
+        });
         let problems: Vec<Problem> = all
+            .chain(preset.map(|fault| ("pipeline", fault)))
             .chain(more)
             .map(|(table, fault)| Problem {
                 key: format!("{table}.{}", fault.field),

@@ -1,6 +1,8 @@
 //! One request through the pipeline.
 
-use tastemaker_core::{Clock, History, ItemId, Request, Scored, seed, top_k};
+use std::sync::Arc;
+
+use tastemaker_core::{Clock, History, ItemId, Request, Scored, top_k};
 
 use super::adjust;
 use super::compile::{From, Plan, Rule, Variant};
@@ -133,7 +135,7 @@ impl Plan {
     ) {
         let user = asked.request.user;
         let at = |values: &[f32], item: ItemId| values.get(item.index()).copied().unwrap_or(0.0);
-        let mut more: Vec<(std::sync::Arc<Vec<bool>>, f32)> = Vec::new();
+        let mut more: Vec<(Arc<Vec<bool>>, f32)> = Vec::new();
         for rule in &variant.rules {
             if let Rule::Boost(which, by) = rule {
                 more.push((which.answers(user), *by));
@@ -174,7 +176,7 @@ impl Plan {
             notes.stage("rules", list);
         }
         if variant.explore > 0.0 {
-            let key = key(self.seed, &asked.request);
+            let key = sources::key(self.seed, &asked.request);
             notes.trace.chances = adjust::explore(list, asked.n, (variant.explore, key));
             notes.stage("explore", list);
         }
@@ -234,13 +236,6 @@ fn open(variant: &Variant, request: &Request<'_>, n_items: usize) -> Vec<bool> {
     open
 }
 
-/// A number of its own for each user and history, so that what is drawn stays until something happens.
-fn key(seed: u64, request: &Request<'_>) -> u64 {
-    let user = request.user.map_or(u64::MAX, |user| u64::from(user.0));
-    let newest = request.history.items.last().map_or(u64::MAX, |item| u64::from(item.0));
-    seed::mix([seed, user, newest, request.history.len() as u64])
-}
-
 /// Gives every candidate one score, and all others none.
 fn combined(
     variant: &Variant,
@@ -292,8 +287,6 @@ fn spread(list: &[Scored]) -> (f32, f32) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use tastemaker_core::{Fault, Labels, Recommender, SystemClock, UserId};

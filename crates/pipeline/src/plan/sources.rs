@@ -39,14 +39,18 @@ fn scores(
             .map(|item| catalogue.dates.get(item).map_or(f32::NAN, |date| *date as f32))
             .collect(),
         Plain::Random => {
-            let user = request.user.map_or(u64::MAX, |user| u64::from(user.0));
-            let newest = request.history.items.last().map_or(u64::MAX, |item| u64::from(item.0));
-            let key = seed::mix([seed, user, newest, request.history.len() as u64]);
-            let mut rng = seed::stream(key, "pipeline/random");
+            let mut rng = seed::stream(key(seed, request), "pipeline/random");
             (0..n_items).map(|_| rng.random::<f32>()).collect()
         }
         Plain::Text => near(catalogue, request, n_items),
     }
+}
+
+/// A number of its own for each user and history, so that what is drawn stays until something happens.
+pub(super) fn key(seed: u64, request: &Request<'_>) -> u64 {
+    let user = request.user.map_or(u64::MAX, |user| u64::from(user.0));
+    let newest = request.history.items.last().map_or(u64::MAX, |item| u64::from(item.0));
+    seed::mix([seed, user, newest, request.history.len() as u64])
 }
 
 /// The product of each item's text with the mean of the newest events' texts; nothing without texts.

@@ -92,6 +92,8 @@ fn what_does_not_go_together_is_refused_all_at_once() {
     home.run(ASK).args(["--pipeline", "c.toml"]).fails(1, &all);
     home.put("d.toml", "[pipeline]\nexplore = 7\n");
     home.run(ASK).args(["--pipeline", "d.toml"]).fails(2, &["pipeline.explore", "0 to 1"]);
+    home.put("f.toml", "[pipeline]\npreset = \"best\"\n");
+    home.run(ASK).args(["--pipeline", "f.toml"]).fails(2, &["pipeline.preset", "leave it out"]);
     home.run(ASK).args(["--pipeline", "missing.toml"]).fails(2, &["missing.toml"]);
     home.run(ASK).args(["--context", "arm"]).fails(2, &["key=value"]);
 }
