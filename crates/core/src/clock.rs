@@ -9,6 +9,11 @@ pub trait Clock: Send + Sync {
 
     /// Returns unix seconds.
     fn unix_seconds(&self) -> i64;
+
+    /// Returns unix milliseconds.
+    fn unix_ms(&self) -> i64 {
+        self.unix_seconds().saturating_mul(1000)
+    }
 }
 
 /// The machine's own clock.
@@ -34,5 +39,12 @@ impl Clock for SystemClock {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    fn unix_ms(&self) -> i64 {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
     }
 }

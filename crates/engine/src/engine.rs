@@ -6,18 +6,18 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tastemaker_core::{
-    Histories, HistoriesBuilder, History, ItemId, Labels, Recommender, Request, Scored, Silent,
-    UserId, Vectors, top_k,
+    Histories, HistoriesBuilder, History, ItemId, Labels, Recommender, Request, Scored, UserId,
+    Vectors, top_k,
 };
 use tastemaker_data::Dataset;
 use tastemaker_dialog::Wording;
-use tastemaker_pipeline::{Asked, Fused, FusionSettings, ItemFacts, RerankSettings};
+use tastemaker_pipeline::{Asked, Fused, FusionSettings, RerankSettings};
 
 use crate::lists::{ListTrace, Live};
 use crate::reasons::{self, Reason};
-use crate::registry::{FUSED, Kind, Model};
+use crate::registry::{FUSED, Model};
 use crate::texts::Reader;
-use crate::{Error, workbench};
+use crate::Error;
 
 /// The fused model over models of the registry.
 pub type FusedModel = Fused<Arc<Model>>;
@@ -26,6 +26,7 @@ pub type FusedModel = Fused<Arc<Model>>;
 pub const MAX_N: usize = 10_000;
 
 /// What answers: one model, or several fused.
+#[derive(Clone)]
 pub(crate) enum Answerer {
     Single(Arc<Model>),
     Fused { model: Box<FusedModel>, settings: FusionSettings },
@@ -36,14 +37,14 @@ pub struct Engine {
     pub(crate) answerer: Answerer,
     pub(crate) data: Dataset,
     pub(crate) vectors: Option<Arc<Vectors>>,
-    reader: Option<Reader>,
+    pub(crate) reader: Option<Arc<Reader>>,
     pub(crate) counts: Vec<u32>,
-    wording: Wording,
+    pub(crate) wording: Wording,
     pub(crate) rerank: RerankSettings,
     pub(crate) pipeline: Live,
     /// Read when they are first asked for.
     pub(crate) labels: OnceLock<Option<Labels>>,
-    has_added_items: bool,
+    pub(crate) has_added_items: bool,
     /// Root of what lists draw.
     pub(crate) seed: u64,
 }
@@ -71,12 +72,14 @@ pub struct Listed {
 }
 
 /// For whom items are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ask<'a> {
     /// A user of the data set.
     pub user: Option<&'a str>,
     /// Items taken, oldest first: instead of a known user's history.
     pub history: &'a [String],
+    /// What the user did after all that the data knows, oldest first; items nobody knows yet are passed over.
+    pub newer: &'a [Taken],
     /// Items that must not be listed.
     pub exclude: &'a [String],
     /// How many.
@@ -87,6 +90,17 @@ pub struct Ask<'a> {
     pub only: Option<&'a str>,
     /// What variants of the pipeline look at: device, page, arm of an experiment.
     pub context: &'a [(String, String)],
+}
+
+/// One event newer than the data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taken {
+    /// The item.
+    pub item: String,
+    /// Rating or strength, as the data has them; 1 where it has none.
+    pub value: f32,
+    /// Unix seconds.
+    pub time: i64,
 }
 
 impl Engine {
@@ -111,7 +125,7 @@ impl Engine {
         Self::new(Answerer::Fused { model: Box::new(model), settings }, data, vectors, reader)
     }
 
-    fn new(
+    pub(crate) fn new(
         answerer: Answerer,
         data: Dataset,
         vectors: Option<Arc<Vectors>>,
@@ -122,7 +136,7 @@ impl Engine {
             answerer,
             data,
             vectors,
-            reader,
+            reader: reader.map(Arc::new),
             counts,
             wording: Wording::default(),
             rerank: RerankSettings::default(),
@@ -167,7 +181,7 @@ impl Engine {
         let render = |reader: &Reader| {
             reader.template.render(|field| self.data.items.field(item.index(), field))
         };
-        self.reader.as_ref().map(render).unwrap_or_default()
+        self.reader.as_deref().map(render).unwrap_or_default()
     }
 
     /// Returns the cosine of two items' texts.
@@ -199,7 +213,7 @@ impl Engine {
 
     /// Returns what reads new texts.
     pub fn reader(&self) -> Option<&Reader> {
-        self.reader.as_ref()
+        self.reader.as_deref()
     }
 
     /// Returns the fused model, when there is one.
@@ -233,12 +247,10 @@ impl Engine {
     }
 
     fn listing(&self, ask: &Ask<'_>, traced: bool) -> Result<(Vec<Listed>, ListTrace), Error> {
-        let own = self.histories(ask)?;
-        let user = ask.user.filter(|_| own.is_none()).map(|id| self.user(id)).transpose()?;
-        let history = self.history(user, own.as_ref());
+        let (user, own) = self.asker(ask)?;
         let exclude = self.items(ask.exclude)?;
-        let request =
-            Request { exclude: &exclude, ..Request::new(user.filter(|_| own.is_none()), history) };
+        let history = self.history(user, own.as_ref());
+        let request = Request { exclude: &exclude, ..Request::new(user, history) };
         let n = ask.n.min(MAX_N);
         let asked = Asked { request, context: ask.context, n, traced };
         let (list, trace) = self.lists(&asked, ask.only)?;
@@ -271,10 +283,8 @@ impl Engine {
     /// Says why `item` would be recommended, and where it stands.
     pub fn explain(&self, ask: &Ask<'_>, item: &str) -> Result<Explained, Error> {
         let item = self.item(item)?;
-        let own = self.histories(ask)?;
-        let user = ask.user.filter(|_| own.is_none()).map(|id| self.user(id)).transpose()?;
-        let history = self.history(user, own.as_ref());
-        let request = Request::new(user.filter(|_| own.is_none()), history);
+        let (user, own) = self.asker(ask)?;
+        let request = Request::new(user, self.history(user, own.as_ref()));
         let mut scores = vec![0.0; self.recommender().n_items()];
         self.with_lists(|lists| lists.score(&request, &mut scores))?;
         let seen = history.items.contains(&item);
@@ -336,45 +346,6 @@ impl Engine {
         }
         votes.iter_mut().filter(|vote| **vote <= 0.0).for_each(|vote| *vote = f32::NEG_INFINITY);
         Ok(self.listed(&top_k(&votes, n)))
-    }
-
-    /// Takes a new item in from its fields alone; it can be recommended at once.
-    pub fn add_item(&mut self, id: &str, fields: &[(String, String)]) -> Result<(), Error> {
-        let unable = |what, instead| Error::Unable { model: self.name().into(), what, instead };
-        if !self.models().iter().any(|model| model.kind() == Kind::TextKnn) {
-            return Err(unable(
-                "take in a new item",
-                "train text-knn, or fused with text-knn among its parts",
-            ));
-        }
-        let reader = self
-            .reader
-            .as_ref()
-            .ok_or_else(|| unable("read a new item", "train with a text encoder"))?;
-        let field =
-            |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let text = reader.template.render(field);
-        let encoded = reader.encoder.encode(&[text.as_str()], &Silent)?;
-        self.data.add_item(id, fields)?;
-        (self.has_added_items, self.labels) = (true, OnceLock::new());
-        self.pipeline.reset();
-        let mut vectors = self.vectors.as_deref().cloned().unwrap_or_default();
-        vectors.append(&encoded.vectors);
-        let vectors = Arc::new(vectors);
-        self.counts.resize(self.data.n_items(), 0);
-        match &mut self.answerer {
-            Answerer::Single(model) => take_in(Arc::make_mut(model), &encoded.vectors)?,
-            Answerer::Fused { model, settings } => {
-                for part in model.parts_mut() {
-                    take_in(Arc::make_mut(&mut part.model), &encoded.vectors)?;
-                }
-                let cold = workbench::cold(Some(&vectors), &self.counts, settings);
-                let facts = ItemFacts::new(self.counts.clone(), Some(vectors.clone()));
-                model.grow(self.data.n_items(), cold, facts);
-            }
-        }
-        self.vectors = Some(vectors);
-        Ok(())
     }
 
     /// Lists the users in whose first `n` places `item` stands, those it suits best first.
@@ -469,24 +440,35 @@ impl Engine {
         }
     }
 
-    /// Makes a history of the items that were listed by hand.
-    fn histories(&self, ask: &Ask<'_>) -> Result<Option<Histories>, Error> {
-        if ask.history.is_empty() {
-            return Ok(None);
-        }
+    /// Returns who asks, where models may know them, and their history where it is not the one of the data.
+    fn asker(&self, ask: &Ask<'_>) -> Result<(Option<UserId>, Option<Histories>), Error> {
         let mut builder = HistoriesBuilder::default();
-        for (place, item) in self.items(ask.history)?.into_iter().enumerate() {
-            builder.push(item, 1.0, i64::try_from(place).unwrap_or(i64::MAX));
+        if !ask.history.is_empty() {
+            for (place, item) in self.items(ask.history)?.into_iter().enumerate() {
+                builder.push(item, 1.0, i64::try_from(place).unwrap_or(i64::MAX));
+            }
+            builder.end_user();
+            return Ok((None, Some(builder.build())));
+        }
+        let user = ask.user.map(|id| self.user(id)).transpose()?;
+        if ask.newer.is_empty() {
+            return Ok((user, None));
+        }
+        builder.extend(self.history(user, None));
+        for taken in ask.newer {
+            if let Some(item) = self.data.items.ids().get(&taken.item) {
+                builder.push(ItemId(item), taken.value, taken.time);
+            }
         }
         builder.end_user();
-        Ok(Some(builder.build()))
+        Ok((user, Some(builder.build())))
     }
 
-    fn items(&self, ids: &[String]) -> Result<Vec<ItemId>, Error> {
+    pub(crate) fn items(&self, ids: &[String]) -> Result<Vec<ItemId>, Error> {
         ids.iter().map(|id| self.item(id)).collect()
     }
 
-    fn listed(&self, list: &[Scored]) -> Vec<Listed> {
+    pub(crate) fn listed(&self, list: &[Scored]) -> Vec<Listed> {
         let entry = |(place, scored): (usize, &Scored)| Listed {
             rank: place + 1,
             item_id: self.item_name(scored.item).to_owned(),
@@ -540,13 +522,4 @@ pub struct PartShare {
     pub weight: f32,
     /// Its weighted, normalised score.
     pub share: f32,
-}
-
-fn take_in(model: &mut Model, vectors: &Vectors) -> Result<(), Error> {
-    match model {
-        Model::TextKnn(model) => {
-            model.add_items(vectors).map_err(|source| Error::Fit { model: "text-knn", source })
-        }
-        _ => Ok(()),
-    }
 }

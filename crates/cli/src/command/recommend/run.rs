@@ -31,6 +31,7 @@ pub(crate) fn run(args: &Recommend, context: &Context) -> anyhow::Result<()> {
         explain: args.explain,
         only: args.only.as_deref(),
         context: &args.context,
+        ..Ask::default()
     };
     if !args.trace {
         let list = engine.recommend(&ask)?;

@@ -1,0 +1,121 @@
+//! Items that came after the training: taken in from their texts, in place or in a copy that can be swapped in.
+
+use std::sync::{Arc, OnceLock};
+
+use tastemaker_core::{Scored, Silent, Vectors, top_k};
+use tastemaker_pipeline::ItemFacts;
+
+use crate::engine::{Answerer, Listed, MAX_N};
+use crate::registry::{Kind, Model};
+use crate::{Engine, Error, workbench};
+
+/// An item by its id, with its fields.
+pub type Newcomer = (String, Vec<(String, String)>);
+
+impl Engine {
+    /// Takes a new item in from its fields alone; it can be recommended at once.
+    pub fn add_item(&mut self, id: &str, fields: &[(String, String)]) -> Result<(), Error> {
+        self.take(&[(id.to_owned(), fields.to_vec())])
+    }
+
+    /// Returns an engine that knows these items too; this one goes on as it is. Fitted models are shared, not copied.
+    pub fn grown(&self, items: &[Newcomer]) -> Result<Self, Error> {
+        let mut grown = Self::new(
+            self.answerer.clone(),
+            self.data.clone(),
+            self.vectors.clone(),
+            None,
+        );
+        grown.reader.clone_from(&self.reader);
+        let mut grown = grown
+            .with_wording(self.wording.clone())
+            .with_rerank(self.rerank.clone())
+            .with_seed(self.seed);
+        // The plan is made when it is first asked for, of the grown catalogue.
+        grown.pipeline.replace(self.pipeline(), None);
+        grown.take(items)?;
+        Ok(grown)
+    }
+
+    /// Tells whether new items can be taken in, or why not.
+    pub fn can_grow(&self) -> Result<(), Error> {
+        let unable = |what, instead| Error::Unable { model: self.name().into(), what, instead };
+        if !self.models().iter().any(|model| model.kind() == Kind::TextKnn) {
+            return Err(unable(
+                "take in a new item",
+                "train text-knn, or fused with text-knn among its parts",
+            ));
+        }
+        match self.reader() {
+            Some(_) => Ok(()),
+            None => Err(unable("read a new item", "train with a text encoder")),
+        }
+    }
+
+    fn take(&mut self, items: &[Newcomer]) -> Result<(), Error> {
+        self.can_grow()?;
+        let Some(reader) = self.reader.clone() else { return Ok(()) };
+        let text = |(_, fields): &Newcomer| {
+            reader.template.render(|name: &str| {
+                fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+            })
+        };
+        let texts: Vec<String> = items.iter().map(text).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let encoded = reader.encoder.encode(&texts, &Silent)?.vectors;
+        for (id, fields) in items {
+            self.data.add_item(id, fields)?;
+        }
+        (self.has_added_items, self.labels) = (true, OnceLock::new());
+        self.pipeline.reset();
+        let mut vectors = self.vectors.as_deref().cloned().unwrap_or_default();
+        vectors.append(&encoded);
+        let vectors = Arc::new(vectors);
+        self.counts.resize(self.data.n_items(), 0);
+        match &mut self.answerer {
+            Answerer::Single(model) => take_in(Arc::make_mut(model), &encoded)?,
+            Answerer::Fused { model, settings } => {
+                let reads = |model: &Model| model.kind() == Kind::TextKnn;
+                for part in model.parts_mut().iter_mut().filter(|part| reads(&part.model)) {
+                    take_in(Arc::make_mut(&mut part.model), &encoded)?;
+                }
+                let cold = workbench::cold(Some(&vectors), &self.counts, settings);
+                let facts = ItemFacts::new(self.counts.clone(), Some(vectors.clone()));
+                model.grow(self.data.n_items(), cold, facts);
+            }
+        }
+        self.vectors = Some(vectors);
+        Ok(())
+    }
+
+    /// Lists items whose texts are like a text, most alike first; `exclude` are left out.
+    pub fn like_text(&self, text: &str, exclude: &[String], n: usize) -> Result<Vec<Listed>, Error> {
+        let unable = || Error::Unable {
+            model: self.name().into(),
+            what: "read words",
+            instead: "train with a text encoder",
+        };
+        let reader = self.reader().ok_or_else(unable)?;
+        let vectors = self.vectors().ok_or_else(unable)?;
+        let asked = reader.encoder.encode(&[text], &Silent)?.vectors;
+        let mut scores: Vec<f32> = (0..vectors.rows())
+            .map(|row| vectors.row(row).iter().zip(asked.row(0)).map(|(x, y)| x * y).sum())
+            .collect();
+        for item in self.items(exclude)? {
+            if let Some(score) = scores.get_mut(item.index()) {
+                *score = f32::NEG_INFINITY;
+            }
+        }
+        let list: Vec<Scored> = top_k(&scores, n.min(MAX_N));
+        Ok(self.listed(&list))
+    }
+}
+
+fn take_in(model: &mut Model, vectors: &Vectors) -> Result<(), Error> {
+    match model {
+        Model::TextKnn(model) => {
+            model.add_items(vectors).map_err(|source| Error::Fit { model: "text-knn", source })
+        }
+        _ => Ok(()),
+    }
+}

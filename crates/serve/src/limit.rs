@@ -1,0 +1,116 @@
+//! How much at once: requests of a key within a second, and answers that are computed or wait.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use crate::Error;
+
+/// Keys whose buckets are kept.
+const KEYS: usize = 10_000;
+
+/// A bucket for each key, that fills with time and loses a drop with each request.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    buckets: Mutex<HashMap<String, (f64, f64)>>,
+}
+
+impl Rates {
+    /// Takes a drop out of a key's bucket; `rate` is how many flow in within a second and how many it holds.
+    pub(crate) fn take(&self, key: &str, rate: u32, now: f64) -> Result<(), Error> {
+        if rate == 0 || key.is_empty() {
+            return Ok(());
+        }
+        let rate = f64::from(rate);
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= KEYS {
+            // Full buckets say nothing that a new one does not.
+            buckets.retain(|_, (drops, at)| *drops + (now - *at) * rate < rate);
+        }
+        let (drops, at) = buckets.entry(key.to_owned()).or_insert((rate, now));
+        *drops = (*drops + (now - *at).max(0.0) * rate).min(rate);
+        *at = now;
+        if *drops < 1.0 {
+            return Err(Error::TooFast);
+        }
+        *drops -= 1.0;
+        Ok(())
+    }
+}
+
+/// Turns for computing. The engine is synchronous: an answer takes a thread as long as it is computed.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    turns: Semaphore,
+    waiting: AtomicUsize,
+    queue: usize,
+}
+
+impl Workers {
+    pub(crate) fn new(workers: usize, queue: usize) -> Self {
+        Self { turns: Semaphore::new(workers.max(1)), waiting: AtomicUsize::new(0), queue }
+    }
+
+    /// Counts who waits.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Computes on a thread of its own when it is its turn; turns away when too many wait.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let place = Place::take(&self.waiting, self.queue)?;
+        let turn = self.turns.acquire().await.map_err(|_| Error::Busy)?;
+        drop(place);
+        let done = tokio::task::spawn_blocking(work).await;
+        drop(turn);
+        done.unwrap_or_else(|error| {
+            tracing::error!("computing an answer failed: {error}");
+            Err(Error::Failed)
+        })
+    }
+}
+
+/// A place in the queue, given back however waiting ends.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize, queue: usize) -> Result<Self, Error> {
+        let place = Self(waiting);
+        if waiting.fetch_add(1, Ordering::Relaxed) >= queue { Err(Error::Busy) } else { Ok(place) }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_empties_and_fills_again() {
+        let rates = Rates::default();
+        assert!(rates.take("a", 2, 0.0).is_ok() && rates.take("a", 2, 0.0).is_ok());
+        assert!(rates.take("a", 2, 0.1).is_err() && rates.take("b", 2, 0.1).is_ok());
+        assert!(rates.take("a", 2, 0.6).is_ok());
+        assert!((0..99).all(|_| rates.take("a", 0, 0.6).is_ok()));
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_turned_away_and_places_are_given_back() {
+        let workers = Workers::new(1, 0);
+        assert!(matches!(workers.run(|| Ok(1)).await, Err(Error::Busy)));
+        assert_eq!(workers.waiting(), 0);
+        let workers = Workers::new(1, 1);
+        assert_eq!(workers.run(|| Ok(1)).await.unwrap(), 1);
+        assert_eq!(workers.waiting(), 0);
+    }
+}

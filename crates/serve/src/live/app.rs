@@ -1,0 +1,199 @@
+//! The server as a whole.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tastemaker_core::{Clock, SystemClock};
+use tastemaker_engine::Places;
+use tastemaker_store::{Change, Store, is_tenant};
+
+use super::tenant::Tenants;
+use super::{Loaded, Tenant};
+use crate::auth::Keys;
+use crate::limit::{Rates, Workers};
+use crate::metrics::{Counts, RouteMetrics};
+use crate::{DEFAULT_TENANT, Error, Settings};
+
+/// Names the model of a tenant that answers after a restart.
+const ACTIVE: &str = "active";
+/// Rows read at once when a model meets the catalogue of the store.
+const ROWS: usize = 1000;
+/// Seconds between two clearings of old lists.
+const CLEARING: Duration = Duration::from_secs(600);
+const DAY_MS: i64 = 86_400_000;
+
+/// Everything a request may need.
+pub struct App {
+    pub(crate) store: Store,
+    pub(crate) settings: Settings,
+    pub(crate) places: Places,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Keys,
+    pub(crate) rates: Rates,
+    pub(crate) workers: Workers,
+    pub(crate) counts: Counts,
+    /// By method and path, in the order of the routes.
+    pub(crate) routes: Vec<((String, &'static str), RouteMetrics)>,
+    tenants: Tenants,
+}
+
+impl App {
+    /// Opens the models of all tenants; their data must fit the store.
+    pub async fn open(store: Store, settings: Settings, places: Places) -> Result<Arc<Self>, Error> {
+        let app = Arc::new(Self {
+            workers: Workers::new(settings.workers, settings.queue),
+            routes: crate::routes::counted(),
+            store,
+            settings,
+            places,
+            clock: Arc::new(SystemClock::default()),
+            keys: Keys::default(),
+            rates: Rates::default(),
+            counts: Counts::default(),
+            tenants: Mutex::new(HashMap::new()),
+        });
+        for (tenant, dir) in app.settings.first_models() {
+            app.load(&app.tenant(&tenant), &dir).await?;
+        }
+        Ok(app)
+    }
+
+    /// Finds a tenant.
+    pub(crate) fn tenant(&self, name: &str) -> Arc<Tenant> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tenant) = tenants.get(name) {
+            return tenant.clone();
+        }
+        let tenant = Arc::new(Tenant::new(name, self.settings.users));
+        tenants.insert(name.to_owned(), tenant.clone());
+        tenant
+    }
+
+    /// Counts the models in memory.
+    pub(crate) fn n_models(&self) -> usize {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.values().filter(|tenant| tenant.slot.now().is_some()).count()
+    }
+
+    /// Opens a model and lets it answer; one that cannot be opened leaves everything as it is.
+    pub(crate) async fn load(self: &Arc<Self>, tenant: &Arc<Tenant>, dir: &Path) -> Result<Arc<Loaded>, Error> {
+        let (dir, places) = (dir.to_owned(), self.places.clone());
+        let loaded = tokio::task::spawn_blocking(move || Loaded::open(&dir, &places)).await;
+        let loaded = Arc::new(loaded.map_err(|error| {
+            tracing::error!("opening a model failed: {error}");
+            Error::Failed
+        })??);
+        tenant.slot.promote(loaded.clone());
+        self.introduce(tenant).await?;
+        Ok(loaded)
+    }
+
+    /// Hands all items of the store to the model, which may not know some.
+    pub(crate) async fn introduce(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<(), Error> {
+        let mut cursor = String::new();
+        loop {
+            let page = self.store.items(&tenant.name, &cursor, ROWS).await?;
+            tenant.receive(self, page.rows);
+            cursor = page.cursor;
+            if cursor.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Opens a model of a tenant by its name, lets it answer, now and after a restart.
+    pub(crate) async fn promote(self: &Arc<Self>, tenant: &Arc<Tenant>, name: &str) -> Result<Arc<Loaded>, Error> {
+        let folder = self.settings.folder(&tenant.name)?;
+        let names = names(&folder);
+        if !names.iter().any(|known| known == name) {
+            return Err(Error::NotFound { what: "model", id: name.to_owned() });
+        }
+        let loaded = self.load(tenant, &folder.join(name)).await?;
+        remember(&folder, name)?;
+        Ok(loaded)
+    }
+
+    /// Goes back to the model before, now and after a restart.
+    pub(crate) async fn roll_back(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<Arc<Loaded>, Error> {
+        let loaded = tenant.slot.roll_back()?;
+        self.introduce(tenant).await?;
+        if let Ok(folder) = self.settings.folder(&tenant.name) {
+            let is_inside = loaded.dir.parent() == Some(&*folder);
+            let name = loaded.dir.file_name().filter(|_| is_inside);
+            match name {
+                Some(name) => remember(&folder, &name.to_string_lossy())?,
+                // It was given with --model, which answers where none is active.
+                None => remember(&folder, "")?,
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// Lists the models a tenant may promote.
+    pub(crate) fn models_of(&self, tenant: &str) -> Vec<String> {
+        self.settings.folder(tenant).map(|folder| names(&folder)).unwrap_or_default()
+    }
+
+    /// Clears away old lists, as long as the server runs.
+    pub(crate) async fn clear_old_lists(self: Arc<Self>) {
+        let days = i64::from(self.settings.keep_days);
+        while days > 0 {
+            let before = self.clock.unix_ms() - days * DAY_MS;
+            if let Err(error) = self.store.change(Change::ForgetShown { before }).await {
+                tracing::warn!("old lists were not cleared away: {error}");
+            }
+            tokio::time::sleep(CLEARING).await;
+        }
+    }
+}
+
+impl Settings {
+    fn folder(&self, tenant: &str) -> Result<PathBuf, Error> {
+        let root = self.models.as_ref().ok_or(Error::NoModels)?;
+        // The name of a tenant has no characters that mean something in a path.
+        Some(root.join(tenant)).filter(|_| is_tenant(tenant)).ok_or(Error::NoModels)
+    }
+
+    /// Lists which model each tenant starts with.
+    fn first_models(&self) -> Vec<(String, PathBuf)> {
+        let mut first: Vec<(String, PathBuf)> = Vec::new();
+        for tenant in self.models.iter().flat_map(|root| folders(root)).filter(|name| is_tenant(name)) {
+            let Ok(folder) = self.folder(&tenant) else { continue };
+            let active = std::fs::read_to_string(folder.join(ACTIVE)).unwrap_or_default();
+            if names(&folder).iter().any(|name| *name == active.trim()) {
+                first.push((tenant, folder.join(active.trim())));
+            }
+        }
+        if let Some(model) = &self.model
+            && first.iter().all(|(tenant, _)| tenant != DEFAULT_TENANT)
+        {
+            first.push((DEFAULT_TENANT.to_owned(), model.clone()));
+        }
+        first
+    }
+}
+
+fn folders(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Lists the folders that say they are models.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names = folders(folder);
+    names.retain(|name| folder.join(name).join("manifest.json").is_file());
+    names
+}
+
+fn remember(folder: &Path, name: &str) -> Result<(), Error> {
+    let path = folder.join(ACTIVE);
+    let failed = |source| Error::Write { path: path.display().to_string(), source };
+    let fresh = folder.join(".active.new");
+    std::fs::write(&fresh, name).map_err(failed)?;
+    std::fs::rename(&fresh, &path).map_err(failed)
+}

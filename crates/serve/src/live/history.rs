@@ -1,0 +1,117 @@
+//! What users did, kept in memory for those who come often: bounded in users and in events of each.
+//!
+//! An event makes its user forgotten, so that the next request reads them from the store again. A list that was read before
+//! the event and arrives after it is told by the count of its shelf, and not kept.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tastemaker_engine::Taken;
+use tastemaker_store::{Event, Store};
+
+use crate::Error;
+
+/// Events of a user that an answer looks at.
+pub(crate) const EVENTS: usize = 500;
+const SHELVES: usize = 64;
+/// Seconds for which something is known that other servers may change.
+const SHARED: f64 = 1.0;
+
+/// What one user did.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Their last events, oldest first.
+    pub(crate) taken: Vec<Taken>,
+    /// Time and id of the last one.
+    pub(crate) last: Option<(i64, String)>,
+    /// They were erased: what a model's data knows of them is not used.
+    pub(crate) erased: bool,
+}
+
+impl Known {
+    /// Makes it of events, oldest first.
+    pub(crate) fn new(events: Vec<Event>, erased: bool) -> Self {
+        let last = events.last().map(|event| (event.time, event.id.clone()));
+        let taken = |event: Event| Taken {
+            item: event.item,
+            // Clients that know no strengths send zero.
+            value: if event.value.abs() < f64::EPSILON { 1.0 } else { event.value as f32 },
+            time: event.time.div_euclid(1000),
+        };
+        Self { taken: events.into_iter().map(taken).collect(), last, erased }
+    }
+}
+
+#[derive(Default)]
+struct Shelf {
+    changes: u64,
+    users: HashMap<String, (Arc<Known>, f64)>,
+}
+
+/// The users of one tenant.
+pub(crate) struct Histories {
+    shelves: Vec<Mutex<Shelf>>,
+    hasher: RandomState,
+    users: usize,
+}
+
+impl Histories {
+    /// Keeps so many users.
+    pub(crate) fn new(users: usize) -> Self {
+        let shelves = (0..SHELVES).map(|_| Mutex::default()).collect();
+        Self { shelves, hasher: RandomState::new(), users: users.div_ceil(SHELVES).max(1) }
+    }
+
+    fn shelf(&self, user: &str) -> MutexGuard<'_, Shelf> {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(user.as_bytes());
+        let shelf = hasher.finish() as usize % SHELVES;
+        self.shelves[shelf].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what a user did, and whether it was in memory.
+    pub(crate) async fn of(
+        &self,
+        (tenant, user): (&str, &str),
+        store: &Store,
+        now: f64,
+    ) -> Result<(Arc<Known>, bool), Error> {
+        let changes = {
+            let shelf = self.shelf(user);
+            let known = shelf.users.get(user).filter(|(_, at)| !store.is_shared() || now - at < SHARED);
+            if let Some((known, _)) = known {
+                return Ok((known.clone(), true));
+            }
+            shelf.changes
+        };
+        let erased = store.erased_user(tenant, user).await?.is_some();
+        let known = Arc::new(Known::new(store.history(tenant, user, EVENTS).await?, erased));
+        let mut shelf = self.shelf(user);
+        if shelf.changes == changes {
+            if shelf.users.len() >= self.users {
+                // Any one will do: who comes often is soon here again.
+                let one = shelf.users.keys().next().cloned();
+                one.and_then(|one| shelf.users.remove(&one));
+            }
+            shelf.users.insert(user.to_owned(), (known.clone(), now));
+        }
+        Ok((known, false))
+    }
+
+    /// Forgets a user who did something.
+    pub(crate) fn forget(&self, user: &str) {
+        let mut shelf = self.shelf(user);
+        shelf.changes += 1;
+        shelf.users.remove(user);
+    }
+
+    /// Forgets everybody.
+    pub(crate) fn forget_all(&self) {
+        for shelf in &self.shelves {
+            let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            shelf.changes += 1;
+            shelf.users.clear();
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What a running server knows: tenants with their models, what users did, items that must not be shown.
+
+mod app;
+mod events;
+mod history;
+mod newcomers;
+mod slot;
+mod tenant;
+
+pub use app::App;
+pub(crate) use history::Known;
+pub(crate) use newcomers::Reception;
+pub(crate) use slot::Loaded;
+pub(crate) use tenant::Tenant;

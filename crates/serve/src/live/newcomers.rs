@@ -1,0 +1,151 @@
+//! New items on their way into the model: read in the background, many at once, then swapped in with the model.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value};
+use tastemaker_engine::{Engine, Newcomer};
+use tastemaker_store::Item;
+
+use super::{App, Loaded, Tenant};
+
+/// Items that may wait.
+const QUEUE: usize = 100_000;
+/// Items that are taken in at once.
+const BATCH: usize = 256;
+
+#[derive(Debug, Default)]
+struct Line {
+    items: VecDeque<Item>,
+    is_served: bool,
+}
+
+/// The items that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(Mutex<Line>);
+
+/// What becomes of an item that was written to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reception {
+    /// The model knows it; a changed text counts from the next training on.
+    Known,
+    /// It is read now and can be recommended in a moment.
+    Reading,
+    /// No model can read it before the next training.
+    Stored,
+}
+
+impl Reception {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::Reading => "reading",
+            Self::Stored => "stored",
+        }
+    }
+}
+
+impl Tenant {
+    /// Hands items to the model, as far as it can read them.
+    pub(crate) fn receive(self: &Arc<Self>, app: &Arc<App>, items: Vec<Item>) -> Vec<Reception> {
+        let Some(loaded) = self.slot.now() else { return vec![Reception::Stored; items.len()] };
+        let can_grow = loaded.engine.can_grow().is_ok();
+        let mut line = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut receptions = Vec::with_capacity(items.len());
+        for item in items {
+            receptions.push(if loaded.engine.item(&item.id).is_ok() {
+                Reception::Known
+            } else if !can_grow || line.items.len() >= QUEUE || fields(&item, &loaded.engine).is_empty() {
+                Reception::Stored
+            } else {
+                line.items.push_back(item);
+                Reception::Reading
+            });
+        }
+        if !line.items.is_empty() && !line.is_served {
+            line.is_served = true;
+            tokio::spawn(serve(app.clone(), self.clone()));
+        }
+        receptions
+    }
+
+    fn next_batch(&self) -> Vec<Item> {
+        let mut line = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = line.items.len().min(BATCH);
+        let batch: Vec<Item> = line.items.drain(..n).collect();
+        line.is_served = !batch.is_empty();
+        batch
+    }
+}
+
+async fn serve(app: Arc<App>, tenant: Arc<Tenant>) {
+    loop {
+        let mut batch = tenant.next_batch();
+        if batch.is_empty() {
+            return;
+        }
+        // Another model may be promoted meanwhile: the batch is for that one then.
+        while let Some(loaded) = tenant.slot.now() {
+            let old = loaded.clone();
+            let work = move || (take_in(&loaded, &batch), batch);
+            let Ok((grown, back)) = tokio::task::spawn_blocking(work).await else { break };
+            batch = back;
+            let Some((grown, n)) = grown else { break };
+            if tenant.slot.refresh(&old, Arc::new(grown)) {
+                app.counts.grown.fetch_add(n as u64, Ordering::Relaxed);
+                break;
+            }
+        }
+    }
+}
+
+/// Returns the model with all items of a batch that it can take in.
+fn take_in(loaded: &Loaded, batch: &[Item]) -> Option<(Loaded, usize)> {
+    let mut newcomers: Vec<Newcomer> = Vec::new();
+    for item in batch {
+        let is_known = loaded.engine.item(&item.id).is_ok();
+        if !is_known && newcomers.iter().all(|(id, _)| *id != item.id) {
+            newcomers.push((item.id.clone(), fields(item, &loaded.engine)));
+        }
+    }
+    if newcomers.is_empty() {
+        return None;
+    }
+    if let Ok(engine) = loaded.engine.grown(&newcomers) {
+        return Some((loaded.with(engine, newcomers.len()), newcomers.len()));
+    }
+    // One that does not fit must not keep the others out.
+    let mut grown: Option<(Engine, usize)> = None;
+    for newcomer in newcomers {
+        let (engine, n) = grown.as_ref().map_or((&loaded.engine, 0), |(engine, n)| (engine, *n));
+        match engine.grown(std::slice::from_ref(&newcomer)) {
+            Ok(engine) => grown = Some((engine, n + 1)),
+            Err(error) => tracing::warn!("the item `{}` waits for the next training: {error}", newcomer.0),
+        }
+    }
+    grown.map(|(engine, n)| (loaded.with(engine, n), n))
+}
+
+/// Returns the fields of an item that the model's data has too.
+fn fields(item: &Item, engine: &Engine) -> Vec<(String, String)> {
+    let mut all: Map<String, Value> = serde_json::from_str(&item.fields).unwrap_or_default();
+    let more = [("comment", Value::String(item.comment.clone()))];
+    let categories: Value = serde_json::from_str(&item.categories).unwrap_or_default();
+    let named = ["categories", "category", "genres"].map(|name| (name, categories.clone()));
+    for (name, value) in more.into_iter().chain(named) {
+        all.entry(name).or_insert(value);
+    }
+    let columns = engine.data().items.columns();
+    let known = all.into_iter().filter(|(name, _)| columns.iter().any(|column| column.name == *name));
+    known.map(|(name, value)| (name, text(value))).filter(|(_, text)| !text.is_empty()).collect()
+}
+
+fn text(value: Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        Value::Array(values) => values.into_iter().map(text).collect::<Vec<_>>().join("|"),
+        other => other.to_string(),
+    }
+}

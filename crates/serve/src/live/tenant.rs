@@ -1,0 +1,91 @@
+//! Everything of one tenant: nothing here is shared with another.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tastemaker_store::Store;
+
+use super::history::Histories;
+use super::newcomers::Waiting;
+use super::slot::Slot;
+use crate::Error;
+
+/// Seconds for which popular items are known.
+const POPULAR: f64 = 2.0;
+/// Seconds for which items that must not be shown are known, where other servers may change them.
+const SHARED: f64 = 1.0;
+/// Popular items that are known.
+const N_POPULAR: usize = 2000;
+
+/// A value with the time it was read at.
+type Timed<T> = Mutex<Option<(Arc<T>, f64)>>;
+
+/// One tenant.
+pub(crate) struct Tenant {
+    pub(crate) name: String,
+    pub(crate) slot: Slot,
+    pub(crate) histories: Histories,
+    pub(super) waiting: Waiting,
+    barred: Timed<HashSet<String>>,
+    barred_changes: Mutex<u64>,
+    popular: Timed<Vec<(String, i64)>>,
+}
+
+impl Tenant {
+    pub(crate) fn new(name: &str, users: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            slot: Slot::default(),
+            histories: Histories::new(users),
+            waiting: Waiting::default(),
+            barred: Mutex::default(),
+            barred_changes: Mutex::default(),
+            popular: Mutex::default(),
+        }
+    }
+
+    /// Returns the items that must not be shown.
+    pub(crate) async fn barred(&self, store: &Store, now: f64) -> Result<Arc<HashSet<String>>, Error> {
+        let limit = if store.is_shared() { SHARED } else { f64::INFINITY };
+        if let Some(known) = fresh(&self.barred, now, limit) {
+            return Ok(known);
+        }
+        let changes = *self.barred_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let read: Arc<HashSet<String>> = Arc::new(store.barred(&self.name).await?.into_iter().collect());
+        // What changed while it was read is read again by the next one.
+        let unchanged = self.barred_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if *unchanged == changes {
+            keep(&self.barred, read.clone(), now);
+        }
+        Ok(read)
+    }
+
+    /// Forgets which items must not be shown, because that has changed.
+    pub(crate) fn forget_barred(&self) {
+        let mut changes = self.barred_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        *changes += 1;
+        *self.barred.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Returns what most users took since there is a store, most taken first.
+    pub(crate) async fn popular(&self, store: &Store, now: f64) -> Result<Arc<Vec<(String, i64)>>, Error> {
+        if let Some(known) = fresh(&self.popular, now, POPULAR) {
+            return Ok(known);
+        }
+        let read = Arc::new(store.popular(&self.name, N_POPULAR).await?);
+        keep(&self.popular, read.clone(), now);
+        Ok(read)
+    }
+}
+
+fn fresh<T>(place: &Timed<T>, now: f64, limit: f64) -> Option<Arc<T>> {
+    let known = place.lock().unwrap_or_else(PoisonError::into_inner);
+    known.as_ref().filter(|(_, at)| now - at < limit).map(|(value, _)| value.clone())
+}
+
+fn keep<T>(place: &Timed<T>, value: Arc<T>, now: f64) {
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some((value, now));
+}
+
+/// All tenants that somebody asked for.
+pub(crate) type Tenants = Mutex<HashMap<String, Arc<Tenant>>>;

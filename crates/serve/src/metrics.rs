@@ -1,0 +1,100 @@
+//! What happened since the start, as Prometheus reads it.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::live::App;
+
+/// Upper ends of the histogram's bars, in seconds.
+const BARS: [f64; 14] =
+    [0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0, 10.0];
+
+/// What happened on one route.
+#[derive(Debug, Default)]
+pub(crate) struct RouteMetrics {
+    /// Answers by the first digit of their status.
+    answers: [AtomicU64; 6],
+    bars: [AtomicU64; BARS.len()],
+    micros: AtomicU64,
+}
+
+impl RouteMetrics {
+    pub(crate) fn count(&self, status: u16, seconds: f64) {
+        self.answers[usize::from(status / 100).min(5)].fetch_add(1, Ordering::Relaxed);
+        if let Some(bar) = BARS.iter().position(|end| seconds <= *end) {
+            self.bars[bar].fetch_add(1, Ordering::Relaxed);
+        }
+        self.micros.fetch_add((seconds * 1e6) as u64, Ordering::Relaxed);
+    }
+
+    fn write(&self, out: &mut String, (method, path): (&str, &str)) {
+        let route = format!("method=\"{method}\",route=\"{path}\"");
+        let mut all = 0;
+        for (digit, answers) in self.answers.iter().enumerate() {
+            let n = answers.load(Ordering::Relaxed);
+            all += n;
+            if n > 0 {
+                _ = writeln!(out, "tastemaker_requests_total{{{route},status=\"{digit}xx\"}} {n}");
+            }
+        }
+        if all == 0 {
+            return;
+        }
+        let mut below = 0;
+        for (end, bar) in BARS.iter().zip(&self.bars) {
+            below += bar.load(Ordering::Relaxed);
+            _ = writeln!(out, "tastemaker_request_seconds_bucket{{{route},le=\"{end}\"}} {below}");
+        }
+        _ = writeln!(out, "tastemaker_request_seconds_bucket{{{route},le=\"+Inf\"}} {all}");
+        let seconds = self.micros.load(Ordering::Relaxed) as f64 / 1e6;
+        _ = writeln!(out, "tastemaker_request_seconds_sum{{{route}}} {seconds}");
+        _ = writeln!(out, "tastemaker_request_seconds_count{{{route}}} {all}");
+    }
+}
+
+/// What happened beside requests.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Events that were new.
+    pub(crate) events: AtomicU64,
+    /// Lists that were shown without being kept, because too much waited.
+    pub(crate) unkept: AtomicU64,
+    /// Users whose events were in memory.
+    pub(crate) hits: AtomicU64,
+    /// Users whose events were read from the store.
+    pub(crate) misses: AtomicU64,
+    /// Items that were taken into a model.
+    pub(crate) grown: AtomicU64,
+}
+
+/// Writes everything.
+pub(crate) fn text(app: &App) -> String {
+    let mut out = String::from(
+        "# TYPE tastemaker_requests_total counter\n# TYPE tastemaker_request_seconds histogram\n",
+    );
+    for (name, metrics) in app.routes.iter() {
+        metrics.write(&mut out, (name.0.as_str(), name.1));
+    }
+    let counts = &app.counts;
+    let counters = [
+        ("events_total", counts.events.load(Ordering::Relaxed)),
+        ("lists_not_kept_total", counts.unkept.load(Ordering::Relaxed)),
+        ("history_cache_hits_total", counts.hits.load(Ordering::Relaxed)),
+        ("history_cache_misses_total", counts.misses.load(Ordering::Relaxed)),
+        ("items_taken_in_total", counts.grown.load(Ordering::Relaxed)),
+        ("store_commits_total", app.store.commits()),
+        ("store_changes_lost_total", app.store.lost()),
+    ];
+    for (name, n) in counters {
+        _ = writeln!(out, "# TYPE tastemaker_{name} counter\ntastemaker_{name} {n}");
+    }
+    let gauges = [
+        ("store_queue", app.store.waiting()),
+        ("answer_queue", app.workers.waiting()),
+        ("models_loaded", app.n_models()),
+    ];
+    for (name, n) in gauges {
+        _ = writeln!(out, "# TYPE tastemaker_{name} gauge\ntastemaker_{name} {n}");
+    }
+    out
+}

@@ -1,0 +1,49 @@
+//! What can be chosen about a server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of a server.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The model of the default tenant, where none of `models` is active.
+    pub model: Option<PathBuf>,
+    /// A folder with a folder for each tenant, in which the tenant's models lie.
+    pub models: Option<PathBuf>,
+    /// Lets everybody in who has no key, as long as there are no keys.
+    pub open: bool,
+    /// Answers that are computed at the same time.
+    pub workers: usize,
+    /// Answers that wait for their turn; more are turned away.
+    pub queue: usize,
+    /// Requests of a key within a second; 0 = any number.
+    pub rate: u32,
+    /// Longest body, in bytes.
+    pub body: usize,
+    /// Longest time for a request.
+    pub timeout: Duration,
+    /// Open connections.
+    pub connections: usize,
+    /// Users whose events are kept in memory.
+    pub users: usize,
+    /// Days for which lists that were shown can be explained; 0 = for ever.
+    pub keep_days: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: None,
+            models: None,
+            open: false,
+            workers: std::thread::available_parallelism().map_or(2, usize::from),
+            queue: 256,
+            rate: 0,
+            body: 8 << 20,
+            timeout: Duration::from_secs(30),
+            connections: 16_384,
+            users: 100_000,
+            keep_days: 30,
+        }
+    }
+}

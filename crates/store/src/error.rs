@@ -1,0 +1,78 @@
+//! What can go wrong with what is kept.
+
+use thiserror::Error;
+
+/// Says what went wrong and what to do.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store cannot be opened.
+    #[error("cannot open the store {address}: {source}")]
+    Open {
+        /// Where, without a password.
+        address: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// A store that a later version wrote.
+    #[error(
+        "the store is of version {found}, this program knows up to {known}: use a newer tastemaker"
+    )]
+    TooNew {
+        /// Its version.
+        found: i64,
+        /// The newest known one.
+        known: i64,
+    },
+    /// The database failed.
+    #[error("the store failed: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// Too much waits to be written.
+    #[error("too many changes wait to be written: try again soon")]
+    Full,
+    /// The writer has ended.
+    #[error("the store is closing")]
+    Closed,
+    /// A change did not go through.
+    #[error("the change was not written: {why}")]
+    NotWritten {
+        /// Why.
+        why: String,
+    },
+    /// An id that cannot be one.
+    #[error("{field} must have 1 to {max} bytes and no control characters", max = crate::MAX_ID)]
+    Id {
+        /// Which one.
+        field: &'static str,
+    },
+    /// A text with a zero byte, which Postgres cannot keep.
+    #[error("{field} holds a zero byte: remove it")]
+    ZeroByte {
+        /// Which one.
+        field: &'static str,
+    },
+    /// A name that no tenant can have.
+    #[error("`{name}` cannot name a tenant: use up to 64 small letters, digits, `-` and `_`")]
+    Tenant {
+        /// What was given.
+        name: String,
+    },
+    /// There is no such key.
+    #[error("there is no key `{id}`: see `tastemaker keys list`")]
+    UnknownKey {
+        /// What was asked for.
+        id: String,
+    },
+    /// A scope nobody knows.
+    #[error("there is no scope `{name}`: choose among read, write, admin")]
+    UnknownScope {
+        /// What was asked for.
+        name: String,
+    },
+    /// The machine gives no random numbers.
+    #[error("the machine gives no random numbers for a key: {why}")]
+    NoRandom {
+        /// Why.
+        why: String,
+    },
+}

@@ -1,0 +1,48 @@
+//! Ids from outside, and ids made here: time first, so that they sort in the order in which they were made.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::MAX_ID;
+
+/// Tells whether a text can be the id of something.
+pub fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// Tells whether a text can be the name of a tenant; it also names a folder of models.
+pub fn is_tenant(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    (1..=64).contains(&text.len()) && text.chars().all(fits)
+}
+
+/// Makes an id nobody else has: milliseconds, a count, and what differs from process to process.
+pub fn new_id(unix_ms: i64) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed) & 0xff_ffff;
+    let mut own = [0u8; 6];
+    // Without random numbers the count still tells the ids of one process apart.
+    if getrandom::fill(&mut own).is_err() {
+        own[..4].copy_from_slice(&std::process::id().to_le_bytes());
+    }
+    let own = own.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+    format!("{:012x}{count:06x}{own:012x}", unix_ms.max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_in_the_order_in_which_they_were_made() {
+        let ids: Vec<String> =
+            [1_700_000_000_000, 1_700_000_000_000, 1_700_000_000_001].map(new_id).into();
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert!(ids.iter().all(|id| is_id(id)));
+    }
+
+    #[test]
+    fn what_cannot_be_an_id_is_told() {
+        assert!(is_id("a/b'; DROP TABLE users; -- 蜜"));
+        assert!(!is_id("") && !is_id("a\0b") && !is_id("a\nb") && !is_id(&"x".repeat(MAX_ID + 1)));
+    }
+}

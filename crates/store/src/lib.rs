@@ -1,0 +1,27 @@
+//! What outlives the process: events, catalogue, users, lists that were shown, keys. One schema on two engines: SQLite in a
+//! file, or Postgres behind a URL. Everything is written by one task that commits what waits at once; a change is
+//! acknowledged after its commit and not before.
+#![warn(missing_docs)]
+
+mod change;
+mod error;
+mod id;
+mod keys;
+mod open;
+mod read;
+mod records;
+mod schema;
+mod writer;
+
+pub use change::{Applied, Change, Repeat};
+pub use error::Error;
+pub use id::{is_id, is_tenant, new_id};
+pub use keys::{KeyRecord, NewKey, Scope};
+pub use open::Store;
+pub use read::{EventFilter, Page};
+pub use records::{Event, Item, Shown, User};
+
+/// Longest id, in bytes.
+pub const MAX_ID: usize = 512;
+/// The kind of events that say an item was shown; they are no part of what a user did.
+pub const IMPRESSION: &str = "impression";

@@ -1,0 +1,159 @@
+//! An address chooses the engine: `postgres://…` is shared by many servers, everything else is a file of SQLite.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, Executor as _};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::writer::{self, Load, Waiting};
+use crate::{Applied, Change, Error, schema};
+
+/// Changes that may wait for the writer.
+const QUEUE: usize = 8192;
+/// Readers at the same time.
+const READERS: u32 = 8;
+/// A change that does not go through within this time is given up; it may still be written.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Group commit on a WAL that is synced at every commit: what was acknowledged survives a power cut.
+const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -65536";
+
+/// Which engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// An open store; clones are the same one.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) read: AnyPool,
+    changes: mpsc::Sender<Waiting>,
+    load: Arc<Load>,
+    kind: Kind,
+}
+
+impl Store {
+    /// Opens or makes a store and brings its schema up to date. Needs the tokio runtime, in which its writer lives.
+    pub async fn open(address: &str) -> Result<Self, Error> {
+        sqlx::any::install_default_drivers();
+        let is_postgres =
+            address.starts_with("postgres://") || address.starts_with("postgresql://");
+        let kind = if is_postgres { Kind::Postgres } else { Kind::Sqlite };
+        let shown = shown(address);
+        let failed = |source| Error::Open { address: shown.clone(), source };
+        let url = if is_postgres { address.to_owned() } else { sqlite_url(address) };
+        let options: AnyConnectOptions = url.parse().map_err(failed)?;
+        let pool = |connections| {
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_secs(10))
+                .after_connect(move |conn, _| Box::pin(prepare(conn, kind)))
+        };
+        let write = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        schema::bring_up_to_date(&mut *write.acquire().await.map_err(failed)?, kind).await?;
+        let read = pool(READERS).connect_with(options).await.map_err(failed)?;
+        let (changes, waiting) = mpsc::channel(QUEUE);
+        let load = Arc::new(Load::default());
+        tokio::spawn(writer::run(write, waiting, load.clone()));
+        Ok(Self { read, changes, load, kind })
+    }
+
+    /// Makes a change; returns when it is on disk.
+    pub async fn change(&self, change: Change) -> Result<Applied, Error> {
+        change.check()?;
+        let (done, outcome) = oneshot::channel();
+        let waiting = Waiting { change, done: Some(done) };
+        self.changes.try_send(waiting).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Full,
+            mpsc::error::TrySendError::Closed(_) => Error::Closed,
+        })?;
+        match tokio::time::timeout(PATIENCE, outcome).await {
+            Ok(outcome) => outcome.map_err(|_| Error::Closed)?,
+            Err(_) => Err(Error::NotWritten { why: "the database does not answer".into() }),
+        }
+    }
+
+    /// Hands a change over without waiting for the disk; returns whether there was room for it.
+    pub fn offer(&self, change: Change) -> bool {
+        change.check().is_ok() && self.changes.try_send(Waiting { change, done: None }).is_ok()
+    }
+
+    /// Returns once all that was handed over before is on disk.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.change(Change::Nothing).await.map(|_| ())
+    }
+
+    /// Counts the changes that wait.
+    pub fn waiting(&self) -> usize {
+        self.changes.max_capacity() - self.changes.capacity()
+    }
+
+    /// Counts the commits since the store was opened.
+    pub fn commits(&self) -> u64 {
+        self.load.commits()
+    }
+
+    /// Counts the changes that were handed over and then lost, because the database failed.
+    pub fn lost(&self) -> u64 {
+        self.load.lost()
+    }
+
+    /// Tells whether other processes may write to it while it is open here.
+    pub fn is_shared(&self) -> bool {
+        self.kind == Kind::Postgres
+    }
+
+    /// Tells whether the database answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1").execute(&self.read).await?;
+        Ok(())
+    }
+}
+
+async fn prepare(conn: &mut AnyConnection, kind: Kind) -> Result<(), sqlx::Error> {
+    if kind == Kind::Sqlite {
+        for pragma in PRAGMAS.split(';') {
+            conn.execute(pragma.trim()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a URL of a path, in which some characters mean something.
+fn sqlite_url(path: &str) -> String {
+    let path =
+        path.strip_prefix("sqlite://").or_else(|| path.strip_prefix("sqlite:")).unwrap_or(path);
+    let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    format!("sqlite://{path}?mode=rwc")
+}
+
+/// Leaves the password out of an address.
+fn shown(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((who, place)) => {
+            let user = who.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{place}")
+        }
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(shown("postgres://me:se@cret@host/db"), "postgres://me@host/db");
+        assert_eq!(shown("data/store.db"), "data/store.db");
+    }
+
+    #[test]
+    fn paths_may_hold_what_urls_give_a_meaning() {
+        assert_eq!(sqlite_url("/a b/50%?.db"), "sqlite:///a b/50%25%3F.db?mode=rwc");
+    }
+}

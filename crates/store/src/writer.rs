@@ -1,0 +1,109 @@
+//! The one task that writes: takes all that waits, writes it in one transaction, commits once, then says so to everybody.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlx::{AnyConnection, AnyPool, Connection as _};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Applied, Change, Error};
+
+/// Most changes of one commit.
+const GROUP: usize = 512;
+
+/// A change and who waits for it.
+pub(crate) struct Waiting {
+    pub(crate) change: Change,
+    pub(crate) done: Option<oneshot::Sender<Result<Applied, Error>>>,
+}
+
+/// How the writer fares.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    commits: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Load {
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs until nobody can hand over changes any more.
+pub(crate) async fn run(pool: AnyPool, mut waiting: mpsc::Receiver<Waiting>, load: Arc<Load>) {
+    let mut group = Vec::with_capacity(GROUP);
+    while waiting.recv_many(&mut group, GROUP).await > 0 {
+        let mut group = std::mem::take(&mut group);
+        gather_shown(&mut group);
+        match write(&pool, &group).await {
+            Ok(applied) => {
+                load.commits.fetch_add(1, Ordering::Relaxed);
+                for (waiting, applied) in group.into_iter().zip(applied) {
+                    waiting.answer(Ok(applied), &load);
+                }
+            }
+            // One bad change must not take the others with it.
+            Err(Error::Sql(sqlx::Error::Database(_))) if group.len() > 1 => {
+                for waiting in group {
+                    let outcome = write(&pool, std::slice::from_ref(&waiting)).await;
+                    waiting.answer(
+                        outcome.map(|applied| applied.into_iter().next().unwrap_or_default()),
+                        &load,
+                    );
+                }
+            }
+            Err(error) => {
+                for waiting in group {
+                    waiting.answer(Err(Error::NotWritten { why: error.to_string() }), &load);
+                }
+            }
+        }
+    }
+}
+
+impl Waiting {
+    fn answer(self, outcome: Result<Applied, Error>, load: &Load) {
+        match (self.done, outcome) {
+            // Who does not wait any more has given up, and reads later what became of it.
+            (Some(done), outcome) => drop(done.send(outcome)),
+            (None, Err(error)) => {
+                load.lost.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("{error}");
+            }
+            (None, Ok(_)) => {}
+        }
+    }
+}
+
+/// Makes one change of all lists that were shown: they are many and nobody waits for them.
+fn gather_shown(group: &mut Vec<Waiting>) {
+    let mut all = Vec::new();
+    group.retain_mut(|waiting| match &mut waiting.change {
+        Change::Shown(lists) if waiting.done.is_none() => {
+            all.append(lists);
+            false
+        }
+        _ => true,
+    });
+    if !all.is_empty() {
+        // Before everything else: who asks to flush waits for them.
+        group.insert(0, Waiting { change: Change::Shown(all), done: None });
+    }
+}
+
+async fn write(pool: &AnyPool, group: &[Waiting]) -> Result<Vec<Applied>, Error> {
+    let mut conn = pool.acquire().await?;
+    let mut transaction = conn.begin().await?;
+    let mut applied = Vec::with_capacity(group.len());
+    for waiting in group {
+        let conn: &mut AnyConnection = &mut transaction;
+        applied.push(waiting.change.apply(conn).await?);
+    }
+    transaction.commit().await?;
+    Ok(applied)
+}
