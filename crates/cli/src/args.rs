@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::chat::Chat;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
+use crate::command::serve::{Keys, Serve};
 use crate::command::weights::Weights;
 
 const EXAMPLES: &str = "\
@@ -15,6 +16,7 @@ Examples:
   tastemaker evaluate --data data --models popularity,markov,ials,fused
   tastemaker train --data data --out model
   tastemaker recommend --model model --user 42 --explain
+  tastemaker serve --model model
 
 Results go to stdout, messages to stderr. Exit code 0: success, 1: failure, 2: wrong usage.";
 
@@ -111,6 +113,10 @@ pub(crate) enum Command {
     Export(Export),
     /// Turn texts into a file of vectors
     Encode(Encode),
+    /// Answer over HTTP: recommendations, events, items; learns from each event
+    Serve(Serve),
+    /// Keys of the server: create, list, revoke
+    Keys(Keys),
     /// Talk with a language model, on this machine or behind an address
     Chat(Chat),
     /// Pre-trained language models: list, get, distill, look into and compare them

@@ -13,11 +13,11 @@ use tastemaker_data::Dataset;
 use tastemaker_dialog::Wording;
 use tastemaker_pipeline::{Asked, Fused, FusionSettings, RerankSettings};
 
+use crate::Error;
 use crate::lists::{ListTrace, Live};
 use crate::reasons::{self, Reason};
 use crate::registry::{FUSED, Model};
 use crate::texts::Reader;
-use crate::Error;
 
 /// The fused model over models of the registry.
 pub type FusedModel = Fused<Arc<Model>>;
@@ -287,7 +287,7 @@ impl Engine {
         let request = Request::new(user, self.history(user, own.as_ref()));
         let mut scores = vec![0.0; self.recommender().n_items()];
         self.with_lists(|lists| lists.score(&request, &mut scores))?;
-        let seen = history.items.contains(&item);
+        let seen = request.history.items.contains(&item);
         let own_score = scores.get(item.index()).copied().unwrap_or(f32::NEG_INFINITY);
         request.mask(&mut scores);
         // Ties go to the smaller number, as in `top_k`.

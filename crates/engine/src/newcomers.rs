@@ -20,12 +20,8 @@ impl Engine {
 
     /// Returns an engine that knows these items too; this one goes on as it is. Fitted models are shared, not copied.
     pub fn grown(&self, items: &[Newcomer]) -> Result<Self, Error> {
-        let mut grown = Self::new(
-            self.answerer.clone(),
-            self.data.clone(),
-            self.vectors.clone(),
-            None,
-        );
+        let mut grown =
+            Self::new(self.answerer.clone(), self.data.clone(), self.vectors.clone(), None);
         grown.reader.clone_from(&self.reader);
         let mut grown = grown
             .with_wording(self.wording.clone())
@@ -89,7 +85,12 @@ impl Engine {
     }
 
     /// Lists items whose texts are like a text, most alike first; `exclude` are left out.
-    pub fn like_text(&self, text: &str, exclude: &[String], n: usize) -> Result<Vec<Listed>, Error> {
+    pub fn like_text(
+        &self,
+        text: &str,
+        exclude: &[String],
+        n: usize,
+    ) -> Result<Vec<Listed>, Error> {
         let unable = || Error::Unable {
             model: self.name().into(),
             what: "read words",

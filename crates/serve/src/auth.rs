@@ -47,12 +47,20 @@ impl Keys {
         let mut keys = self.fresh(store, clock).await?;
         let Some(secret) = secret(headers) else {
             let is_open = open && keys.is_empty();
-            let anybody = || Identity { tenant: DEFAULT_TENANT.into(), scope: Scope::Admin, key: String::new() };
+            let anybody = || Identity {
+                tenant: DEFAULT_TENANT.into(),
+                scope: Scope::Admin,
+                key: String::new(),
+            };
             return if is_open { Ok(anybody()) } else { Err(Error::Key) };
         };
         // Clients that always send a key, such as those of Gorse, are let in where none is needed.
         if open && keys.is_empty() {
-            return Ok(Identity { tenant: DEFAULT_TENANT.into(), scope: Scope::Admin, key: String::new() });
+            return Ok(Identity {
+                tenant: DEFAULT_TENANT.into(),
+                scope: Scope::Admin,
+                key: String::new(),
+            });
         }
         let id = KeyRecord::id_of(secret).ok_or(Error::Key)?;
         if !keys.contains_key(id) {
@@ -67,12 +75,18 @@ impl Keys {
         (known.keys.clone(), known.read_at)
     }
 
-    async fn fresh(&self, store: &Store, clock: &dyn Clock) -> Result<Arc<HashMap<String, KeyRecord>>, Error> {
+    async fn fresh(
+        &self,
+        store: &Store,
+        clock: &dyn Clock,
+    ) -> Result<Arc<HashMap<String, KeyRecord>>, Error> {
         let (keys, read_at) = self.now_known();
         match read_at {
             Some(at) if clock.seconds() - at < FRESH => Ok(keys),
             // One asks the store; the others go on with what is known, while it is not too old.
-            Some(at) if clock.seconds() - at < 2.0 * FRESH && self.reading.try_lock().is_err() => Ok(keys),
+            Some(at) if clock.seconds() - at < 2.0 * FRESH && self.reading.try_lock().is_err() => {
+                Ok(keys)
+            }
             _ => self.again(store, clock, FRESH).await,
         }
     }
@@ -91,7 +105,8 @@ impl Keys {
         }
         match store.keys().await {
             Ok(all) => {
-                let keys: HashMap<_, _> = all.into_iter().map(|key| (key.id.clone(), key)).collect();
+                let keys: HashMap<_, _> =
+                    all.into_iter().map(|key| (key.id.clone(), key)).collect();
                 let keys = Arc::new(keys);
                 let known = Known { keys: keys.clone(), read_at: Some(now) };
                 *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
@@ -109,6 +124,7 @@ impl Keys {
 fn secret(headers: &HeaderMap) -> Option<&str> {
     let own = headers.get("x-api-key").and_then(|value| value.to_str().ok());
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
+    let bearer = bearer
+        .and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
     own.or(bearer).map(str::trim).filter(|secret| !secret.is_empty())
 }

@@ -43,7 +43,8 @@ impl Call {
     /// Reads a number behind the question mark.
     pub(crate) fn number<T: FromStr>(&self, name: &str, default: T) -> Result<T, Error> {
         let Some(text) = self.text(name) else { return Ok(default) };
-        let wrong = |_| Error::Query { name: name.into(), why: format!("`{text}` is no such number") };
+        let wrong =
+            |_| Error::Query { name: name.into(), why: format!("`{text}` is no such number") };
         text.parse().map_err(wrong)
     }
 

@@ -89,7 +89,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A server for everybody on an address that everybody reaches.
-    #[error("{address} is reached from other machines, and there are no keys: make one with `tastemaker keys create`, or say --open")]
+    #[error(
+        "{address} is reached from other machines, and there are no keys: make one with `tastemaker keys create`, or say --open"
+    )]
     Unguarded {
         /// The address.
         address: String,
@@ -140,7 +142,11 @@ impl Error {
         let (status, slug) = self.status();
         let detail = if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
             tracing::error!("{request_id}: {self}");
-            if status == StatusCode::GATEWAY_TIMEOUT { self.to_string() } else { Self::Failed.to_string() }
+            if status == StatusCode::GATEWAY_TIMEOUT {
+                self.to_string()
+            } else {
+                Self::Failed.to_string()
+            }
         } else {
             self.to_string()
         };
@@ -167,9 +173,9 @@ fn engine_status(error: &EngineError) -> (StatusCode, &'static str) {
         EngineError::UnknownUser { .. } => (StatusCode::NOT_FOUND, "unknown-user"),
         EngineError::Unable { .. } => (StatusCode::CONFLICT, "unable"),
         EngineError::Pipeline { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-filter"),
-        EngineError::NotAModel { .. } | EngineError::Changed { .. } | EngineError::Persist { .. } => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "bad-model")
-        }
+        EngineError::NotAModel { .. }
+        | EngineError::Changed { .. }
+        | EngineError::Persist { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-model"),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
     }
 }
@@ -179,7 +185,10 @@ fn store_status(error: &StoreError) -> (StatusCode, &'static str) {
         StoreError::Id { .. } | StoreError::ZeroByte { .. } | StoreError::Tenant { .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "bad-id")
         }
-        StoreError::Full | StoreError::Closed | StoreError::Sql(_) | StoreError::NotWritten { .. } => {
+        StoreError::Full
+        | StoreError::Closed
+        | StoreError::Sql(_)
+        | StoreError::NotWritten { .. } => {
             tracing::warn!("{error}");
             (StatusCode::SERVICE_UNAVAILABLE, "store")
         }

@@ -1,1 +1,27 @@
-//! x
+//! The engine behind HTTP: what the backend engineer runs. [`router`] for tests without a socket, [`run`] for the world.
+//! Knows the store and the engine; reads neither the command line nor the environment.
+#![warn(missing_docs)]
+
+mod api;
+mod auth;
+mod call;
+mod door;
+mod error;
+mod gorse;
+mod limit;
+mod live;
+mod metrics;
+mod openapi;
+mod routes;
+mod run;
+mod settings;
+
+pub use error::Error;
+pub use live::App;
+pub use routes::router;
+pub use run::run;
+pub use settings::Settings;
+pub use tastemaker_store as store;
+
+/// The tenant of whoever needs no key.
+pub const DEFAULT_TENANT: &str = "default";

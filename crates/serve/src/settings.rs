@@ -28,6 +28,8 @@ pub struct Settings {
     pub users: usize,
     /// Days for which lists that were shown can be explained; 0 = for ever.
     pub keep_days: u32,
+    /// Time for which it is known what is popular; counting takes a while where there are many events.
+    pub popular: Duration,
 }
 
 impl Default for Settings {
@@ -44,6 +46,7 @@ impl Default for Settings {
             connections: 16_384,
             users: 100_000,
             keep_days: 30,
+            popular: Duration::from_secs(2),
         }
     }
 }

@@ -141,7 +141,9 @@ impl Change {
             {
                 Err(Error::Id { field: "each part of the event" })
             }
-            Self::Key(key) if !is_tenant(&key.tenant) => Err(Error::Tenant { name: key.tenant.clone() }),
+            Self::Key(key) if !is_tenant(&key.tenant) => {
+                Err(Error::Tenant { name: key.tenant.clone() })
+            }
             Self::Key(key) if key.label.contains('\0') => {
                 Err(Error::ZeroByte { field: "the label" })
             }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::MAX_ID;
 
 /// Tells whether a text can be the id of something.
@@ -13,6 +15,17 @@ pub fn is_id(text: &str) -> bool {
 pub fn is_tenant(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     (1..=64).contains(&text.len()) && text.chars().all(fits)
+}
+
+/// Returns the id of the one event that a kind, a user and an item can have together, where a client counts them so.
+pub fn event_key(kind: &str, user: &str, item: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [kind, user, item] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("one-{hex}")
 }
 
 /// Makes an id nobody else has: milliseconds, a count, and what differs from process to process.

@@ -15,7 +15,7 @@ mod writer;
 
 pub use change::{Applied, Change, Repeat};
 pub use error::Error;
-pub use id::{is_id, is_tenant, new_id};
+pub use id::{event_key, is_id, is_tenant, new_id};
 pub use keys::{KeyRecord, NewKey, Scope};
 pub use open::Store;
 pub use read::{EventFilter, Page};

@@ -140,6 +140,16 @@ impl Store {
         self.list(sql, (&[tenant], n), item).await
     }
 
+    /// Lists the ids of items in a category.
+    pub async fn in_category(&self, tenant: &str, category: &str) -> Result<Vec<String>, Error> {
+        let sql =
+            "SELECT id FROM items WHERE tenant = $1 AND categories LIKE $2 ESCAPE '!' LIMIT $3";
+        // Categories are kept as a JSON list: the one that is looked for stands in it as JSON writes it.
+        let written = serde_json::Value::from(category).to_string();
+        let pattern = written.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        self.list(sql, (&[tenant, &format!("%{pattern}%")], usize::MAX), |row| row.try_get(0)).await
+    }
+
     /// Counts the users of each item, the most taken first.
     pub async fn popular(&self, tenant: &str, n: usize) -> Result<Vec<(String, i64)>, Error> {
         let sql = "SELECT item_id, COUNT(DISTINCT user_id) AS takers FROM events WHERE tenant = $1 AND kind <> 'impression' \

@@ -11,6 +11,7 @@ mod inspect;
 pub(crate) mod recommend;
 mod run;
 mod search;
+pub(crate) mod serve;
 mod train;
 mod tune;
 pub(crate) mod weights;

@@ -5,8 +5,8 @@ use std::fmt;
 use clap::CommandFactory as _;
 
 use super::{
-    assets, chat, config, demo, evaluate, export, import, inspect, recommend, search, train, tune,
-    weights,
+    assets, chat, config, demo, evaluate, export, import, inspect, recommend, search, serve, train,
+    tune, weights,
 };
 use crate::args::{Cli, Command};
 use crate::context::Context;
@@ -39,6 +39,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Faithfulness(args) => recommend::faithful(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Encode(args) => export::encode(args, context),
+        Command::Serve(args) => serve::run(args, context),
+        Command::Keys(args) => serve::keys(args, context),
         Command::Chat(args) => chat::run(args, context),
         Command::Weights(args) => weights::run(args, context),
         Command::Data(args) => assets::data(args, context),

@@ -41,7 +41,11 @@ pub struct App {
 
 impl App {
     /// Opens the models of all tenants; their data must fit the store.
-    pub async fn open(store: Store, settings: Settings, places: Places) -> Result<Arc<Self>, Error> {
+    pub async fn open(
+        store: Store,
+        settings: Settings,
+        places: Places,
+    ) -> Result<Arc<Self>, Error> {
         let app = Arc::new(Self {
             workers: Workers::new(settings.workers, settings.queue),
             routes: crate::routes::counted(),
@@ -71,6 +75,12 @@ impl App {
         tenant
     }
 
+    /// Returns what is popular with a tenant.
+    pub(crate) async fn popular(&self, tenant: &Tenant) -> Result<Arc<Vec<(String, i64)>>, Error> {
+        let times = (self.clock.seconds(), self.settings.popular.as_secs_f64());
+        tenant.popular(&self.store, times).await
+    }
+
     /// Counts the models in memory.
     pub(crate) fn n_models(&self) -> usize {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +88,11 @@ impl App {
     }
 
     /// Opens a model and lets it answer; one that cannot be opened leaves everything as it is.
-    pub(crate) async fn load(self: &Arc<Self>, tenant: &Arc<Tenant>, dir: &Path) -> Result<Arc<Loaded>, Error> {
+    pub(crate) async fn load(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        dir: &Path,
+    ) -> Result<Arc<Loaded>, Error> {
         let (dir, places) = (dir.to_owned(), self.places.clone());
         let loaded = tokio::task::spawn_blocking(move || Loaded::open(&dir, &places)).await;
         let loaded = Arc::new(loaded.map_err(|error| {
@@ -104,7 +118,11 @@ impl App {
     }
 
     /// Opens a model of a tenant by its name, lets it answer, now and after a restart.
-    pub(crate) async fn promote(self: &Arc<Self>, tenant: &Arc<Tenant>, name: &str) -> Result<Arc<Loaded>, Error> {
+    pub(crate) async fn promote(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        name: &str,
+    ) -> Result<Arc<Loaded>, Error> {
         let folder = self.settings.folder(&tenant.name)?;
         let names = names(&folder);
         if !names.iter().any(|known| known == name) {
@@ -116,7 +134,10 @@ impl App {
     }
 
     /// Goes back to the model before, now and after a restart.
-    pub(crate) async fn roll_back(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<Arc<Loaded>, Error> {
+    pub(crate) async fn roll_back(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+    ) -> Result<Arc<Loaded>, Error> {
         let loaded = tenant.slot.roll_back()?;
         self.introduce(tenant).await?;
         if let Ok(folder) = self.settings.folder(&tenant.name) {
@@ -159,7 +180,9 @@ impl Settings {
     /// Lists which model each tenant starts with.
     fn first_models(&self) -> Vec<(String, PathBuf)> {
         let mut first: Vec<(String, PathBuf)> = Vec::new();
-        for tenant in self.models.iter().flat_map(|root| folders(root)).filter(|name| is_tenant(name)) {
+        for tenant in
+            self.models.iter().flat_map(|root| folders(root)).filter(|name| is_tenant(name))
+        {
             let Ok(folder) = self.folder(&tenant) else { continue };
             let active = std::fs::read_to_string(folder.join(ACTIVE)).unwrap_or_default();
             if names(&folder).iter().any(|name| *name == active.trim()) {
@@ -178,7 +201,8 @@ impl Settings {
 fn folders(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.path().is_dir());
-    let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> =
+        folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort_unstable();
     names
 }

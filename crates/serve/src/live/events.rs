@@ -68,7 +68,11 @@ impl App {
     }
 
     /// Writes users.
-    pub(crate) async fn put_users(&self, tenant: &Tenant, users: Vec<User>) -> Result<Applied, Error> {
+    pub(crate) async fn put_users(
+        &self,
+        tenant: &Tenant,
+        users: Vec<User>,
+    ) -> Result<Applied, Error> {
         Ok(self.store.change(Change::Users { tenant: tenant.name.clone(), users }).await?)
     }
 

@@ -79,7 +79,8 @@ impl Histories {
     ) -> Result<(Arc<Known>, bool), Error> {
         let changes = {
             let shelf = self.shelf(user);
-            let known = shelf.users.get(user).filter(|(_, at)| !store.is_shared() || now - at < SHARED);
+            let known =
+                shelf.users.get(user).filter(|(_, at)| !store.is_shared() || now - at < SHARED);
             if let Some((known, _)) = known {
                 return Ok((known.clone(), true));
             }

@@ -8,7 +8,7 @@ mod slot;
 mod tenant;
 
 pub use app::App;
-pub(crate) use history::Known;
+pub(crate) use history::{EVENTS, Known};
 pub(crate) use newcomers::Reception;
 pub(crate) use slot::Loaded;
 pub(crate) use tenant::Tenant;

@@ -56,7 +56,10 @@ impl Tenant {
         for item in items {
             receptions.push(if loaded.engine.item(&item.id).is_ok() {
                 Reception::Known
-            } else if !can_grow || line.items.len() >= QUEUE || fields(&item, &loaded.engine).is_empty() {
+            } else if !can_grow
+                || line.items.len() >= QUEUE
+                || fields(&item, &loaded.engine).is_empty()
+            {
                 Reception::Stored
             } else {
                 line.items.push_back(item);
@@ -121,7 +124,9 @@ fn take_in(loaded: &Loaded, batch: &[Item]) -> Option<(Loaded, usize)> {
         let (engine, n) = grown.as_ref().map_or((&loaded.engine, 0), |(engine, n)| (engine, *n));
         match engine.grown(std::slice::from_ref(&newcomer)) {
             Ok(engine) => grown = Some((engine, n + 1)),
-            Err(error) => tracing::warn!("the item `{}` waits for the next training: {error}", newcomer.0),
+            Err(error) => {
+                tracing::warn!("the item `{}` waits for the next training: {error}", newcomer.0)
+            }
         }
     }
     grown.map(|(engine, n)| (loaded.with(engine, n), n))
@@ -137,7 +142,8 @@ fn fields(item: &Item, engine: &Engine) -> Vec<(String, String)> {
         all.entry(name).or_insert(value);
     }
     let columns = engine.data().items.columns();
-    let known = all.into_iter().filter(|(name, _)| columns.iter().any(|column| column.name == *name));
+    let known =
+        all.into_iter().filter(|(name, _)| columns.iter().any(|column| column.name == *name));
     known.map(|(name, value)| (name, text(value))).filter(|(_, text)| !text.is_empty()).collect()
 }
 

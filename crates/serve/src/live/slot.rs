@@ -26,7 +26,8 @@ impl Loaded {
     /// Opens a saved model, checking every file. Slow: for a thread that may wait.
     pub(crate) fn open(dir: &Path, places: &Places) -> Result<Self, Error> {
         let (engine, manifest) = artifact::open(dir, places)?;
-        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name =
+            dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let about = serde_json::json!({
             "model": manifest.model,
             "parts": manifest.parts,

@@ -10,8 +10,6 @@ use super::newcomers::Waiting;
 use super::slot::Slot;
 use crate::Error;
 
-/// Seconds for which popular items are known.
-const POPULAR: f64 = 2.0;
 /// Seconds for which items that must not be shown are known, where other servers may change them.
 const SHARED: f64 = 1.0;
 /// Popular items that are known.
@@ -45,13 +43,18 @@ impl Tenant {
     }
 
     /// Returns the items that must not be shown.
-    pub(crate) async fn barred(&self, store: &Store, now: f64) -> Result<Arc<HashSet<String>>, Error> {
+    pub(crate) async fn barred(
+        &self,
+        store: &Store,
+        now: f64,
+    ) -> Result<Arc<HashSet<String>>, Error> {
         let limit = if store.is_shared() { SHARED } else { f64::INFINITY };
         if let Some(known) = fresh(&self.barred, now, limit) {
             return Ok(known);
         }
         let changes = *self.barred_changes.lock().unwrap_or_else(PoisonError::into_inner);
-        let read: Arc<HashSet<String>> = Arc::new(store.barred(&self.name).await?.into_iter().collect());
+        let read: Arc<HashSet<String>> =
+            Arc::new(store.barred(&self.name).await?.into_iter().collect());
         // What changed while it was read is read again by the next one.
         let unchanged = self.barred_changes.lock().unwrap_or_else(PoisonError::into_inner);
         if *unchanged == changes {
@@ -67,9 +70,13 @@ impl Tenant {
         *self.barred.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Returns what most users took since there is a store, most taken first.
-    pub(crate) async fn popular(&self, store: &Store, now: f64) -> Result<Arc<Vec<(String, i64)>>, Error> {
-        if let Some(known) = fresh(&self.popular, now, POPULAR) {
+    /// Returns what most users took since there is a store, most taken first, as it was at most `limit` seconds ago.
+    pub(crate) async fn popular(
+        &self,
+        store: &Store,
+        (now, limit): (f64, f64),
+    ) -> Result<Arc<Vec<(String, i64)>>, Error> {
+        if let Some(known) = fresh(&self.popular, now, limit) {
             return Ok(known);
         }
         let read = Arc::new(store.popular(&self.name, N_POPULAR).await?);

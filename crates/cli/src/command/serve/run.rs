@@ -1,0 +1,66 @@
+//! `tastemaker serve`.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tastemaker_serve::{App, Error, Settings, store::Store};
+use tokio::runtime::Runtime;
+
+use super::args::Serve;
+use crate::context::Context;
+use crate::output;
+
+pub(crate) fn run(args: &Serve, context: &Context) -> anyhow::Result<()> {
+    runtime()?.block_on(serve(args, context))
+}
+
+async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
+    let usual = Settings::default();
+    let settings = Settings {
+        model: args.model.clone(),
+        models: args.models.clone(),
+        open: args.open || args.addr.ip().is_loopback(),
+        workers: args.workers.map_or(usual.workers, usize::from),
+        queue: args.queue,
+        rate: args.rate,
+        body: usize::from(args.body_mb) << 20,
+        timeout: Duration::from_secs(args.timeout_s.into()),
+        keep_days: args.keep_days,
+        ..usual
+    };
+    let store = Store::open(&args.store.store).await?;
+    let has_keys = !store.keys().await?.is_empty();
+    if !has_keys && !settings.open {
+        return Err(Error::Unguarded { address: args.addr.to_string() }.into());
+    }
+    let app = App::open(store, settings, context.places.clone()).await?;
+    let ready = |address| {
+        let who = if has_keys { "with a key" } else { "without a key, as there are none" };
+        output::note(format!(
+            "listening at http://{address} {who}; Ctrl-C ends it when requests under way are done"
+        ));
+    };
+    Ok(tastemaker_serve::run(app, args.addr, ready, told_to_end()).await?)
+}
+
+/// Makes what asynchronous work runs in.
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
+}
+
+/// Comes true with Ctrl-C, or with what `kill` and service managers send.
+async fn told_to_end() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        let terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        if let Ok(mut terminated) = terminated {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    _ = interrupted.await;
+}

@@ -1,0 +1,28 @@
+//! For those who watch the server.
+
+use serde_json::json;
+
+use crate::call::{Answer, Call};
+use crate::{Error, metrics};
+
+/// `GET /health/live`: the process answers.
+pub(crate) async fn live(_: Call) -> Result<Answer, Error> {
+    Answer::json(&json!({ "status": "live", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// `GET /health/ready`: the store answers too.
+pub(crate) async fn ready(call: Call) -> Result<Answer, Error> {
+    call.app.store.ping().await?;
+    // Gorse's clients read the last two.
+    Answer::json(&json!({
+        "status": "ready",
+        "models": call.app.n_models(),
+        "Ready": true,
+        "DataStoreConnected": true,
+    }))
+}
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(call: Call) -> Result<Answer, Error> {
+    Ok(Answer::text("text/plain; version=0.0.4; charset=utf-8", metrics::text(&call.app)))
+}

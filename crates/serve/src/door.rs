@@ -1,0 +1,150 @@
+//! The one way in: every request passes here, whatever its route. Finds out who asks, whether they may, and for how long;
+//! reads the body within limits; counts; and dresses every answer, the bad ones too.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{Query, RawPathParams, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use tastemaker_store::{Scope, new_id};
+
+use crate::auth::Identity;
+use crate::call::{Answer, Call};
+use crate::live::App;
+use crate::routes::Route;
+use crate::{DEFAULT_TENANT, Error};
+
+/// Of every answer. There is nothing here that a page of another origin should read or show.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Parts of the path, or what is wrong with them.
+pub(crate) type Parts = Result<RawPathParams, RawPathParamsRejection>;
+
+/// Lets a request pass to its handler, and its answer back.
+pub(crate) async fn pass(
+    app: Arc<App>,
+    (number, route): (usize, Arc<Route>),
+    parts: Parts,
+    request: Request,
+) -> Response {
+    let begun = app.clock.seconds();
+    let request_id = request_id(request.headers(), &app);
+    let work = handle(&app, &route, parts, request);
+    let outcome = match tokio::time::timeout(app.settings.timeout, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::TimedOut),
+    };
+    let response = respond(outcome, &request_id);
+    app.routes[number].1.count(response.status().as_u16(), app.clock.seconds() - begun);
+    response
+}
+
+/// Answers what no route is for.
+pub(crate) fn refuse(app: &App, headers: &HeaderMap, error: Error) -> Response {
+    respond(Err(error), &request_id(headers, app))
+}
+
+async fn handle(
+    app: &Arc<App>,
+    route: &Route,
+    parts: Parts,
+    request: Request,
+) -> Result<Answer, Error> {
+    let (head, body) = request.into_parts();
+    let who = match route.scope {
+        None => Identity { tenant: DEFAULT_TENANT.into(), scope: Scope::Read, key: String::new() },
+        Some(needs) => {
+            let known = (&app.store, app.clock.as_ref());
+            let who = app.keys.identify(&head.headers, known, app.settings.open).await?;
+            app.rates.take(&who.key, app.settings.rate, app.clock.seconds())?;
+            if who.scope < needs {
+                return Err(Error::Scope { needs });
+            }
+            who
+        }
+    };
+    let parts =
+        parts.map_err(|error| Error::Query { name: "path".into(), why: error.to_string() })?;
+    let path = parts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let query: Query<Vec<(String, String)>> = Query::try_from_uri(&head.uri)
+        .map_err(|error| Error::Query { name: "query".into(), why: error.to_string() })?;
+    let body = match route.takes {
+        Some(_) => read(body, &head.headers, app.settings.body).await?,
+        None => Bytes::new(),
+    };
+    let version = head.headers.get("x-api-version").and_then(|version| version.to_str().ok());
+    let call = Call {
+        app: app.clone(),
+        tenant: app.tenant(&who.tenant),
+        who,
+        path,
+        query: query.0,
+        body,
+        gorse_version: version.and_then(|version| version.parse().ok()).unwrap_or(1),
+    };
+    (route.handle)(call).await
+}
+
+async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Error> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    // A page of another origin can send a form without being asked, but not JSON.
+    if !text(header::CONTENT_TYPE).is_some_and(|kind| kind.to_ascii_lowercase().contains("json")) {
+        return Err(Error::Media);
+    }
+    let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if length.is_some_and(|length| length > limit) {
+        return Err(Error::TooLong { limit });
+    }
+    to_bytes(body, limit).await.map_err(|error| match error.to_string().contains("length limit") {
+        true => Error::TooLong { limit },
+        false => Error::Body { why: error.to_string() },
+    })
+}
+
+/// Takes over the client's own id of a request, when it looks like one.
+fn request_id(headers: &HeaderMap, app: &App) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let is_plain = |id: &&str| {
+        (1..=64).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    given.filter(is_plain).map_or_else(|| new_id(app.clock.unix_ms()), str::to_owned)
+}
+
+fn respond(outcome: Result<Answer, Error>, request_id: &str) -> Response {
+    let (answer, retry, is_key) = match outcome {
+        Ok(answer) => (answer, None, false),
+        Err(error) => {
+            let body = error.problem(request_id).to_string().into_bytes();
+            let answer =
+                Answer { status: error.status().0, content_type: "application/problem+json", body };
+            (answer, error.retry_after(), matches!(error, Error::Key))
+        }
+    };
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Some(seconds) = retry {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if is_key && answer.status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}

@@ -1,0 +1,128 @@
+//! The `OpenAPI` document, made of the routes and of the types that their handlers read and write.
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use crate::Error;
+use crate::call::{Answer, Call};
+use crate::routes::{Route, all};
+
+/// Every answer that is no success.
+const PROBLEM: &str = "application/problem+json";
+
+/// `GET /openapi.json`.
+pub(crate) async fn show(_: Call) -> Result<Answer, Error> {
+    Answer::json(&document())
+}
+
+/// Makes the document.
+pub(crate) fn document() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut schemas = SchemaGenerator::new(settings);
+    let mut paths: Map<String, Value> = Map::new();
+    for route in all() {
+        let operation = operation(&route, &mut schemas);
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.as_str().to_lowercase()] = operation;
+    }
+    let mut definitions = schemas.take_definitions(true);
+    definitions.insert("Problem".into(), problem());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tastemaker",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Recommendations that read. Failures are problems as in RFC 9457.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": definitions,
+            "securitySchemes": {
+                "key": { "type": "apiKey", "in": "header", "name": "x-api-key" },
+                "bearer": { "type": "http", "scheme": "bearer" },
+            },
+        },
+    })
+}
+
+fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
+    let named = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let text = json!({ "type": "string" });
+    let path =
+        named.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": text }));
+    let query =
+        route.query.iter().map(|name| json!({ "name": name, "in": "query", "schema": text }));
+    let answer = match route.gives {
+        Some(gives) => json!({ "application/json": { "schema": gives(schemas) } }),
+        None => json!({ "text/plain": { "schema": text } }),
+    };
+    let problem = json!({ PROBLEM: { "schema": { "$ref": "#/components/schemas/Problem" } } });
+    let mut operation = json!({
+        "summary": route.summary,
+        "parameters": path.chain(query).collect::<Vec<_>>(),
+        "responses": {
+            "200": { "description": "What was asked for", "content": answer },
+            "4XX": { "description": "The request cannot be answered, and why", "content": problem },
+            "5XX": { "description": "The server cannot answer now", "content": problem },
+        },
+    });
+    if let Some(takes) = route.takes {
+        let content = json!({ "application/json": { "schema": takes(schemas) } });
+        operation["requestBody"] = json!({ "required": true, "content": content });
+    }
+    if let Some(scope) = route.scope {
+        operation["security"] = json!([{ "key": [] }, { "bearer": [] }]);
+        operation["x-scope"] = json!(scope.to_string());
+    }
+    operation
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "instance"],
+        "properties": {
+            "type": { "type": "string" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string" },
+            "instance": { "type": "string" },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_of_the_document_leads_somewhere() {
+        let document = document();
+        let text = document.to_string();
+        let references = text.split("\"$ref\":\"#").skip(1);
+        let pointers: Vec<&str> = references.filter_map(|rest| rest.split('"').next()).collect();
+        assert!(pointers.len() > 20, "{}", pointers.len());
+        for pointer in pointers {
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_takes_more_than_a_key_that_reads() {
+        use tastemaker_store::Scope;
+        for route in all() {
+            let asks = ["/v1/recommend", "/v1/embeddings", "/v1/rerank", "/api/session/recommend"];
+            let reads = route.method == "GET" || asks.contains(&route.path);
+            assert_eq!(
+                route.scope.is_none_or(|scope| scope == Scope::Read),
+                reads,
+                "{}",
+                route.path
+            );
+        }
+    }
+}

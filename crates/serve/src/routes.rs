@@ -1,0 +1,326 @@
+//! The list of routes, to be read at a glance. The router, the scopes, the metrics and the `OpenAPI` document all come from it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method};
+use axum::routing::{MethodFilter, on};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::Value;
+use tastemaker_store::Scope;
+use tower_http::compression::CompressionLayer;
+
+use crate::api::{
+    events, explain, health, items, models, openai, recommend, rerank, similar, users,
+};
+use crate::call::{Answer, Call};
+use crate::live::App;
+use crate::metrics::RouteMetrics;
+use crate::{Error, door, gorse, openapi};
+
+type Outcome = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
+type Handle = Box<dyn Fn(Call) -> Outcome + Send + Sync>;
+type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// One method of one path.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    /// What a key must be allowed to; `None` needs no key.
+    pub(crate) scope: Option<Scope>,
+    pub(crate) summary: &'static str,
+    /// What may stand behind the question mark.
+    pub(crate) query: &'static [&'static str],
+    pub(crate) takes: Option<SchemaOf>,
+    pub(crate) gives: Option<SchemaOf>,
+    pub(crate) handle: Handle,
+}
+
+impl Route {
+    fn new<F>(
+        scope: impl Into<Option<Scope>>,
+        at: (Method, &'static str),
+        handle: fn(Call) -> F,
+    ) -> Self
+    where
+        F: Future<Output = Result<Answer, Error>> + Send + 'static,
+    {
+        Self {
+            method: at.0,
+            path: at.1,
+            scope: scope.into(),
+            summary: "",
+            query: &[],
+            takes: None,
+            gives: None,
+            handle: Box::new(move |call| Box::pin(handle(call))),
+        }
+    }
+
+    fn says(self, summary: &'static str) -> Self {
+        Self { summary, ..self }
+    }
+
+    fn asks(self, query: &'static [&'static str]) -> Self {
+        Self { query, ..self }
+    }
+
+    fn takes<T: JsonSchema>(self) -> Self {
+        Self { takes: Some(SchemaGenerator::subschema_for::<T>), ..self }
+    }
+
+    fn gives<T: JsonSchema>(self) -> Self {
+        Self { gives: Some(SchemaGenerator::subschema_for::<T>), ..self }
+    }
+}
+
+const fn get(path: &'static str) -> (Method, &'static str) {
+    (Method::GET, path)
+}
+
+const fn post(path: &'static str) -> (Method, &'static str) {
+    (Method::POST, path)
+}
+
+const fn put(path: &'static str) -> (Method, &'static str) {
+    (Method::PUT, path)
+}
+
+const fn patch(path: &'static str) -> (Method, &'static str) {
+    (Method::PATCH, path)
+}
+
+const fn delete(path: &'static str) -> (Method, &'static str) {
+    (Method::DELETE, path)
+}
+
+/// What may stand behind the question mark of a page.
+const PAGE: &[&str] = &["n", "cursor"];
+
+fn own() -> Vec<Route> {
+    use Scope::{Admin, Read, Write};
+    vec![
+        Route::new(Read, post("/v1/recommend"), recommend::by_body)
+            .says("A list for a user, a session, or a taste in words")
+            .takes::<recommend::RecommendRequest>()
+            .gives::<recommend::RecommendAnswer>(),
+        Route::new(Read, get("/v1/recommend"), recommend::by_address)
+            .says("The same, asked in the address; `history` and `exclude` are separated by commas")
+            .asks(&["user_id", "history", "words", "n", "filter", "exclude", "explain"])
+            .gives::<recommend::RecommendAnswer>(),
+        Route::new(Read, get("/v1/similar/{item_id}"), similar::answer)
+            .says("Items like an item")
+            .asks(&["n"])
+            .gives::<similar::SimilarAnswer>(),
+        Route::new(Read, get("/v1/explain/{recommendation_id}"), explain::answer)
+            .says("A list that was shown, and the same question asked again with reasons")
+            .gives::<explain::ExplainAnswer>(),
+        Route::new(Write, post("/v1/events"), events::post)
+            .says("One event or many; answered when they are on disk")
+            .takes::<events::EventsRequest>()
+            .gives::<events::EventsAnswer>(),
+        Route::new(Read, get("/v1/events"), events::list)
+            .says("Events, page by page")
+            .asks(&["n", "cursor", "user_id", "item_id", "event_type"])
+            .gives::<events::EventsPage>(),
+        Route::new(Write, post("/v1/items"), items::post)
+            .says("Many items")
+            .takes::<items::ItemsRequest>()
+            .gives::<items::ItemsAnswer>(),
+        Route::new(Read, get("/v1/items"), items::list)
+            .says("Items of the store, page by page")
+            .asks(PAGE)
+            .gives::<items::ItemsPage>(),
+        Route::new(Write, put("/v1/items/{item_id}"), items::put)
+            .says("One item, new or changed")
+            .takes::<items::ItemIn>()
+            .gives::<items::ItemReception>(),
+        Route::new(Read, get("/v1/items/{item_id}"), items::show)
+            .says("One item")
+            .gives::<items::ItemOut>(),
+        Route::new(Write, delete("/v1/items/{item_id}"), items::delete)
+            .says("Removes an item with its events")
+            .gives::<Value>(),
+        Route::new(Read, get("/v1/users"), users::list)
+            .says("Users of the store, page by page")
+            .asks(PAGE)
+            .gives::<users::UsersPage>(),
+        Route::new(Write, put("/v1/users/{user_id}"), users::put)
+            .says("One user, new or changed")
+            .takes::<users::UserIn>()
+            .gives::<users::UserOut>(),
+        Route::new(Read, get("/v1/users/{user_id}"), users::show)
+            .says("One user")
+            .gives::<users::UserOut>(),
+        Route::new(Write, delete("/v1/users/{user_id}"), users::delete)
+            .says("Erases a user, and says what remains")
+            .gives::<users::Erasure>(),
+        Route::new(Read, get("/v1/models"), models::list)
+            .says("The models: serving, previous, encoder")
+            .gives::<models::ModelsAnswer>(),
+        Route::new(Admin, post("/v1/models/promote"), models::promote)
+            .says("Lets another model answer")
+            .takes::<models::PromoteRequest>()
+            .gives::<models::ModelOut>(),
+        Route::new(Admin, post("/v1/models/rollback"), models::roll_back)
+            .says("Goes back to the model before")
+            .gives::<models::ModelOut>(),
+        Route::new(Read, get("/v1/stats"), models::stats)
+            .says("How much there is")
+            .gives::<Value>(),
+        Route::new(Read, post("/v1/embeddings"), openai::embeddings)
+            .says("Texts to vectors, as OpenAI's clients ask for it")
+            .takes::<openai::EmbeddingsRequest>()
+            .gives::<openai::EmbeddingsAnswer>(),
+        Route::new(Read, post("/v1/rerank"), rerank::answer)
+            .says("Documents in order, as Cohere's and Jina's clients ask for it")
+            .takes::<rerank::RerankRequest>()
+            .gives::<rerank::RerankAnswer>(),
+    ]
+}
+
+fn watching() -> Vec<Route> {
+    let route = |path, handle| Route::new(None, get(path), handle);
+    vec![
+        route("/health/live", |call| -> Outcome { Box::pin(health::live(call)) })
+            .says("The process answers")
+            .gives::<Value>(),
+        route("/health/ready", |call| -> Outcome { Box::pin(health::ready(call)) })
+            .says("The store answers too")
+            .gives::<Value>(),
+        // Gorse's clients look for health inside its prefix.
+        route("/api/health/live", |call| -> Outcome { Box::pin(health::live(call)) })
+            .says("The process answers")
+            .gives::<Value>(),
+        route("/api/health/ready", |call| -> Outcome { Box::pin(health::ready(call)) })
+            .says("The store answers too")
+            .gives::<Value>(),
+        route("/metrics", |call| -> Outcome { Box::pin(health::metrics(call)) })
+            .says("What happened since the start, for Prometheus"),
+        route("/openapi.json", |call| -> Outcome { Box::pin(openapi::show(call)) })
+            .says("This document")
+            .gives::<Value>(),
+    ]
+}
+
+fn gorse() -> Vec<Route> {
+    use Scope::{Read, Write};
+    use gorse::{
+        Feedback, GorseItem, GorseUser, ItemPatch, RowAffected, UserPatch, feedback, items, lists,
+        users,
+    };
+    vec![
+        Route::new(Write, post("/api/user"), users::post)
+            .takes::<GorseUser>()
+            .gives::<RowAffected>(),
+        Route::new(Write, post("/api/users"), users::post_many)
+            .takes::<Vec<GorseUser>>()
+            .gives::<RowAffected>(),
+        Route::new(Read, get("/api/users"), users::list).asks(PAGE).gives::<Value>(),
+        Route::new(Read, get("/api/user/{id}"), users::show).gives::<GorseUser>(),
+        Route::new(Write, patch("/api/user/{id}"), users::patch)
+            .takes::<UserPatch>()
+            .gives::<RowAffected>(),
+        Route::new(Write, delete("/api/user/{id}"), users::delete).gives::<RowAffected>(),
+        Route::new(Read, get("/api/user/{id}/feedback"), feedback::of_user)
+            .gives::<Vec<Feedback>>(),
+        Route::new(Read, get("/api/user/{id}/feedback/{kind}"), feedback::of_user)
+            .gives::<Vec<Feedback>>(),
+        Route::new(Write, post("/api/item"), items::post)
+            .takes::<GorseItem>()
+            .gives::<RowAffected>(),
+        Route::new(Write, post("/api/items"), items::post_many)
+            .takes::<Vec<GorseItem>>()
+            .gives::<RowAffected>(),
+        Route::new(Read, get("/api/items"), items::list).asks(PAGE).gives::<Value>(),
+        Route::new(Read, get("/api/item/{id}"), items::show).gives::<GorseItem>(),
+        Route::new(Write, patch("/api/item/{id}"), items::patch)
+            .takes::<ItemPatch>()
+            .gives::<RowAffected>(),
+        Route::new(Write, delete("/api/item/{id}"), items::delete).gives::<RowAffected>(),
+        Route::new(Write, put("/api/item/{id}/category/{category}"), items::add_category)
+            .gives::<RowAffected>(),
+        Route::new(Write, delete("/api/item/{id}/category/{category}"), items::drop_category)
+            .gives::<RowAffected>(),
+        Route::new(Read, get("/api/item/{id}/feedback"), feedback::of_item)
+            .gives::<Vec<Feedback>>(),
+        Route::new(Read, get("/api/item/{id}/feedback/{kind}"), feedback::of_item)
+            .gives::<Vec<Feedback>>(),
+        Route::new(Read, get("/api/item/{id}/neighbors"), lists::neighbors)
+            .asks(&["n", "offset", "category"])
+            .gives::<Value>(),
+        Route::new(Read, get("/api/item-to-item/{name}/{id}"), lists::item_to_item)
+            .asks(&["n", "offset", "category"])
+            .gives::<Value>(),
+        Route::new(Write, post("/api/feedback"), feedback::insert)
+            .takes::<Vec<Feedback>>()
+            .gives::<RowAffected>(),
+        Route::new(Write, put("/api/feedback"), feedback::overwrite)
+            .takes::<Vec<Feedback>>()
+            .gives::<RowAffected>(),
+        Route::new(Read, get("/api/feedback"), feedback::list).asks(PAGE).gives::<Value>(),
+        Route::new(Read, get("/api/feedback/{a}"), feedback::list).asks(PAGE).gives::<Value>(),
+        Route::new(Read, get("/api/feedback/{a}/{b}"), feedback::of_both).gives::<Vec<Feedback>>(),
+        Route::new(Write, delete("/api/feedback/{a}/{b}"), feedback::drop_both)
+            .gives::<RowAffected>(),
+        Route::new(Read, get("/api/feedback/{a}/{b}/{c}"), feedback::show).gives::<Feedback>(),
+        Route::new(Write, delete("/api/feedback/{a}/{b}/{c}"), feedback::delete)
+            .gives::<RowAffected>(),
+        Route::new(Read, get("/api/recommend/{id}"), lists::recommend)
+            .asks(&["n", "offset", "category", "write-back-type", "write-back-delay"])
+            .gives::<Value>(),
+        Route::new(Read, post("/api/session/recommend"), lists::session)
+            .asks(&["n", "offset", "category"])
+            .takes::<Vec<Feedback>>()
+            .gives::<Value>(),
+        Route::new(Read, get("/api/latest"), lists::latest)
+            .asks(&["n", "offset", "category"])
+            .gives::<Value>(),
+        Route::new(Read, get("/api/popular"), lists::popular)
+            .asks(&["n", "offset", "category"])
+            .gives::<Value>(),
+        Route::new(Read, get("/api/non-personalized/{name}"), lists::non_personalized)
+            .asks(&["n", "offset", "category"])
+            .gives::<Value>(),
+    ]
+}
+
+/// All routes; their order is that of the counts.
+pub(crate) fn all() -> Vec<Route> {
+    let gorse = gorse().into_iter().map(|route| route.says("As in Gorse"));
+    own().into_iter().chain(watching()).chain(gorse).collect()
+}
+
+/// Makes a counter for every route.
+pub(crate) fn counted() -> Vec<((String, &'static str), RouteMetrics)> {
+    let counter = |route: Route| ((route.method.to_string(), route.path), RouteMetrics::default());
+    all().into_iter().map(counter).collect()
+}
+
+/// Makes the router: for tests without a socket, and for [`run`](crate::run).
+pub fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for (number, route) in all().into_iter().enumerate() {
+        let route = Arc::new(route);
+        let filter =
+            MethodFilter::try_from(route.method.clone()).expect("routes have plain methods");
+        let path = route.path;
+        let handler = move |State(app): State<Arc<App>>, parts: door::Parts, request: Request| {
+            door::pass(app, (number, route.clone()), parts, request)
+        };
+        router = router.route(path, on(filter, handler));
+    }
+    let refuse = |error: fn() -> Error| {
+        move |State(app): State<Arc<App>>, headers: HeaderMap| async move {
+            door::refuse(&app, &headers, error())
+        }
+    };
+    router
+        .fallback(refuse(|| Error::NoRoute))
+        .method_not_allowed_fallback(refuse(|| Error::Method))
+        .layer(CompressionLayer::new().gzip(true).zstd(true))
+        .with_state(app)
+}

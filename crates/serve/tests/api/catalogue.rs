@@ -1,0 +1,67 @@
+//! Items that come, change and go.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::home::Home;
+
+async fn within_a_second(home: &Home, path: &str, holds: impl Fn(&Value) -> bool) -> bool {
+    for _ in 0..50 {
+        if holds(&home.get(path).await.body) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_new_item_is_recommended_from_its_text_within_a_second_and_no_more_when_it_is_hidden_or_gone()
+ {
+    let home = Home::new().await;
+    let text = home.get("/v1/items/i3").await.body["fields"]["text"].clone();
+    let body = |hidden: bool| json!({ "fields": { "title": "Brand new", "text": text }, "hidden": hidden });
+    let put = home.ask(("PUT", "/v1/items/brand%2Fnew"), Some(body(false)), "").await;
+    assert_eq!(put.body["status"], "reading", "{}", put.body);
+    let holds = |body: &Value| body.to_string().contains("\"brand/new\"");
+    assert!(within_a_second(&home, "/v1/similar/i3?n=5", holds).await);
+    assert!(within_a_second(&home, "/v1/recommend?user_id=u1&n=1000", holds).await);
+    assert!(!holds(&home.get("/v1/recommend?user_id=u1&n=1000&exclude=brand/new").await.body));
+    let put = home.ask(("PUT", "/v1/items/brand%2Fnew"), Some(body(true)), "").await;
+    assert_eq!(put.body["status"], "known");
+    assert!(!holds(&home.get("/v1/recommend?user_id=u1&n=1000").await.body));
+    assert!(!holds(&home.get("/v1/similar/i3?n=1000").await.body));
+    home.ask(("PUT", "/v1/items/brand%2Fnew"), Some(body(false)), "").await;
+    assert!(holds(&home.get("/v1/recommend?user_id=u1&n=1000").await.body));
+    home.ask(("DELETE", "/v1/items/brand%2Fnew"), None, "").await;
+    assert!(!holds(&home.get("/v1/recommend?user_id=u1&n=1000").await.body));
+    assert_eq!(home.get("/v1/items/brand%2Fnew").await.status, 404);
+    // Lists of the old items are as they were.
+    assert_eq!(home.list("u1", 5).await.len(), 5);
+}
+
+#[tokio::test]
+async fn many_items_at_once_are_told_apart() {
+    let home = Home::new().await;
+    let items = json!({ "items": [
+        { "item_id": "i1", "fields": { "text": "changed" } },
+        { "item_id": "no-text", "fields": { "unheard": 1 } },
+        { "item_id": "with-text", "fields": { "text": "topic words" } },
+    ]});
+    let got = home.post("/v1/items", items).await.body;
+    let status: Vec<&str> = got["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(status, ["known", "stored", "reading"]);
+    let first = home.get("/v1/items?n=2").await.body;
+    assert_eq!(first["items"].as_array().unwrap().len(), 2);
+    let rest =
+        home.get(&format!("/v1/items?n=2&cursor={}", first["cursor"].as_str().unwrap())).await.body;
+    assert_eq!(rest["items"].as_array().unwrap().len(), 1);
+    assert_eq!(rest["cursor"], "");
+    assert_eq!(home.post("/v1/items", json!({ "items": [{}] })).await.status, 400);
+}

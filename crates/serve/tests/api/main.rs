@@ -1,0 +1,12 @@
+//! The server from outside, without a socket: what it answers, whom it lets in, what it refuses. Everything runs offline on a
+//! small made-up world.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+mod answers;
+mod catalogue;
+mod gorse;
+mod guard;
+mod home;
+mod limits;
+mod models;
+mod tenants;

@@ -1,0 +1,43 @@
+//! Models that come and go while the server runs.
+
+use serde_json::json;
+use tastemaker_serve::Settings;
+
+use crate::home::{Home, trained};
+
+#[tokio::test]
+async fn a_model_is_promoted_and_rolled_back_and_a_corrupt_one_changes_nothing() {
+    let home = Home::with(|dir| {
+        trained(dir, "models/default/good", ("fused", 8));
+        let bad = trained(dir, "models/default/bad", ("popularity", 9));
+        let file = bad.join("popularity.safetensors");
+        let mut bytes = std::fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let model = Some(trained(dir, "model", ("fused", 7)));
+        Settings { model, models: Some(dir.join("models")), open: true, ..Settings::default() }
+    })
+    .await;
+    let serving = async || home.get("/v1/models").await.body["data"][0]["id"].clone();
+    assert_eq!(serving().await, "model@7");
+    assert_eq!(home.get("/v1/models").await.body["available"], json!(["bad", "good"]));
+    let before = home.list("u1", 10).await;
+    let promote = async |name: &str| home.post("/v1/models/promote", json!({ "name": name })).await;
+    let refused = promote("bad").await;
+    assert_eq!(
+        (refused.status, &refused.body["type"]),
+        (422, &json!("urn:tastemaker:problem:bad-model"))
+    );
+    for name in ["../model", "..", "", "missing", "good/../good", "/etc"] {
+        assert_eq!(promote(name).await.status, 404, "{name}");
+    }
+    assert_eq!((serving().await, home.list("u1", 10).await), (json!("model@7"), before.clone()));
+    assert_eq!(home.post("/v1/models/rollback", json!({})).await.status, 409);
+    assert_eq!(promote("good").await.status, 200);
+    assert_eq!(serving().await, "good@8");
+    let active = home.dir.path().join("models/default/active");
+    assert_eq!(std::fs::read_to_string(&active).unwrap(), "good");
+    assert_eq!(home.post("/v1/models/rollback", json!({})).await.status, 200);
+    assert_eq!((serving().await, home.list("u1", 10).await), (json!("model@7"), before));
+    assert_eq!(std::fs::read_to_string(&active).unwrap(), "");
+}
