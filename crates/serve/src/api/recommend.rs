@@ -36,7 +36,7 @@ pub(crate) struct RecommendRequest {
     pub(crate) words: Option<String>,
     /// How many items, at most 1000.
     pub(crate) n: Option<usize>,
-    /// An expression that every item must fulfil, such as `item.year >= 1990`.
+    /// An expression that every item must fulfil, such as `year >= 1990`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) filter: Option<String>,
     /// What variants of the pipeline look at: device, page.

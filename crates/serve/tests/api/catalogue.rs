@@ -25,7 +25,7 @@ async fn a_new_item_is_recommended_from_its_text_within_a_second_and_no_more_whe
     let put = home.ask(("PUT", "/v1/items/brand%2Fnew"), Some(body(false)), "").await;
     assert_eq!(put.body["status"], "reading", "{}", put.body);
     let holds = |body: &Value| body.to_string().contains("\"brand/new\"");
-    assert!(within_a_second(&home, "/v1/similar/i3?n=5", holds).await);
+    assert!(within_a_second(&home, "/v1/similar/i3?n=20", holds).await);
     assert!(within_a_second(&home, "/v1/recommend?user_id=u1&n=1000", holds).await);
     assert!(!holds(&home.get("/v1/recommend?user_id=u1&n=1000&exclude=brand/new").await.body));
     let put = home.ask(("PUT", "/v1/items/brand%2Fnew"), Some(body(true)), "").await;
