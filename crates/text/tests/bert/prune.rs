@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
+use safetensors::Dtype;
 use serde_json::{Value, json};
 use tastemaker_core::{Silent, Vectors};
 use tastemaker_text::{
@@ -205,6 +206,33 @@ fn a_pruned_model_is_not_tuned() {
     let folder = put(&tensors, &config);
     let told = TunableBert::open(folder.path(), &BertSettings::default()).unwrap_err().to_string();
     assert!(told.contains("`pruned_heads`") && told.contains("tuning"), "{told}");
+}
+
+#[test]
+fn a_prefix_and_a_loss_of_heads_do_not_go_together() {
+    let folder = put(&tiny::tensors(TINY), &tiny::config(TINY));
+    let (width, tokens) = (2 * TINY.layers * TINY.hidden, 2);
+    let prompt = (vec![tokens, width], vec![0.5; tokens * width]);
+    let prefix = folder.path().join("prefix");
+    fs::create_dir(&prefix).unwrap();
+    let config = json!({ "peft_type": "PREFIX_TUNING", "num_virtual_tokens": tokens });
+    fs::write(prefix.join("adapter_config.json"), config.to_string()).unwrap();
+    let named: Tensors = [("prompt_embeddings".to_owned(), prompt)].into();
+    let path = prefix.join("adapter_model.safetensors");
+    tiny::write_tensors(&path, &named, Dtype::F32, |x| x.to_le_bytes().to_vec());
+    assert_eq!(vectors(folder.path()).rows(), TEXTS.len());
+    let settings = BertSettings::default();
+    let told = prune(folder.path(), &settings, Cut::Heads(1), &["a"], &Silent).unwrap_err();
+    assert!(told.to_string().contains("`prefix` is 2"), "{told}");
+
+    let mut config = tiny::config(TINY);
+    config["pruned_heads"] = json!({"0": [2]});
+    let mut tensors = tiny::tensors(TINY);
+    without_heads(&mut tensors, 0, &[2]);
+    tiny::write_folder(folder.path(), TINY, &tensors);
+    fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let told = BertEncoder::open(folder.path(), &settings).unwrap_err().to_string();
+    assert!(told.contains("adapter_config.json") && told.contains("`pruned_heads`"), "{told}");
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn layers_to_go(sample: &Sample<'_>, heads: &[usize], n: usize, progress: &dyn P
     let exact = sample.vectors(&plan);
     for round in 0..n {
         let told = |done: usize, all: usize| {
-            progress.report("measuring layers", round * all + done, n * all)
+            progress.report("measuring layers", round * all + done, n * all);
         };
         let losses = sample.without_layers(&plan, &exact, &told);
         let least = losses.iter().zip(plan.layers()).min_by(|(a, _), (b, _)| a.total_cmp(b));
