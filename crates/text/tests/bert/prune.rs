@@ -263,7 +263,7 @@ proptest! {
         heads in prop::collection::vec(prop_oneof![0i64..5, any::<i64>()], 0..6),
     ) {
         let mut config = tiny::config(TINY);
-        config["pruned_heads"] = json!({ (layer): heads.clone() });
+        config["pruned_heads"] = json!({ (layer): heads });
         let folder = put(&tiny::tensors(TINY), &config);
         let opened = BertEncoder::open(folder.path(), &BertSettings::default());
         if let Ok(encoder) = opened {
