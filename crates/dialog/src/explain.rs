@@ -91,9 +91,29 @@ const MAX_TERMS: usize = 3;
 /// assert_eq!(reason.text, "Because you watched “Alien”; people who liked “Blade Runner” also liked it.");
 /// ```
 pub fn explain(evidence: &[Evidence], wording: &Wording, max_clauses: usize) -> Option<Reason> {
+    let clauses = clauses(evidence, max_clauses, &|fact| say(fact, wording));
+    sentence(clauses, wording.language)
+}
+
+/// Says what somebody is like: the same facts, told of the user instead of an item.
+pub fn describe(evidence: &[Evidence], wording: &Wording) -> Option<Reason> {
+    let told = |fact: &Evidence| match (fact, wording.language) {
+        (Evidence::Took { item, .. }, Language::English) => {
+            format!("you {} {}", wording.took(), quote(item))
+        }
+        (Evidence::Took { item, .. }, Language::Chinese) => {
+            format!("您{}{}", wording.took(), book(item))
+        }
+        _ => say(fact, wording),
+    };
+    sentence(clauses(evidence, evidence.len(), &told), wording.language)
+}
+
+/// Says each fact that speaks, once.
+fn clauses(evidence: &[Evidence], most: usize, say: &dyn Fn(&Evidence) -> String) -> Vec<Clause> {
     let mut clauses: Vec<Clause> = Vec::new();
     for (evidence_index, fact) in evidence.iter().enumerate() {
-        if clauses.len() == max_clauses {
+        if clauses.len() == most {
             break;
         }
         let repeats = |clause: &Clause| {
@@ -102,11 +122,16 @@ pub fn explain(evidence: &[Evidence], wording: &Wording, max_clauses: usize) -> 
                 && told.title() == fact.title()
         };
         if fact.speaks() && !clauses.iter().any(repeats) {
-            clauses.push(Clause { text: say(fact, wording), evidence_index });
+            clauses.push(Clause { text: say(fact), evidence_index });
         }
     }
+    clauses
+}
+
+/// Joins clauses to one sentence.
+fn sentence(clauses: Vec<Clause>, language: Language) -> Option<Reason> {
     let texts: Vec<&str> = clauses.iter().map(|clause| clause.text.as_str()).collect();
-    let (between, end) = match wording.language {
+    let (between, end) = match language {
         Language::English => ("; ", "."),
         Language::Chinese => ("；", "。"),
     };
@@ -132,6 +157,7 @@ fn say(fact: &Evidence, wording: &Wording) -> String {
 fn say_in_english(fact: &Evidence, took: &str, text: &str) -> String {
     match fact {
         Evidence::Took { item, .. } => format!("because you {took} {}", quote(item)),
+        Evidence::Wished { item } => format!("you asked for something like {}", quote(item)),
         Evidence::Transition { from } => {
             format!("people who {took} {} next {took} it", quote(from))
         }
@@ -153,6 +179,7 @@ fn say_in_english(fact: &Evidence, took: &str, text: &str) -> String {
 fn say_in_chinese(fact: &Evidence, took: &str, text: &str) -> String {
     match fact {
         Evidence::Took { item, .. } => format!("因为您{took}{}", book(item)),
+        Evidence::Wished { item } => format!("您想要与{}相似的", book(item)),
         Evidence::Transition { from } => format!("{took}{}的人接下来选择了它", book(from)),
         Evidence::AlsoLiked { item } => format!("喜欢{}的人也喜欢它", book(item)),
         Evidence::TextLike { item, shared, .. } => match told(shared)[..] {

@@ -14,6 +14,6 @@ mod vocabulary;
 
 pub use error::Error;
 pub use evidence::{Evidence, took};
-pub use explain::{Clause, Reason, Wording, explain};
+pub use explain::{Clause, Reason, Wording, describe, explain};
 pub use language::Language;
 pub use rephrase::{Author, Rephrased, rephrase};

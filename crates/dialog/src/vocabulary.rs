@@ -51,6 +51,9 @@ fn english(fact: &Evidence) -> &'static [&'static str] {
             "already", "before", "earlier", "had", "have", "history", "past", "took", "ve", "you",
             "your",
         ],
+        Evidence::Wished { .. } => {
+            &["asked", "like", "similar", "something", "wanted", "was", "were", "you", "your"]
+        }
         Evidence::Transition { .. } => &[
             "after",
             "afterwards",
@@ -115,6 +118,7 @@ fn chinese(fact: &Evidence) -> &'static [&'static str] {
         Evidence::Took { .. } => {
             &["之前", "曾经", "以前", "选过", "已经", "选择过", "曾", "选择", "您", "你"]
         }
+        Evidence::Wished { .. } => &["您", "你", "想要", "想", "要", "像", "相似", "类似", "一样"],
         Evidence::Transition { .. } => &[
             "人",
             "用户",
@@ -148,7 +152,7 @@ fn chinese(fact: &Evidence) -> &'static [&'static str] {
 fn own<'a>(fact: &Evidence, wording: &'a Wording) -> Vec<&'a str> {
     match fact {
         Evidence::TextLike { .. } => vec![wording.text()],
-        Evidence::AlsoLiked { .. } => Vec::new(),
+        Evidence::AlsoLiked { .. } | Evidence::Wished { .. } => Vec::new(),
         _ => vec![wording.took()],
     }
 }

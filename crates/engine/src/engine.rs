@@ -13,8 +13,9 @@ use tastemaker_data::Dataset;
 use tastemaker_dialog::Wording;
 use tastemaker_pipeline::{Asked, Fused, FusionSettings, ItemFacts, RerankSettings};
 
+use crate::chat::Writer;
 use crate::lists::{ListTrace, Live};
-use crate::reasons::{self, Reason};
+use crate::reasons::Reason;
 use crate::registry::{FUSED, Kind, Model};
 use crate::texts::Reader;
 use crate::{Error, workbench};
@@ -39,6 +40,8 @@ pub struct Engine {
     reader: Option<Reader>,
     pub(crate) counts: Vec<u32>,
     wording: Wording,
+    /// Words reasons and orders lists, with the seconds it may take for a request.
+    pub(crate) writer: Option<(Writer, f64)>,
     pub(crate) rerank: RerankSettings,
     pub(crate) pipeline: Live,
     /// Read when they are first asked for.
@@ -125,6 +128,7 @@ impl Engine {
             reader,
             counts,
             wording: Wording::default(),
+            writer: None,
             rerank: RerankSettings::default(),
             pipeline: Live::default(),
             labels: OnceLock::new(),
@@ -245,9 +249,7 @@ impl Engine {
         let mut listed = self.listed(&list);
         self.predict(&request, &mut listed, &list);
         if ask.explain {
-            for (entry, scored) in listed.iter_mut().zip(&list) {
-                entry.reason = Some(reasons::explain(self, &request, scored.item, &self.wording));
-            }
+            self.explain_all(&request, &mut listed, &list);
         }
         let trace = if traced { ListTrace::new(&trace, &list, self) } else { ListTrace::default() };
         Ok((listed, trace))
@@ -291,7 +293,7 @@ impl Engine {
             rank: (!seen).then_some(rank),
             seen,
             score: own_score,
-            reason: reasons::explain(self, &request, item, &self.wording),
+            reason: self.told(&request, item),
             parts: self.part_shares(&request, item),
         })
     }
@@ -461,7 +463,7 @@ impl Engine {
         self.data.histories.of(user)
     }
 
-    fn history<'a>(&'a self, user: Option<UserId>, own: Option<&'a Histories>) -> History<'a> {
+    pub(crate) fn history<'a>(&'a self, user: Option<UserId>, own: Option<&'a Histories>) -> History<'a> {
         match (own, user) {
             (Some(own), _) => own.row(0),
             (None, Some(user)) => self.data.histories.of(user),
@@ -470,7 +472,7 @@ impl Engine {
     }
 
     /// Makes a history of the items that were listed by hand.
-    fn histories(&self, ask: &Ask<'_>) -> Result<Option<Histories>, Error> {
+    pub(crate) fn histories(&self, ask: &Ask<'_>) -> Result<Option<Histories>, Error> {
         if ask.history.is_empty() {
             return Ok(None);
         }
@@ -482,11 +484,11 @@ impl Engine {
         Ok(Some(builder.build()))
     }
 
-    fn items(&self, ids: &[String]) -> Result<Vec<ItemId>, Error> {
+    pub(crate) fn items(&self, ids: &[String]) -> Result<Vec<ItemId>, Error> {
         ids.iter().map(|id| self.item(id)).collect()
     }
 
-    fn listed(&self, list: &[Scored]) -> Vec<Listed> {
+    pub(crate) fn listed(&self, list: &[Scored]) -> Vec<Listed> {
         let entry = |(place, scored): (usize, &Scored)| Listed {
             rank: place + 1,
             item_id: self.item_name(scored.item).to_owned(),

@@ -20,6 +20,7 @@ pub mod registry;
 pub mod remote;
 pub mod search;
 pub mod texts;
+pub mod talk;
 mod train;
 mod tune;
 pub mod weights;

@@ -154,7 +154,7 @@ pub(super) const NOT: &[&str] = &[
 ];
 /// What follows is wanted again.
 pub(super) const YES: &[&str] =
-    &["but", "more", "with", "want", "like", "rather", "instead", "但", "还", "再", "只"];
+    &["but", "more", "with", "want", "like", "rather", "instead", "但", "还", "再", "只", "的"];
 /// What follows is the name of an item.
 pub(super) const POINTS: &[&str] = &[
     "like", "liked", "love", "loved", "enjoy", "enjoyed", "hate", "hated", "disliked", "dislike",

@@ -188,6 +188,11 @@ impl Lexicon {
         self.words.contains(word)
     }
 
+    /// Lists the columns of numbers.
+    pub fn numbers(&self) -> &[NumberField] {
+        &self.numbers
+    }
+
     /// Returns the column of numbers that is about this; of several the first.
     pub(super) fn number(&self, role: Role) -> Option<&NumberField> {
         self.numbers.iter().find(|field| field.role == role)

@@ -97,6 +97,14 @@ pub fn say(answer: &Answer, language: Language) -> String {
     }
 }
 
+/// Puts a title between the marks of a language.
+pub fn marked(title: &str, language: Language) -> String {
+    match language {
+        Language::English => quote(title),
+        Language::Chinese => book(title),
+    }
+}
+
 fn english(answer: &Answer) -> String {
     match answer {
         Answer::List { rejected, unknown, wishes, relaxed, items } => {

@@ -3,10 +3,12 @@
 mod open;
 mod settings;
 mod talk;
+mod writer;
 
 pub use open::{Opened, open};
 pub use settings::ChatSettings;
 pub use talk::{Talked, talk};
+pub use writer::{Ceiling, Writer};
 pub use tastemaker_text::{
     ChatModel, ChatRequest, Ended, GgufChat, GgufFacts, GgufSettings, Likelihood, LogProb, Reply,
     ReplyForm, ReplySettings, Role, Turn,

@@ -2,7 +2,8 @@
 
 mod deletion;
 mod explain;
+mod reword;
 
 pub use deletion::{Faithfulness, FaithfulnessSettings};
 pub use explain::Reason;
-pub(crate) use explain::explain;
+pub(crate) use explain::{Named, explain};
