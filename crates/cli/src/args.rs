@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::chat::Chat;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
+use crate::command::talk::{ChatRec, ProfileArgs};
 use crate::command::weights::Weights;
+use crate::command::writing::ModelArg;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -113,6 +115,10 @@ pub(crate) enum Command {
     Encode(Encode),
     /// Talk with a language model, on this machine or behind an address
     Chat(Chat),
+    /// Talk about what to take: wishes, critique, reasons, comparisons; items come from the model alone
+    ChatRec(ChatRec),
+    /// Describe a user in words, to be edited and asked with
+    Profile(ProfileArgs),
     /// Pre-trained language models: list, get, distill, look into and compare them
     Weights(Weights),
     /// Public data sets: list them, get them
@@ -247,6 +253,11 @@ pub(crate) struct Evaluate {
     /// Pipelines over the fused model, measured beside the models: TOML files with `[pipeline]` and, if wanted, `[rerank]`
     #[arg(long, value_delimiter = ',', value_name = "FILES", conflicts_with = "task")]
     pub(crate) pipelines: Vec<PathBuf>,
+    /// Measure so many test users, drawn by the seed, instead of all
+    #[arg(long, value_name = "N", conflicts_with = "task")]
+    pub(crate) users: Option<usize>,
+    #[command(flatten)]
+    pub(crate) model: ModelArg,
     /// leave-one-out, time, ratio, random, cold-items or cold-users
     #[arg(long, value_name = "KIND")]
     pub(crate) split: Option<String>,

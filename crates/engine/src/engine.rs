@@ -9,7 +9,7 @@ use tastemaker_core::{
     Histories, HistoriesBuilder, History, ItemId, Labels, Recommender, Request, Scored, Silent,
     UserId, Vectors, top_k,
 };
-use tastemaker_data::Dataset;
+use tastemaker_data::{Dataset, Table};
 use tastemaker_dialog::Wording;
 use tastemaker_pipeline::{Asked, Fused, FusionSettings, ItemFacts, RerankSettings};
 
@@ -437,13 +437,7 @@ impl Engine {
 
     /// Returns the title of an item, or its id where it has none.
     pub fn title(&self, item: ItemId) -> String {
-        let columns = self.data.items.columns();
-        let title = columns.iter().find(|column| {
-            let name = column.name.to_lowercase();
-            name.contains("title") || name == "name"
-        });
-        let text = title.and_then(|column| self.data.items.field(item.index(), &column.name));
-        text.unwrap_or_else(|| self.item_name(item).to_owned())
+        title_of(&self.data.items, item.index())
     }
 
     /// Returns all fields of an item that it has.
@@ -463,7 +457,11 @@ impl Engine {
         self.data.histories.of(user)
     }
 
-    pub(crate) fn history<'a>(&'a self, user: Option<UserId>, own: Option<&'a Histories>) -> History<'a> {
+    pub(crate) fn history<'a>(
+        &'a self,
+        user: Option<UserId>,
+        own: Option<&'a Histories>,
+    ) -> History<'a> {
         match (own, user) {
             (Some(own), _) => own.row(0),
             (None, Some(user)) => self.data.histories.of(user),
@@ -512,6 +510,13 @@ impl Engine {
         let found = (0..self.data.n_items()).map(ItemId::from_index).filter(holds).take(n);
         self.listed(&found.map(|item| Scored { item, score: 0.0 }).collect::<Vec<_>>())
     }
+}
+
+/// Returns the title of a row, or its id where it has none.
+pub(crate) fn title_of(items: &Table, row: usize) -> String {
+    let title = items.columns().iter().find(|column| Engine::is_title(column));
+    let text = title.and_then(|column| items.field(row, &column.name));
+    text.unwrap_or_else(|| items.ids().name(row as u32).to_owned())
 }
 
 /// Why an item stands where it stands.

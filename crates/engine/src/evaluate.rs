@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rand::seq::SliceRandom;
 use serde_json::{Value, json};
-use tastemaker_core::{Clock, Features, Histories, Labels, Progress, Recommender, Tokens, Vectors};
+use tastemaker_core::{
+    Clock, Features, Histories, HistoriesBuilder, History, Labels, Progress, Recommender, Tokens,
+    Vectors, seed,
+};
 use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
 use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
 
 use crate::artifact::{Recorder, Training};
+use crate::chat::Writer;
 use crate::config::Loaded;
 use crate::lists::{PipelineFile, check_shown, shown};
 use crate::memory;
@@ -36,6 +41,8 @@ pub struct Evaluation<'a> {
     pub tokens: Option<&'a Tokens>,
     /// Lets the tested models learn from validation events too.
     pub refit: bool,
+    /// A language model, for pipelines that ask one.
+    pub writer: Option<&'a Writer>,
     /// Tells the time.
     pub clock: &'a dyn Clock,
     /// Is told of progress.
@@ -98,7 +105,9 @@ impl Evaluation<'_> {
     /// Runs it.
     pub fn run(&self) -> Result<Evaluated, Error> {
         let names = check_models(self.models)?;
-        let parts = split(&self.data.histories, self.data.n_items(), &self.loaded.config.split)?;
+        let config = &self.loaded.config;
+        let mut parts = split(&self.data.histories, self.data.n_items(), &config.split)?;
+        draw(&mut parts.test, config.eval.users, config.eval.seed);
         let features = self.features(&names);
         let recorder = Recorder::new(self.progress);
         let job = Job { progress: &recorder, ..self.job(&parts, features.as_ref(), None) };
@@ -349,6 +358,30 @@ impl Evaluation<'_> {
         }
         facts
     }
+}
+
+/// Keeps so many cases, drawn; 0 keeps all.
+fn draw(held: &mut Held, users: usize, root: u64) {
+    if users == 0 || users >= held.len() {
+        return;
+    }
+    let mut rows: Vec<usize> = (0..held.len()).collect();
+    rows.shuffle(&mut seed::stream(root, "evaluate/users"));
+    rows.truncate(users);
+    rows.sort_unstable();
+    let kept = |histories: &Histories| {
+        let mut builder = HistoriesBuilder::default();
+        for row in &rows {
+            let History { items, values, times } = histories.row(*row);
+            for ((item, value), time) in items.iter().zip(values).zip(times) {
+                builder.push(*item, *value, *time);
+            }
+            builder.end_user();
+        }
+        builder.build()
+    };
+    (held.histories, held.targets) = (kept(&held.histories), kept(&held.targets));
+    held.users = rows.iter().map(|row| held.users[*row]).collect();
 }
 
 /// Says how many cases cannot be won because all their targets are in the history, if there are any.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use tastemaker_engine::chat::Writer;
 use tastemaker_engine::config::Loaded;
 use tastemaker_engine::core::SystemClock;
 use tastemaker_engine::data::Dataset;
@@ -33,8 +34,14 @@ pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
     let files = SideFiles::of(args, &rows)?;
     let skip_unfit = args.models.is_empty();
     let data = Dataset::open(&args.data)?;
-    let wanted =
-        Wanted { models: &models, pipelines: &pipelines, skip_unfit, refit: !args.no_refit };
+    let writer = args.model.open(&loaded, context)?;
+    let wanted = Wanted {
+        models: &models,
+        pipelines: &pipelines,
+        skip_unfit,
+        refit: !args.no_refit,
+        writer: writer.as_ref(),
+    };
     if let Some(task) = task {
         let predicted =
             prepared(&data, &loaded, &wanted, context, |evaluation| predictions(evaluation, task))?;
@@ -60,6 +67,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) skip_unfit: bool,
     /// Fits on validation events too.
     pub(crate) refit: bool,
+    /// A language model for pipelines that ask one.
+    pub(crate) writer: Option<&'a Writer>,
 }
 
 /// Evaluates lists.
@@ -82,7 +91,7 @@ fn prepared<T>(
 ) -> anyhow::Result<T> {
     let config = &loaded.config;
     let progress = context.progress.as_ref();
-    let &Wanted { models, pipelines, skip_unfit, refit } = wanted;
+    let &Wanted { models, pipelines, skip_unfit, refit, writer } = wanted;
     let fused = [FUSED.to_owned()];
     let read = if pipelines.is_empty() { models } else { &fused };
     let reader = match config.reads_texts(models) || config.reads_texts(read) {
@@ -116,6 +125,7 @@ fn prepared<T>(
         tokens: tokens.as_ref(),
         refit,
         skip_unfit,
+        writer,
         clock: &clock,
         progress,
     };
@@ -186,7 +196,8 @@ fn names(given: &[String], usual: &[&str]) -> Vec<String> {
 
 /// Says the command's own flags as settings.
 fn flags(args: &Evaluate) -> Vec<String> {
-    let mut flags = Vec::new();
+    let mut flags: Vec<String> = args.model.flags();
+    flags.extend(args.users.map(|users| format!("eval.users={users}")));
     flags.extend(args.split.as_ref().map(|kind| format!("split.kind=\"{kind}\"")));
     flags.extend(args.share.map(|share| format!("split.share={share}")));
     flags.extend((!args.at.is_empty()).then(|| format!("eval.cutoffs={:?}", args.at)));

@@ -11,8 +11,10 @@ mod inspect;
 pub(crate) mod recommend;
 mod run;
 mod search;
+pub(crate) mod talk;
 mod train;
 mod tune;
 pub(crate) mod weights;
+pub(crate) mod writing;
 
 pub(crate) use run::{Usage, run};

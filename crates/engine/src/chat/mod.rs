@@ -8,8 +8,8 @@ mod writer;
 pub use open::{Opened, open};
 pub use settings::ChatSettings;
 pub use talk::{Talked, talk};
-pub use writer::{Ceiling, Writer};
 pub use tastemaker_text::{
     ChatModel, ChatRequest, Ended, GgufChat, GgufFacts, GgufSettings, Likelihood, LogProb, Reply,
     ReplyForm, ReplySettings, Role, Turn,
 };
+pub use writer::{Ceiling, Writer};

@@ -14,6 +14,8 @@ use tastemaker_text::{ChatModel, ChatRequest, Ended, Error, Likelihood, LogProb,
 pub struct Writer {
     chat: Arc<dyn ChatModel>,
     likelihood: Option<Arc<dyn Likelihood>>,
+    /// Threads of its own: who waits for the model may be a thread of the common pool, and would keep it from working.
+    pool: Option<Arc<rayon::ThreadPool>>,
 }
 
 impl fmt::Debug for Writer {
@@ -53,7 +55,12 @@ impl Drop for Stop {
 impl Writer {
     /// Asks `chat`, and `likelihood` for how likely texts are.
     pub fn new(chat: Arc<dyn ChatModel>, likelihood: Option<Arc<dyn Likelihood>>) -> Self {
-        Self { chat, likelihood }
+        // Without a pool of its own it shares the common one.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(rayon::current_num_threads())
+            .thread_name(|_| "writer".into())
+            .build();
+        Self { chat, likelihood, pool: pool.ok().map(Arc::new) }
     }
 
     /// Names the model.
@@ -69,7 +76,7 @@ impl Writer {
     /// Returns a reply, or says why there is none.
     pub fn ask(&self, request: &ChatRequest, ceiling: &Ceiling) -> Result<String, String> {
         let (chat, request) = (self.chat.clone(), request.clone());
-        within(ceiling, move |gone| {
+        self.within(ceiling, move |gone| {
             let reply = chat.reply(&request, &mut |_| !gone.load(Ordering::Relaxed))?;
             Ok((reply.ended != Ended::Interrupted).then_some(reply.text))
         })
@@ -86,38 +93,44 @@ impl Writer {
             return Err("the model does not tell how likely texts are".into());
         };
         let (turns, texts) = (turns.to_vec(), texts.to_vec());
-        within(ceiling, move |gone| {
+        self.within(ceiling, move |gone| {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             model.log_probs_while(&turns, &texts, &mut || !gone.load(Ordering::Relaxed))
         })
     }
-}
 
-/// Runs something beside, and waits for it as long as the ceiling allows. A service that does not answer cannot be interrupted, but nobody
-/// has to wait for it.
-fn within<T: Send + 'static>(
-    ceiling: &Ceiling,
-    run: impl FnOnce(&AtomicBool) -> Result<Option<T>, Error> + Send + 'static,
-) -> Result<T, String> {
-    let late = || "it took longer than the time ceiling".to_owned();
-    let left = ceiling.left();
-    if left <= 0.0 {
-        return Err(late());
-    }
-    let gone = Arc::new(AtomicBool::new(false));
-    let stop = Stop(gone.clone());
-    let (tell, hear) = channel();
-    let beside = std::thread::Builder::new().name("writer".into());
-    // Nobody hears an answer that comes too late.
-    let started = beside.spawn(move || tell.send(run(&gone)).ok());
-    started.map_err(|error| format!("no thread could be started: {error}"))?;
-    let heard = hear.recv_timeout(Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX));
-    drop(stop);
-    match heard {
-        Ok(Ok(Some(answer))) => Ok(answer),
-        Ok(Ok(None)) | Err(RecvTimeoutError::Timeout) => Err(late()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(RecvTimeoutError::Disconnected) => Err("the model broke down".into()),
+    /// Runs something beside, and waits for it as long as the ceiling allows. A service that does not answer cannot be interrupted, but nobody
+    /// has to wait for it.
+    fn within<T: Send + 'static>(
+        &self,
+        ceiling: &Ceiling,
+        run: impl FnOnce(&AtomicBool) -> Result<Option<T>, Error> + Send + 'static,
+    ) -> Result<T, String> {
+        let late = || "it took longer than the time ceiling".to_owned();
+        let left = ceiling.left();
+        if left <= 0.0 {
+            return Err(late());
+        }
+        let gone = Arc::new(AtomicBool::new(false));
+        let stop = Stop(gone.clone());
+        let (tell, hear) = channel();
+        let beside = std::thread::Builder::new().name("writer".into());
+        // Nobody hears an answer that comes too late.
+        let pool = self.pool.clone();
+        let work = move || match pool {
+            Some(pool) => pool.install(|| run(&gone)),
+            None => run(&gone),
+        };
+        let started = beside.spawn(move || tell.send(work()).ok());
+        started.map_err(|error| format!("no thread could be started: {error}"))?;
+        let heard = hear.recv_timeout(Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX));
+        drop(stop);
+        match heard {
+            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(Ok(None)) | Err(RecvTimeoutError::Timeout) => Err(late()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(RecvTimeoutError::Disconnected) => Err("the model broke down".into()),
+        }
     }
 }
 
@@ -146,7 +159,13 @@ mod tests {
                 std::thread::yield_now();
             }
             let ended = if self.is_slow { Ended::Interrupted } else { Ended::Stop };
-            Ok(Reply { text: "x".into(), ended, prompt_tokens: 1, cached_tokens: 0, reply_tokens: 1 })
+            Ok(Reply {
+                text: "x".into(),
+                ended,
+                prompt_tokens: 1,
+                cached_tokens: 0,
+                reply_tokens: 1,
+            })
         }
     }
 

@@ -6,4 +6,3 @@ mod reword;
 
 pub use deletion::{Faithfulness, FaithfulnessSettings};
 pub use explain::Reason;
-pub(crate) use explain::{Named, explain};

@@ -32,11 +32,14 @@ impl Engine {
         };
         let best = top_k(&scores, 1 + OTHERS);
         let field = |item: ItemId, name: &str| items.field(item.index(), name);
-        let Some(first) = best.first().filter(|scored| scored.score >= LIKE) else { return Ok(None) };
+        let Some(first) = best.first().filter(|scored| scored.score >= LIKE) else {
+            return Ok(None);
+        };
         let Some(told) = field(first.item, answer) else { return Ok(None) };
         let others = best[1..].iter().filter(|scored| scored.score >= LIKE);
         let next = items.columns().iter().find(|column| {
-            ["next", "next_step", "next step", "下一步"].contains(&column.name.to_lowercase().as_str())
+            ["next", "next_step", "next step", "下一步"]
+                .contains(&column.name.to_lowercase().as_str())
         });
         let known = Answer::Known {
             question: field(first.item, question).unwrap_or_default(),

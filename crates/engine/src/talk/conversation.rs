@@ -4,7 +4,8 @@ use serde::Serialize;
 use tastemaker_core::{ItemId, Request, UserId};
 use tastemaker_data::Values;
 use tastemaker_dialog::talk::{
-    Answer, Bound, Intent, Lexicon, Line, Memory, Role, Side, Understood, Wish, ask_model, heard, marked, say, understand,
+    Answer, Bound, Intent, Lexicon, Line, Memory, Role, Side, Understood, Wish, ask_model, heard,
+    marked, say, understand,
 };
 use tastemaker_dialog::{Language, Wording};
 
@@ -139,9 +140,16 @@ impl<'e> Conversation<'e> {
         said: &mut Understood,
         (ceiling, notes): (Option<&Ceiling>, &mut Vec<String>),
     ) {
-        let says_nothing = said.wishes.is_empty() && said.want.is_empty() && said.avoid.is_empty() && said.like.is_empty();
-        let is_open = said.intent == Intent::Unclear || (said.intent == Intent::Seek && says_nothing && said.unknown.is_none());
-        let Some(((writer, _), ceiling)) = self.writer.as_ref().zip(ceiling).filter(|_| is_open) else { return };
+        let says_nothing = said.wishes.is_empty()
+            && said.want.is_empty()
+            && said.avoid.is_empty()
+            && said.like.is_empty();
+        let is_open = said.intent == Intent::Unclear
+            || (said.intent == Intent::Seek && says_nothing && said.unknown.is_none());
+        let Some(((writer, _), ceiling)) = self.writer.as_ref().zip(ceiling).filter(|_| is_open)
+        else {
+            return;
+        };
         match writer.ask(&ask_model(text, &self.lexicon, &self.memory), ceiling) {
             Ok(reply) => {
                 heard(&reply, &self.lexicon, &self.memory, said);
@@ -154,18 +162,29 @@ impl<'e> Conversation<'e> {
     fn relate(&self, said: &mut Understood) {
         for (role, more) in said.relative.clone() {
             let Some((column, is_text)) = self.column(role) else { continue };
-            let mut values: Vec<f64> = self.memory.list.iter().filter_map(|item| self.number(*item, &column)).collect();
+            let mut values: Vec<f64> =
+                self.memory.list.iter().filter_map(|item| self.number(*item, &column)).collect();
             values.sort_by(f64::total_cmp);
             let Some(middle) = values.get(values.len() / 2).copied() else { continue };
             let bound = Some(Bound { value: middle, is_open: true });
             let (low, high) = if more { (bound, None) } else { (None, bound) };
-            said.wishes.push(Wish::Range { column, is_text, is_year: role == Role::Year, low, high });
+            said.wishes.push(Wish::Range {
+                column,
+                is_text,
+                is_year: role == Role::Year,
+                low,
+                high,
+            });
         }
     }
 
     /// Returns the first column of numbers that is about something, and whether it holds texts.
     fn column(&self, role: Role) -> Option<(String, bool)> {
-        self.lexicon.numbers().iter().find(|field| field.role == role).map(|field| (field.column.clone(), field.is_text))
+        self.lexicon
+            .numbers()
+            .iter()
+            .find(|field| field.role == role)
+            .map(|field| (field.column.clone(), field.is_text))
     }
 
     fn number(&self, item: ItemId, column: &str) -> Option<f64> {
@@ -185,11 +204,16 @@ impl<'e> Conversation<'e> {
     ) -> Result<(Answer, Vec<Listed>), Error> {
         let title = |item: ItemId| self.engine.title(item);
         match (said.intent, &said.items[..]) {
-            (Intent::Why | Intent::Accept | Intent::Reject | Intent::Compare, []) => Ok((Answer::WhichItem, Vec::new())),
+            (Intent::Why | Intent::Accept | Intent::Reject | Intent::Compare, []) => {
+                Ok((Answer::WhichItem, Vec::new()))
+            }
             (Intent::Compare, [_]) => Ok((Answer::WhichItem, Vec::new())),
             (Intent::Why, [item, ..]) => {
                 let (reasons, _) = self.reasons(&[*item], said.language, (ceiling, notes));
-                let answer = Answer::Why { title: title(*item), reason: reasons.first().map(|r| r.text.clone()).unwrap_or_default() };
+                let answer = Answer::Why {
+                    title: title(*item),
+                    reason: reasons.first().map(|r| r.text.clone()).unwrap_or_default(),
+                };
                 let items = self.spoken_of(&[*item], reasons);
                 Ok((answer, items))
             }
@@ -208,8 +232,12 @@ impl<'e> Conversation<'e> {
             }
             (Intent::Accept, [item, ..]) => {
                 // A model that knows no likeness has nothing that goes with it.
-                let next = self.engine.similar(self.engine.item_name(*item), NEXT).unwrap_or_default();
-                let answer = Answer::Accepted { title: title(*item), next: next.into_iter().map(|listed| listed.title).collect() };
+                let next =
+                    self.engine.similar(self.engine.item_name(*item), NEXT).unwrap_or_default();
+                let answer = Answer::Accepted {
+                    title: title(*item),
+                    next: next.into_iter().map(|listed| listed.title).collect(),
+                };
                 Ok((answer, self.spoken_of(&[*item], Vec::new())))
             }
             (Intent::Ask, _) => match self.engine.answer(text)? {
@@ -220,7 +248,10 @@ impl<'e> Conversation<'e> {
             (Intent::Help, _) => Ok((Answer::Help, Vec::new())),
             (Intent::Unclear, _) => Ok((Answer::Unclear, Vec::new())),
             (Intent::Seek | Intent::Critique | Intent::Reject, items) => {
-                let rejected = items.first().filter(|_| said.intent == Intent::Reject).map(|item| title(*item));
+                let rejected = items
+                    .first()
+                    .filter(|_| said.intent == Intent::Reject)
+                    .map(|item| title(*item));
                 self.list(said, rejected, (ceiling, notes))
             }
         }
@@ -234,7 +265,8 @@ impl<'e> Conversation<'e> {
         (ceiling, notes): (Option<&Ceiling>, &mut Vec<String>),
     ) -> Result<(Answer, Vec<Listed>), Error> {
         // Who wants others does not want the same again.
-        let leave_out = if said.intent == Intent::Seek { Vec::new() } else { self.memory.shown.clone() };
+        let leave_out =
+            if said.intent == Intent::Seek { Vec::new() } else { self.memory.shown.clone() };
         let mut found = self.engine.suggest(&self.who(), &self.memory, &leave_out)?;
         if found.list.is_empty() && !leave_out.is_empty() {
             found = self.engine.suggest(&self.who(), &self.memory, &[])?;
@@ -249,7 +281,10 @@ impl<'e> Conversation<'e> {
         self.memory.show(&items);
         self.memory.wishes.retain(|wish| !relaxed.contains(wish));
         let mut listed = self.engine.listed(&list);
-        let lines = listed.iter().zip(&reasons).map(|(listed, reason)| Line { title: listed.title.clone(), reason: reason.text.clone() });
+        let lines = listed.iter().zip(&reasons).map(|(listed, reason)| Line {
+            title: listed.title.clone(),
+            reason: reason.text.clone(),
+        });
         let lines = lines.collect();
         for (entry, reason) in listed.iter_mut().zip(reasons) {
             entry.reason = Some(reason);
@@ -273,7 +308,13 @@ impl<'e> Conversation<'e> {
             Language::Chinese => format!("像{}", marked(&self.engine.title(*item), language)),
         };
         let said = wishes.iter().map(|wish| wish.say(language));
-        likes.iter().map(like).chain(said).chain(want.iter().cloned()).chain(avoid.iter().map(|word| format!("{no}{word}"))).collect()
+        likes
+            .iter()
+            .map(like)
+            .chain(said)
+            .chain(want.iter().cloned())
+            .chain(avoid.iter().map(|word| format!("{no}{word}")))
+            .collect()
     }
 
     /// Says why items are there; what was only named in the talk is not said to have been taken.
@@ -287,7 +328,8 @@ impl<'e> Conversation<'e> {
         let who = self.who();
         let merged = self.engine.talked_history(&who, &self.memory);
         let history = merged.row(0);
-        let request = Request::new(self.user.filter(|_| history.len() == who.history.len()), history);
+        let request =
+            Request::new(self.user.filter(|_| history.len() == who.history.len()), history);
         let named = &history.items[who.history.len()..];
         let writing = self.writer.as_ref().map(|(writer, _)| writer).zip(ceiling);
         let reasons = self.engine.reasons(&request, items, (&wording, named), writing);
@@ -298,7 +340,8 @@ impl<'e> Conversation<'e> {
     }
 
     fn spoken_of(&self, items: &[ItemId], reasons: Vec<Reason>) -> Vec<Listed> {
-        let scored: Vec<_> = items.iter().map(|item| tastemaker_core::Scored { item: *item, score: 0.0 }).collect();
+        let scored: Vec<_> =
+            items.iter().map(|item| tastemaker_core::Scored { item: *item, score: 0.0 }).collect();
         let mut listed = self.engine.listed(&scored);
         for (entry, reason) in listed.iter_mut().zip(reasons) {
             entry.reason = Some(reason);
@@ -311,7 +354,8 @@ impl<'e> Conversation<'e> {
         let who = self.who();
         let merged = self.engine.talked_history(&who, &self.memory);
         let history = merged.row(0);
-        let request = Request::new(self.user.filter(|_| history.len() == who.history.len()), history);
+        let request =
+            Request::new(self.user.filter(|_| history.len() == who.history.len()), history);
         let mut scores = vec![f32::NEG_INFINITY; self.engine.recommender().n_items()];
         self.engine.with_lists(|lists| lists.score(&request, &mut scores))?;
         request.mask(&mut scores);
@@ -325,17 +369,21 @@ impl<'e> Conversation<'e> {
     /// Returns what the catalogue says of an item in few words.
     fn facts(&self, item: ItemId) -> Vec<(String, String)> {
         let items = &self.engine.data().items;
-        let short = items.columns().iter().filter(|column| !Engine::is_title(column)).filter_map(|column| {
-            let value = items.field(item.index(), &column.name)?;
-            let is_short = value.chars().count() <= LONGEST_FACT;
-            let is_told = !matches!(column.values, Values::Text(_)) || is_short;
-            (is_told && is_short).then(|| (column.name.clone(), value))
-        });
+        let short = items.columns().iter().filter(|column| !Engine::is_title(column)).filter_map(
+            |column| {
+                let value = items.field(item.index(), &column.name)?;
+                let is_short = value.chars().count() <= LONGEST_FACT;
+                let is_told = !matches!(column.values, Values::Text(_)) || is_short;
+                (is_told && is_short).then(|| (column.name.clone(), value))
+            },
+        );
         short.take(FACTS).collect()
     }
 
     fn state(&self) -> TalkState {
-        let names = |items: &[ItemId]| items.iter().map(|item| self.engine.item_name(*item).to_owned()).collect();
+        let names = |items: &[ItemId]| {
+            items.iter().map(|item| self.engine.item_name(*item).to_owned()).collect()
+        };
         let memory = &self.memory;
         TalkState {
             filters: memory.wishes.iter().map(Wish::expression).collect(),

@@ -117,7 +117,9 @@ fn read(path: &Path) -> Result<String, Error> {
     let size = std::fs::metadata(path).map_err(Error::io(path))?.len();
     let whole = match size {
         0..=LONGEST => std::fs::read_to_string(path),
-        _ => Err(std::io::Error::other(format!("it has {size} bytes, and a profile has {LONGEST} at most"))),
+        _ => Err(std::io::Error::other(format!(
+            "it has {size} bytes, and a profile has {LONGEST} at most"
+        ))),
     };
     whole.map_err(Error::io(path))
 }
@@ -157,7 +159,8 @@ impl Engine {
         let mut evidence = self.taken_categories(history.items);
         let n = history.len().max(1) as f32;
         let newest = history.items.iter().rev().take(NEWEST);
-        evidence.extend(newest.map(|item| Evidence::Took { item: self.title(*item), share: 1.0 / n }));
+        evidence
+            .extend(newest.map(|item| Evidence::Took { item: self.title(*item), share: 1.0 / n }));
         let behaviour = fingerprint(history.items.iter().flat_map(|item| item.0.to_le_bytes()));
         let mut profile = Profile {
             text: String::new(),
@@ -173,7 +176,8 @@ impl Engine {
             let said = dialog::rephrase(&reason, &profile.evidence, wording, &mut |request| {
                 writer.ask(request, ceiling)
             });
-            (profile.text, profile.author, profile.note) = (said.reason.text, said.author, said.failure);
+            (profile.text, profile.author, profile.note) =
+                (said.reason.text, said.author, said.failure);
         }
         Ok(profile)
     }

@@ -1,6 +1,8 @@
 //! Items for what a talk has settled: the engine's own list under the filters, ordered anew by what was said.
 
-use tastemaker_core::{Histories, HistoriesBuilder, History, ItemId, Request, Scored, Silent, UserId};
+use tastemaker_core::{
+    Histories, HistoriesBuilder, History, ItemId, Request, Scored, Silent, UserId,
+};
 use tastemaker_data::Expression;
 use tastemaker_dialog::talk::{Memory, Wish};
 use tastemaker_pipeline::Asked;
@@ -78,7 +80,8 @@ impl Engine {
         }
         self.relax(&mut wishes, &open, &mut found);
         loop {
-            let only: Vec<String> = wishes.iter().map(|(wish, _)| format!("({})", wish.expression())).collect();
+            let only: Vec<String> =
+                wishes.iter().map(|(wish, _)| format!("({})", wish.expression())).collect();
             let only = (!only.is_empty()).then(|| only.join(" && "));
             let asked = Asked { request, context: &[], n: CANDIDATES, traced: false };
             let (mut list, _) = self.lists(&asked, only.as_deref())?;
@@ -134,10 +137,11 @@ impl Engine {
             (0..open.len()).filter(fulfils).count()
         };
         while !wishes.is_empty() && left(wishes, None) == 0 {
-            let alone = |at: usize| wishes[at].1.iter().zip(open).filter(|(yes, open)| **yes && **open).count();
-            let worst = (0..wishes.len()).max_by_key(|&at| {
-                (left(wishes, Some(at)), std::cmp::Reverse(alone(at)))
-            });
+            let alone = |at: usize| {
+                wishes[at].1.iter().zip(open).filter(|(yes, open)| **yes && **open).count()
+            };
+            let worst = (0..wishes.len())
+                .max_by_key(|&at| (left(wishes, Some(at)), std::cmp::Reverse(alone(at))));
             let Some(worst) = worst else { return };
             found.relaxed.push(wishes.remove(worst).0);
         }
@@ -147,7 +151,8 @@ impl Engine {
     fn order_by_words(&self, memory: &Memory, found: &mut Suggested) -> Result<(), Error> {
         let wanted = self.direction(&memory.likes, &memory.want, found)?;
         let unwanted = self.direction(&memory.dislikes, &memory.avoid, found)?;
-        let Some(vectors) = self.vectors().filter(|_| wanted.is_some() || unwanted.is_some()) else {
+        let Some(vectors) = self.vectors().filter(|_| wanted.is_some() || unwanted.is_some())
+        else {
             return Ok(());
         };
         let likeness = |direction: &Option<Vec<f32>>, item: ItemId| {
@@ -157,7 +162,8 @@ impl Engine {
             })
         };
         let scaled = |direction: &Option<Vec<f32>>| -> Vec<f32> {
-            let raw: Vec<f32> = found.list.iter().map(|scored| likeness(direction, scored.item)).collect();
+            let raw: Vec<f32> =
+                found.list.iter().map(|scored| likeness(direction, scored.item)).collect();
             let low = raw.iter().copied().fold(f32::INFINITY, f32::min);
             let high = raw.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             raw.into_iter().map(|x| (x - low) / (high - low).max(1e-6)).collect()
@@ -165,7 +171,8 @@ impl Engine {
         let (near, far) = (scaled(&wanted), scaled(&unwanted));
         let n = found.list.len().max(1) as f32;
         for (place, scored) in found.list.iter_mut().enumerate() {
-            scored.score = 1.0 - place as f32 / n + LIKENESS * near[place] - UNLIKENESS * far[place];
+            scored.score =
+                1.0 - place as f32 / n + LIKENESS * near[place] - UNLIKENESS * far[place];
         }
         found.list.sort_by(|a, b| b.score.total_cmp(&a.score));
         Ok(())
@@ -180,7 +187,9 @@ impl Engine {
     ) -> Result<Option<Vec<f32>>, Error> {
         let Some(vectors) = self.vectors() else {
             if !words.is_empty() {
-                found.notes.push("words are passed over: the model was trained without texts".into());
+                found
+                    .notes
+                    .push("words are passed over: the model was trained without texts".into());
             }
             return Ok(None);
         };
@@ -189,7 +198,10 @@ impl Engine {
             let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-9);
             sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x / length);
         };
-        items.iter().filter(|item| item.index() < vectors.rows()).for_each(|item| add(vectors.row(item.index())));
+        items
+            .iter()
+            .filter(|item| item.index() < vectors.rows())
+            .for_each(|item| add(vectors.row(item.index())));
         if !words.is_empty() {
             match self.reader() {
                 Some(reader) => {
@@ -197,7 +209,9 @@ impl Engine {
                     let encoded = reader.encoder.encode(&[text.as_str()], &Silent)?;
                     add(encoded.vectors.row(0));
                 }
-                None => found.notes.push("words are passed over: the text encoder is not at hand".into()),
+                None => found
+                    .notes
+                    .push("words are passed over: the text encoder is not at hand".into()),
             }
         }
         Ok(sum.iter().any(|x| *x != 0.0).then_some(sum))
