@@ -61,6 +61,8 @@ fn a_sentence_becomes_likes_filters_and_words() {
         (Intent::Seek, Language::Chinese, &[ItemId(0)][..])
     );
     assert_eq!(wishes(&two), "after 1990, no Horror, Sci-Fi");
+    let drama = said("想看1990年以后的剧情片，不要恐怖");
+    assert_eq!(wishes(&drama), "after 1990, Drama, no Horror");
     let three =
         said("a funny film about a submarine, no horror or drama, under 20 dollars, not like Heat");
     assert_eq!(wishes(&three), "price below 20, Comedy, no Horror, no Drama");
@@ -147,7 +149,7 @@ fn a_model_can_choose_labels_of_the_catalogue_and_nothing_else() {
     let (lexicon, memory) = (lexicon(), Memory::new(Language::English, 5));
     let hear = |reply: &str| {
         let mut said = said("blah");
-        let is_heard = heard(reply, &lexicon, &memory, &mut said);
+        let is_heard = heard(reply, (&lexicon, &memory), &|label| label != "Sci-Fi", &mut said);
         (is_heard, said)
     };
     let (is_heard, understood) =
@@ -159,6 +161,7 @@ fn a_model_can_choose_labels_of_the_catalogue_and_nothing_else() {
         "[]",
         r#"{"intent": "sudo"}"#,
         r#"{"want": ["Zorblax"]}"#,
+        r#"{"want": ["Sci-Fi"]}"#,
         r#"{"intent": "seek", "want": ["Drama"], "avoid": ["Drama"]}"#,
     ] {
         let (is_heard, understood) = hear(reply);

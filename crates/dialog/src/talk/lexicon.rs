@@ -188,6 +188,12 @@ impl Lexicon {
         self.words.contains(word)
     }
 
+    /// Tells whether a column holds numbers or labels.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.numbers.iter().any(|field| field.column == name)
+            || self.fields.iter().any(|field| field.column == name)
+    }
+
     /// Lists the columns of numbers.
     pub fn numbers(&self) -> &[NumberField] {
         &self.numbers

@@ -23,6 +23,8 @@ pub struct Memory {
     pub want: Vec<String>,
     /// Words that they should not be about.
     pub avoid: Vec<String>,
+    /// What was wanted in words that no rule understood.
+    pub topic: Option<String>,
     /// Items that others should be like.
     pub likes: Vec<ItemId>,
     /// Items that others should not be like.
@@ -55,6 +57,7 @@ impl Memory {
             return;
         }
         self.n = said.n.unwrap_or(self.n);
+        self.topic = said.topic.clone().or(self.topic.take());
         for wish in &said.wishes {
             if !self.wishes.iter_mut().any(|known| known.replace(wish)) {
                 self.wishes.push(wish.clone());

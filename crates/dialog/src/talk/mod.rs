@@ -14,7 +14,7 @@ mod wish;
 
 pub use lexicon::{Field, Lexicon, LexiconParts, NumberField, Role};
 pub use memory::Memory;
-pub use model::{ask_model, heard};
+pub use model::{ask_model, heard, shown_labels};
 pub use say::{Answer, Line, Side, marked, say};
 pub use understand::{Intent, Understood, understand};
 pub use wish::{Bound, Wish};

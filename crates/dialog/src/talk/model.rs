@@ -13,12 +13,11 @@ use crate::Language;
 /// Labels that a model may choose from.
 const LABELS: usize = 60;
 /// Labels that it may choose.
-const CHOSEN: usize = 3;
+const CHOSEN: usize = 2;
 
 /// Returns what a model is asked about a turn.
 pub fn ask_model(text: &str, lexicon: &Lexicon, memory: &Memory) -> ChatRequest {
-    let labels: Vec<&str> =
-        lexicon.fields.iter().take(LABELS).map(|field| field.label.as_str()).collect();
+    let labels = shown_labels(lexicon);
     let intents: &[&str] = match memory.list.is_empty() {
         true => &["seek", "help"],
         false => &["seek", "critique", "why", "compare", "accept", "reject", "help"],
@@ -51,8 +50,19 @@ pub fn ask_model(text: &str, lexicon: &Lexicon, memory: &Memory) -> ChatRequest 
     }
 }
 
-/// Takes in what a model heard; tells whether it was of any use. Only labels of the catalogue count, and only where rules found none.
-pub fn heard(reply: &str, lexicon: &Lexicon, memory: &Memory, said: &mut Understood) -> bool {
+/// Returns the labels that a model is shown.
+pub fn shown_labels(lexicon: &Lexicon) -> Vec<&str> {
+    lexicon.fields.iter().take(LABELS).map(|field| field.label.as_str()).collect()
+}
+
+/// Takes in what a model heard; tells whether it was of any use. Only labels of the catalogue count that `is_near` says are near to what was
+/// said, and only where rules found none: small models choose labels for no reason.
+pub fn heard(
+    reply: &str,
+    (lexicon, memory): (&Lexicon, &Memory),
+    is_near: &dyn Fn(&str) -> bool,
+    said: &mut Understood,
+) -> bool {
     let Ok(reply) = serde_json::from_str::<Value>(reply) else { return false };
     let intent = reply
         .get("intent")
@@ -63,7 +73,8 @@ pub fn heard(reply: &str, lexicon: &Lexicon, memory: &Memory, said: &mut Underst
             let label = label.as_str()?;
             lexicon.fields.iter().take(LABELS).position(|field| field.label == label)
         };
-        list.filter_map(find).take(CHOSEN).collect()
+        let near = list.filter_map(find).filter(|at| is_near(&lexicon.fields[*at].label));
+        near.take(CHOSEN).collect()
     };
     let (want, avoid) = (labels("want"), labels("avoid"));
     // A model that wants a kind and does not want it has understood nothing.

@@ -1,5 +1,5 @@
 //! Answers in plain words, in English and Chinese. Titles come from the catalogue and stand between quotation marks; of what somebody typed
-//! nothing is repeated but numbers and words that the catalogue has itself.
+//! nothing is repeated but numbers.
 
 use serde::Serialize;
 

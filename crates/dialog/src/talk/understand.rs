@@ -73,6 +73,8 @@ pub struct Understood {
     pub n: Option<usize>,
     /// A name was said that no item has; with the item whose name is nearest.
     pub unknown: Option<Option<ItemId>>,
+    /// The turn itself, where nothing in it was understood but that something is wanted: read by its meaning, never repeated.
+    pub topic: Option<String>,
     /// A language model helped.
     pub by_model: bool,
 }

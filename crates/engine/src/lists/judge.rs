@@ -1,6 +1,7 @@
 //! A language model as the judge of a list's head: by the log-probability of titles, or by choosing among them.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tastemaker_core::{History, Scored};
 use tastemaker_pipeline::{Judge, LlmSettings, LlmWay};
@@ -19,6 +20,8 @@ pub(crate) struct Titles {
     writer: Writer,
     /// Title of every item, on one line.
     titles: Arc<Vec<String>>,
+    /// How likely titles are without a history, by title: that is the same for everybody.
+    plain: Arc<Mutex<BTreeMap<String, f64>>>,
 }
 
 impl Titles {
@@ -27,11 +30,15 @@ impl Titles {
             let words: Vec<&str> = title.split_whitespace().collect();
             words.join(" ").chars().filter(|c| !c.is_control()).take(LETTERS).collect()
         };
-        Self { writer, titles: Arc::new(titles.map(line).collect()) }
+        Self { writer, titles: Arc::new(titles.map(line).collect()), plain: Arc::default() }
     }
 
     fn title(&self, item: tastemaker_core::ItemId) -> &str {
         self.titles.get(item.index()).map_or("", String::as_str)
+    }
+
+    fn plain(&self) -> MutexGuard<'_, BTreeMap<String, f64>> {
+        self.plain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the newest titles, oldest first.
@@ -47,7 +54,7 @@ impl Titles {
         history: &str,
         (titles, ceiling): (&[String], &Ceiling),
     ) -> Result<Vec<usize>, String> {
-        let ask = |told: &str| {
+        let ask = |told: &str, titles: &[String]| {
             let system = "You name the title that somebody takes next. You say the title alone.";
             let task = if told.is_empty() {
                 "Name a title.".to_owned()
@@ -58,10 +65,18 @@ impl Titles {
             self.writer.log_probs(&turns, titles, ceiling)
         };
         let mean = |p: &LogProb| p.sum / p.tokens.max(1) as f64;
-        let mut values: Vec<f64> = ask(history)?.iter().map(mean).collect();
+        let mut values: Vec<f64> = ask(history, titles)?.iter().map(mean).collect();
         if settings.history > 0 && !history.is_empty() {
-            let without = ask("")?;
-            values.iter_mut().zip(&without).for_each(|(value, p)| *value -= mean(p));
+            let known = |title: &String| self.plain().get(title).copied();
+            let new: Vec<String> =
+                titles.iter().filter(|title| known(title).is_none()).cloned().collect();
+            if !new.is_empty() {
+                let without = ask("", &new)?;
+                self.plain().extend(new.into_iter().zip(without.iter().map(mean)));
+            }
+            for (value, title) in values.iter_mut().zip(titles) {
+                *value -= known(title).unwrap_or_default();
+            }
         }
         let mut order: Vec<usize> = (0..titles.len()).collect();
         order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));

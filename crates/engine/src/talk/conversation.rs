@@ -1,11 +1,11 @@
 //! A talk: one turn after the other is understood, answered with items of the engine, and remembered.
 
 use serde::Serialize;
-use tastemaker_core::{ItemId, Request, UserId};
-use tastemaker_data::Values;
+use tastemaker_core::{ItemId, Request, Silent, UserId, top_k};
+use tastemaker_data::Column;
 use tastemaker_dialog::talk::{
     Answer, Bound, Intent, Lexicon, Line, Memory, Role, Side, Understood, Wish, ask_model, heard,
-    marked, say, understand,
+    marked, say, shown_labels, understand,
 };
 use tastemaker_dialog::{Language, Wording};
 
@@ -20,6 +20,8 @@ const FACTS: usize = 5;
 const LONGEST_FACT: usize = 80;
 /// Items that go with one that was taken.
 const NEXT: usize = 3;
+/// Labels nearest in meaning to a turn, of which a language model may choose.
+const NEAR_LABELS: usize = 3;
 
 /// How a talk is led.
 #[derive(Clone, Debug)]
@@ -116,7 +118,7 @@ impl<'e> Conversation<'e> {
         let ceiling = self.writer.as_ref().map(|(_, seconds)| Ceiling::new(*seconds));
         let mut notes = Vec::new();
         let mut said = understand(text, &self.lexicon, &self.memory);
-        self.ask_model(text, &mut said, (ceiling.as_ref(), &mut notes));
+        self.ask_model(text, &mut said, (ceiling.as_ref(), &mut notes))?;
         self.relate(&mut said);
         self.memory.settle(&said);
         let (answer, items) = self.answer(text, &said, (ceiling.as_ref(), &mut notes))?;
@@ -133,29 +135,57 @@ impl<'e> Conversation<'e> {
         })
     }
 
-    /// Lets a model read what the rules did not.
+    /// Lets a model read what the rules did not; what nobody understood is read by its meaning.
     fn ask_model(
         &self,
         text: &str,
         said: &mut Understood,
         (ceiling, notes): (Option<&Ceiling>, &mut Vec<String>),
-    ) {
-        let says_nothing = said.wishes.is_empty()
-            && said.want.is_empty()
-            && said.avoid.is_empty()
-            && said.like.is_empty();
-        let is_open = said.intent == Intent::Unclear
-            || (said.intent == Intent::Seek && says_nothing && said.unknown.is_none());
-        let Some(((writer, _), ceiling)) = self.writer.as_ref().zip(ceiling).filter(|_| is_open)
-        else {
-            return;
-        };
-        match writer.ask(&ask_model(text, &self.lexicon, &self.memory), ceiling) {
-            Ok(reply) => {
-                heard(&reply, &self.lexicon, &self.memory, said);
-            }
-            Err(why) => notes.push(format!("the turn was read without the language model: {why}")),
+    ) -> Result<(), Error> {
+        let no_wish = said.wishes.is_empty() && said.want.is_empty() && said.avoid.is_empty();
+        let says_nothing = no_wish && said.like.is_empty() && said.unknown.is_none();
+        if said.intent != Intent::Unclear && !(said.intent == Intent::Seek && says_nothing) {
+            return Ok(());
         }
+        if let Some(((writer, _), ceiling)) = self.writer.as_ref().zip(ceiling) {
+            match writer.ask(&ask_model(text, &self.lexicon, &self.memory), ceiling) {
+                Ok(reply) => {
+                    let near = self.near_labels(text)?;
+                    let is_near = |label: &str| {
+                        near.as_ref().is_none_or(|near| near.iter().any(|known| known == label))
+                    };
+                    heard(&reply, (&self.lexicon, &self.memory), &is_near, said);
+                }
+                Err(why) => {
+                    notes.push(format!("the turn was read without the language model: {why}"));
+                }
+            }
+        }
+        let is_chinese = Language::of(text) == Some(Language::Chinese);
+        let has_words = text.split_whitespace().count() > 2 || is_chinese;
+        if said.intent == Intent::Seek && said.wishes.is_empty() && has_words {
+            said.topic = Some(text.chars().take(500).collect());
+        }
+        Ok(())
+    }
+
+    /// Returns the labels whose names are nearest in meaning to a text; `None` without an encoder.
+    fn near_labels(&self, text: &str) -> Result<Option<Vec<String>>, Error> {
+        let labels = shown_labels(&self.lexicon);
+        let Some(reader) = self.engine.reader().filter(|_| !labels.is_empty()) else {
+            return Ok(None);
+        };
+        let texts: Vec<&str> = std::iter::once(text).chain(labels.iter().copied()).collect();
+        let vectors = reader.encoder.encode(&texts, &Silent)?.vectors;
+        let length = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-9);
+        let cosine = |row: usize| {
+            let product: f32 =
+                vectors.row(0).iter().zip(vectors.row(row)).map(|(x, y)| x * y).sum();
+            product / (length(vectors.row(0)) * length(vectors.row(row)))
+        };
+        let scores: Vec<f32> = (1..texts.len()).map(cosine).collect();
+        let nearest = top_k(&scores, NEAR_LABELS);
+        Ok(Some(nearest.iter().map(|scored| labels[scored.item.index()].to_owned()).collect()))
     }
 
     /// Turns "newer" and the like into ranges, by what the list shown has.
@@ -299,22 +329,17 @@ impl<'e> Conversation<'e> {
         Ok((answer, listed))
     }
 
-    /// Says what was asked for.
+    /// Says what was asked for, without the words that somebody typed.
     fn wishes(&self, language: Language) -> Vec<String> {
-        let Memory { wishes, want, avoid, likes, .. } = &self.memory;
-        let no = if language == Language::English { "not " } else { "不要 " };
-        let like = |item: &ItemId| match language {
-            Language::English => format!("like {}", marked(&self.engine.title(*item), language)),
-            Language::Chinese => format!("像{}", marked(&self.engine.title(*item), language)),
+        let like = |item: &ItemId| {
+            let title = marked(&self.engine.title(*item), language);
+            match language {
+                Language::English => format!("like {title}"),
+                Language::Chinese => format!("像{title}"),
+            }
         };
-        let said = wishes.iter().map(|wish| wish.say(language));
-        likes
-            .iter()
-            .map(like)
-            .chain(said)
-            .chain(want.iter().cloned())
-            .chain(avoid.iter().map(|word| format!("{no}{word}")))
-            .collect()
+        let said = self.memory.wishes.iter().map(|wish| wish.say(language));
+        self.memory.likes.iter().map(like).chain(said).collect()
     }
 
     /// Says why items are there; what was only named in the talk is not said to have been taken.
@@ -366,18 +391,15 @@ impl<'e> Conversation<'e> {
         Ok(items.iter().map(place).collect())
     }
 
-    /// Returns what the catalogue says of an item in few words.
+    /// Returns what the catalogue says of an item in numbers and labels; free text may say anything.
     fn facts(&self, item: ItemId) -> Vec<(String, String)> {
         let items = &self.engine.data().items;
-        let short = items.columns().iter().filter(|column| !Engine::is_title(column)).filter_map(
-            |column| {
-                let value = items.field(item.index(), &column.name)?;
-                let is_short = value.chars().count() <= LONGEST_FACT;
-                let is_told = !matches!(column.values, Values::Text(_)) || is_short;
-                (is_told && is_short).then(|| (column.name.clone(), value))
-            },
-        );
-        short.take(FACTS).collect()
+        let told = items.columns().iter().filter(|column| self.lexicon.has_column(&column.name));
+        let fact = |column: &Column| {
+            let value = items.field(item.index(), &column.name)?;
+            (value.chars().count() <= LONGEST_FACT).then(|| (column.name.clone(), value))
+        };
+        told.filter_map(fact).take(FACTS).collect()
     }
 
     fn state(&self) -> TalkState {

@@ -149,7 +149,9 @@ impl Engine {
 
     /// Orders candidates by their place and by what they are like.
     fn order_by_words(&self, memory: &Memory, found: &mut Suggested) -> Result<(), Error> {
-        let wanted = self.direction(&memory.likes, &memory.want, found)?;
+        let mut words = memory.want.clone();
+        words.extend(memory.topic.clone());
+        let wanted = self.direction(&memory.likes, &words, found)?;
         let unwanted = self.direction(&memory.dislikes, &memory.avoid, found)?;
         let Some(vectors) = self.vectors().filter(|_| wanted.is_some() || unwanted.is_some())
         else {
