@@ -168,7 +168,7 @@ fn a_reason_is_said_in_chinese() {
 
 /// Puts the reply where a model would.
 fn told(evidence: &[Evidence], wording: &Wording, reply: &str) -> Rephrased {
-    let reason = explain(evidence, wording, 4).unwrap();
+    let reason = explain(evidence, wording, 4).expect("there is evidence");
     rephrase(&reason, evidence, wording, &mut |_| Ok(reply.to_owned()))
 }
 
@@ -217,10 +217,7 @@ fn a_model_that_fails_leaves_the_template() {
     let evidence = all_kinds();
     let reason = explain(&evidence, &films(), 3).unwrap();
     let failed = rephrase(&reason, &evidence, &films(), &mut |_| Err("it took too long".into()));
-    assert_eq!(
-        (failed.reason, failed.failure.as_deref()),
-        (reason.clone(), Some("it took too long"))
-    );
+    assert_eq!((failed.reason, failed.failure.as_deref()), (reason, Some("it took too long")));
     for reply in
         ["", "nonsense", "[]", "{}", r#"[{"id": 7, "text": "“Alien”"}]"#, r#"[{"id": "0"}]"#]
     {

@@ -41,6 +41,8 @@ pub struct Evaluation<'a> {
     pub tokens: Option<&'a Tokens>,
     /// Lets the tested models learn from validation events too.
     pub refit: bool,
+    /// Measures the fused model without each of its parts, too.
+    pub ablate: bool,
     /// A language model, for pipelines that ask one.
     pub writer: Option<&'a Writer>,
     /// Tells the time.
@@ -143,12 +145,8 @@ impl Evaluation<'_> {
             };
             report.notes.extend(notes);
             let start = self.clock.seconds();
-            let measured = Measured {
-                held: &parts.test,
-                train: bench.final_histories(),
-                labels,
-                allowed: None,
-            };
+            let train = bench.final_histories();
+            let measured = Measured { held: &parts.test, train, labels, allowed: None };
             let run = self.measure(&candidate, measured)?;
             row.score_seconds = self.clock.seconds() - start;
             row.peak_memory_bytes = memory::peak_bytes();
@@ -169,6 +167,9 @@ impl Evaluation<'_> {
             report.models.push(row);
             runs.push((name.clone(), run));
             if let Candidate::Fused(model) = candidate {
+                if self.ablate {
+                    self.without_each(&model, (&mut report, &mut runs), &mut bench, &measured)?;
+                }
                 fused = Some(model);
             }
         }
@@ -176,6 +177,32 @@ impl Evaluation<'_> {
         report.courses = recorder.trainings().iter().map(Training::course).collect();
         report.tests = self.tests(&runs)?;
         Ok(Evaluated { report, runs, split: parts })
+    }
+
+    /// Measures the fused model without each of its parts in turn, with weights learnt anew.
+    fn without_each(
+        &self,
+        fused: &FusedModel,
+        (report, runs): (&mut Report, &mut Vec<(String, Run)>),
+        bench: &mut Workbench<'_>,
+        measured: &Measured<'_>,
+    ) -> Result<(), Error> {
+        let names: Vec<String> = fused.parts().iter().map(|part| part.name.clone()).collect();
+        for left_out in names.iter().filter(|_| names.len() > 1) {
+            let rest: Vec<String> =
+                names.iter().filter(|name| *name != left_out).cloned().collect();
+            let ready = bench.fuse_of(&rest)?;
+            let start = self.clock.seconds();
+            let run = self.measure(&Candidate::Fused(Box::new(ready.model)), *measured)?;
+            let name = format!("{FUSED} without {left_out}");
+            let mut row = ModelRow::new(&name, &run);
+            row.score_seconds = self.clock.seconds() - start;
+            (row.fit_seconds, row.search_seconds) = (ready.fit_seconds, ready.search_seconds);
+            row.settings = json!({ "weights": plain(&ready.learned) });
+            report.models.push(row);
+            runs.push((name, run));
+        }
+        Ok(())
     }
 
     /// Measures pipelines, over the fused model at hand or one that is fitted for them.

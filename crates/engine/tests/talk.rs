@@ -193,7 +193,7 @@ impl ChatModel for Liar {
         let said = replies.pop().unwrap_or_default();
         // Some of its lies keep to the form.
         let text = match &request.form {
-            ReplyForm::Choice(choices) if said.len() % 2 == 0 => {
+            ReplyForm::Choice(choices) if said.len().is_multiple_of(2) => {
                 choices[said.len() % choices.len()].clone()
             }
             _ => said,

@@ -104,6 +104,7 @@ fn evaluate_models(
         pipelines: &[],
         skip_unfit: true,
         refit: true,
+        ablate: false,
         writer: None,
     };
     evaluate::evaluate(data, loaded, &wanted, context)

@@ -22,11 +22,14 @@ pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
     let loaded = context.settings(&args.settings, &flags(args))?;
     let task: Option<Task> = args.task.as_deref().map(str::parse).transpose()?;
     let usual: &[&str] = if task.is_some() { &TASK_MODELS } else { &DEFAULT_MODELS };
-    let models = check_models(&names(&args.models, usual))?;
+    let mut models = check_models(&names(&args.models, usual))?;
     if models.is_empty() {
         let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
         let known = known.join(", ");
         anyhow::bail!(Usage(format!("--models names no model: choose among {known}, {FUSED}")));
+    }
+    if args.ablate && !models.iter().any(|name| name == FUSED) {
+        models.push(FUSED.into());
     }
     let pipelines = pipelines(&args.pipelines, &loaded)?;
     let rows: Vec<String> =
@@ -40,6 +43,7 @@ pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
         pipelines: &pipelines,
         skip_unfit,
         refit: !args.no_refit,
+        ablate: args.ablate,
         writer: writer.as_ref(),
     };
     if let Some(task) = task {
@@ -67,6 +71,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) skip_unfit: bool,
     /// Fits on validation events too.
     pub(crate) refit: bool,
+    /// Measures the fused model without each of its parts, too.
+    pub(crate) ablate: bool,
     /// A language model for pipelines that ask one.
     pub(crate) writer: Option<&'a Writer>,
 }
@@ -91,7 +97,7 @@ fn prepared<T>(
 ) -> anyhow::Result<T> {
     let config = &loaded.config;
     let progress = context.progress.as_ref();
-    let &Wanted { models, pipelines, skip_unfit, refit, writer } = wanted;
+    let &Wanted { models, pipelines, skip_unfit, refit, ablate, writer } = wanted;
     let fused = [FUSED.to_owned()];
     let read = if pipelines.is_empty() { models } else { &fused };
     let reader = match config.reads_texts(models) || config.reads_texts(read) {
@@ -125,6 +131,7 @@ fn prepared<T>(
         tokens: tokens.as_ref(),
         refit,
         skip_unfit,
+        ablate,
         writer,
         clock: &clock,
         progress,
@@ -133,7 +140,10 @@ fn prepared<T>(
 }
 
 /// Reads pipelines, each called like its file, and the one of the settings.
-fn pipelines(files: &[PathBuf], loaded: &Loaded) -> anyhow::Result<Vec<(String, PipelineFile)>> {
+pub(crate) fn pipelines(
+    files: &[PathBuf],
+    loaded: &Loaded,
+) -> anyhow::Result<Vec<(String, PipelineFile)>> {
     let mut pipelines: Vec<(String, PipelineFile)> = Vec::new();
     if !loaded.config.pipeline.is_plain() {
         let own = PipelineFile { pipeline: loaded.config.pipeline.clone(), rerank: None };

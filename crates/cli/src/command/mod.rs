@@ -2,6 +2,7 @@
 
 mod assets;
 pub(crate) mod chat;
+pub(crate) mod compare;
 mod config;
 mod demo;
 mod evaluate;

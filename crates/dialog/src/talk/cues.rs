@@ -326,7 +326,7 @@ pub(super) fn says(words: &str, phrases: &[&str]) -> bool {
     phrases.iter().any(|phrase| words.contains(&format!(" {phrase} ")))
 }
 
-/// Writes a turn as says() reads it, without what stands between quotation marks.
+/// Writes a turn as `says` reads it, without what stands between quotation marks.
 pub(super) fn line(tokens: &[Token]) -> String {
     let mut line = String::from(" ");
     for token in tokens.iter().filter(|token| token.quoted.is_none()) {

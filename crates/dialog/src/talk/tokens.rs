@@ -61,7 +61,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
                 }
                 ('”' | '》' | '」' | '』' | '"', Some(_)) => open = None,
                 (',' | '.' | ';' | '!' | '?' | '，' | '。' | '；' | '！' | '？' | '\n', _) => {
-                    after_break = true
+                    after_break = true;
                 }
                 _ => {}
             }
@@ -98,7 +98,8 @@ pub(super) fn spoken(words: &[&str]) -> String {
     let mut out = String::new();
     for word in words {
         let is_han = |c: Option<char>| c.is_some_and(Language::is_han);
-        if !out.is_empty() && !(is_han(out.chars().last()) && is_han(word.chars().next())) {
+        let is_close = is_han(out.chars().last()) && is_han(word.chars().next());
+        if !out.is_empty() && !is_close {
             out.push(' ');
         }
         out.push_str(word);

@@ -9,7 +9,7 @@ use tastemaker_dialog::talk::{
 };
 use tastemaker_dialog::{Language, Wording};
 
-use super::suggest::{Suggested, Who};
+use super::suggest::{Suggested, Who, talked_history};
 use crate::chat::{Ceiling, Writer};
 use crate::reasons::Reason;
 use crate::{Engine, Error, Listed};
@@ -351,7 +351,7 @@ impl<'e> Conversation<'e> {
     ) -> (Vec<Reason>, Wording) {
         let wording = self.engine.wording().clone().in_language(language);
         let who = self.who();
-        let merged = self.engine.talked_history(&who, &self.memory);
+        let merged = talked_history(&who, &self.memory);
         let history = merged.row(0);
         let request =
             Request::new(self.user.filter(|_| history.len() == who.history.len()), history);
@@ -377,7 +377,7 @@ impl<'e> Conversation<'e> {
     /// Returns the places of items among all that were not taken.
     fn places(&self, items: &[ItemId]) -> Result<Vec<Option<usize>>, Error> {
         let who = self.who();
-        let merged = self.engine.talked_history(&who, &self.memory);
+        let merged = talked_history(&who, &self.memory);
         let history = merged.row(0);
         let request =
             Request::new(self.user.filter(|_| history.len() == who.history.len()), history);

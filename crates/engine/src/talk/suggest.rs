@@ -35,29 +35,29 @@ pub(super) struct Who<'a> {
     pub(super) history: History<'a>,
 }
 
-impl Engine {
-    /// Returns what is known of somebody, with what they liked in the talk as their newest events.
-    pub(super) fn talked_history(&self, who: &Who<'_>, memory: &Memory) -> Histories {
-        let mut builder = HistoriesBuilder::default();
-        let history = who.history;
-        let mut latest = 0;
-        for ((item, value), time) in history.items.iter().zip(history.values).zip(history.times) {
-            builder.push(*item, *value, *time);
-            latest = latest.max(*time);
-        }
-        let new = memory.accepted.iter().chain(&memory.likes);
-        let mut known: Vec<ItemId> = history.items.to_vec();
-        for item in new {
-            if !known.contains(item) {
-                known.push(*item);
-                latest += 1;
-                builder.push(*item, 1.0, latest);
-            }
-        }
-        builder.end_user();
-        builder.build()
+/// Returns what is known of somebody, with what they liked in the talk as their newest events.
+pub(super) fn talked_history(who: &Who<'_>, memory: &Memory) -> Histories {
+    let mut builder = HistoriesBuilder::default();
+    let history = who.history;
+    let mut latest = 0;
+    for ((item, value), time) in history.items.iter().zip(history.values).zip(history.times) {
+        builder.push(*item, *value, *time);
+        latest = latest.max(*time);
     }
+    let new = memory.accepted.iter().chain(&memory.likes);
+    let mut known: Vec<ItemId> = history.items.to_vec();
+    for item in new {
+        if !known.contains(item) {
+            known.push(*item);
+            latest += 1;
+            builder.push(*item, 1.0, latest);
+        }
+    }
+    builder.end_user();
+    builder.build()
+}
 
+impl Engine {
     /// Finds items.
     pub(super) fn suggest(
         &self,
@@ -65,7 +65,7 @@ impl Engine {
         memory: &Memory,
         leave_out: &[ItemId],
     ) -> Result<Suggested, Error> {
-        let merged = self.talked_history(who, memory);
+        let merged = talked_history(who, memory);
         let history = merged.row(0);
         // A history that the models have not seen speaks for itself.
         let user = who.user.filter(|_| history.len() == who.history.len());
@@ -78,7 +78,7 @@ impl Engine {
         for item in history.items.iter().chain(&exclude) {
             open[item.index()] = false;
         }
-        self.relax(&mut wishes, &open, &mut found);
+        relax(&mut wishes, &open, &mut found);
         loop {
             let only: Vec<String> =
                 wishes.iter().map(|(wish, _)| format!("({})", wish.expression())).collect();
@@ -125,26 +125,6 @@ impl Engine {
             }
         }
         answered
-    }
-
-    /// Gives wishes up until an item is left: the one without which most are; where no single one helps, the one that fewest items fulfil.
-    fn relax(&self, wishes: &mut Vec<(Wish, Vec<bool>)>, open: &[bool], found: &mut Suggested) {
-        let left = |wishes: &[(Wish, Vec<bool>)], without: Option<usize>| {
-            let fulfils = |item: &usize| {
-                let mut all = wishes.iter().enumerate().filter(|(at, _)| Some(*at) != without);
-                open[*item] && all.all(|(_, (_, answers))| answers[*item])
-            };
-            (0..open.len()).filter(fulfils).count()
-        };
-        while !wishes.is_empty() && left(wishes, None) == 0 {
-            let alone = |at: usize| {
-                wishes[at].1.iter().zip(open).filter(|(yes, open)| **yes && **open).count()
-            };
-            let worst = (0..wishes.len())
-                .max_by_key(|&at| (left(wishes, Some(at)), std::cmp::Reverse(alone(at))));
-            let Some(worst) = worst else { return };
-            found.relaxed.push(wishes.remove(worst).0);
-        }
     }
 
     /// Orders candidates by their place and by what they are like.
@@ -217,5 +197,24 @@ impl Engine {
             }
         }
         Ok(sum.iter().any(|x| *x != 0.0).then_some(sum))
+    }
+}
+
+/// Gives wishes up until an item is left: the one without which most are; where no single one helps, the one that fewest items fulfil.
+fn relax(wishes: &mut Vec<(Wish, Vec<bool>)>, open: &[bool], found: &mut Suggested) {
+    let left = |wishes: &[(Wish, Vec<bool>)], without: Option<usize>| {
+        let fulfils = |item: &usize| {
+            let mut all = wishes.iter().enumerate().filter(|(at, _)| Some(*at) != without);
+            open[*item] && all.all(|(_, (_, answers))| answers[*item])
+        };
+        (0..open.len()).filter(fulfils).count()
+    };
+    while !wishes.is_empty() && left(wishes, None) == 0 {
+        let alone =
+            |at: usize| wishes[at].1.iter().zip(open).filter(|(yes, open)| **yes && **open).count();
+        let worst = (0..wishes.len())
+            .max_by_key(|&at| (left(wishes, Some(at)), std::cmp::Reverse(alone(at))));
+        let Some(worst) = worst else { return };
+        found.relaxed.push(wishes.remove(worst).0);
     }
 }

@@ -149,6 +149,7 @@ impl Quantize<'_> {
             tokens: None,
             refit: false,
             skip_unfit: false,
+            ablate: false,
             writer: None,
             clock: self.clock,
             progress: self.progress,

@@ -99,3 +99,39 @@ fn pipelines_with_a_language_model_are_measured() {
     let stages = report["stages"].as_array().unwrap();
     assert!(stages.iter().any(|stage| stage["stage"] == "language model"), "{stages:?}");
 }
+
+#[test]
+fn questions_are_answered_by_the_catalogue_itself() {
+    let home = Home::new();
+    home.put(
+        "items.csv",
+        "item_id,question,answer,next_step\n\
+         q1,How do I return a parcel?,Print the label and bring it to a shop.,Print the label\n\
+         q2,When will my order arrive?,Within three days.,\n\
+         q3,How do I change my password?,Under Settings.,Open Settings\n",
+    );
+    home.put(
+        "events.csv",
+        "user_id,item_id,timestamp\nu1,q1,1\nu1,q2,2\nu2,q2,1\nu2,q3,2\nu3,q1,1\nu3,q3,3\n",
+    );
+    home.run(["import", "--interactions", "events.csv", "--items", "items.csv", "--out", "data"])
+        .good();
+    home.run(["train", "--data", "data", "--out", "model", "--model", "text-knn"])
+        .args(crate::home::SMALL)
+        .args(crate::home::NO_SEARCH)
+        .good();
+    home.put("said.txt", "how can I return my parcel?\nthe weather in Rome?\n");
+    let out =
+        home.run(["chat-rec", "--model", "model", "--format", "json"]).reading("said.txt").good();
+    let replies = turns(&out);
+    assert_eq!(
+        (&replies[0]["intent"], &replies[0]["items"][0]["item_id"]),
+        (&"ask".into(), &"q1".into())
+    );
+    let reply = replies[0]["reply"].as_str().unwrap();
+    assert!(
+        reply.starts_with("Print the label and") && reply.contains("Next: Print the label"),
+        "{reply}"
+    );
+    assert!(!replies[1]["reply"].as_str().unwrap().contains("Print"), "{}", replies[1]);
+}
