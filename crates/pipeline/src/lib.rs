@@ -26,5 +26,5 @@ pub use plan::{
     SourceSettings, Stage, Step, Trace, WhenSettings,
 };
 pub use reorder::{ItemFacts, Reorder, features, reorder};
-pub use rerank::{Mixer, RerankSettings, Reranked, Variety};
+pub use rerank::{Mixer, RerankSettings, Reranked, Variety, by_likeness};
 pub use settings::{FusionSettings, Method};

@@ -5,17 +5,12 @@ use tastemaker_core::{
 };
 use tastemaker_data::Expression;
 use tastemaker_dialog::talk::{Memory, Wish};
-use tastemaker_pipeline::Asked;
+use tastemaker_pipeline::{Asked, by_likeness};
 
 use crate::{Engine, Error};
 
 /// Candidates that are ordered by what was said.
 const CANDIDATES: usize = 1000;
-/// What likeness counts beside the place in the engine's list.
-const LIKENESS: f32 = 1.5;
-/// What likeness to the unwanted counts against an item.
-const UNLIKENESS: f32 = 1.0;
-
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Suggested {
@@ -133,30 +128,9 @@ impl Engine {
         words.extend(memory.topic.clone());
         let wanted = self.direction(&memory.likes, &words, found)?;
         let unwanted = self.direction(&memory.dislikes, &memory.avoid, found)?;
-        let Some(vectors) = self.vectors().filter(|_| wanted.is_some() || unwanted.is_some())
-        else {
-            return Ok(());
-        };
-        let likeness = |direction: &Option<Vec<f32>>, item: ItemId| {
-            let row = (item.index() < vectors.rows()).then(|| vectors.row(item.index()));
-            row.zip(direction.as_ref()).map_or(0.0, |(row, direction)| {
-                row.iter().zip(direction).map(|(x, y)| x * y).sum::<f32>()
-            })
-        };
-        let scaled = |direction: &Option<Vec<f32>>| -> Vec<f32> {
-            let raw: Vec<f32> =
-                found.list.iter().map(|scored| likeness(direction, scored.item)).collect();
-            let low = raw.iter().copied().fold(f32::INFINITY, f32::min);
-            let high = raw.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            raw.into_iter().map(|x| (x - low) / (high - low).max(1e-6)).collect()
-        };
-        let (near, far) = (scaled(&wanted), scaled(&unwanted));
-        let n = found.list.len().max(1) as f32;
-        for (place, scored) in found.list.iter_mut().enumerate() {
-            scored.score =
-                1.0 - place as f32 / n + LIKENESS * near[place] - UNLIKENESS * far[place];
+        if let Some(vectors) = self.vectors().filter(|_| wanted.is_some() || unwanted.is_some()) {
+            by_likeness(&mut found.list, vectors, (wanted.as_deref(), unwanted.as_deref()));
         }
-        found.list.sort_by(|a, b| b.score.total_cmp(&a.score));
         Ok(())
     }
 
