@@ -11,6 +11,7 @@ use tastemaker_core::{
 };
 use tastemaker_data::{Dataset, Table};
 use tastemaker_dialog::Wording;
+use tastemaker_dialog::talk::Lexicon;
 use tastemaker_pipeline::{Asked, Fused, FusionSettings, ItemFacts, RerankSettings};
 
 use crate::chat::Writer;
@@ -44,6 +45,8 @@ pub struct Engine {
     pub(crate) writer: Option<(Writer, f64)>,
     pub(crate) rerank: RerankSettings,
     pub(crate) pipeline: Live,
+    /// What can be asked for in a talk, read when one begins.
+    pub(crate) lexicon: OnceLock<Arc<Lexicon>>,
     /// Read when they are first asked for.
     pub(crate) labels: OnceLock<Option<Labels>>,
     has_added_items: bool,
@@ -131,6 +134,7 @@ impl Engine {
             writer: None,
             rerank: RerankSettings::default(),
             pipeline: Live::default(),
+            lexicon: OnceLock::new(),
             labels: OnceLock::new(),
             has_added_items: false,
             seed: 0,
@@ -359,6 +363,7 @@ impl Engine {
         let encoded = reader.encoder.encode(&[text.as_str()], &Silent)?;
         self.data.add_item(id, fields)?;
         (self.has_added_items, self.labels) = (true, OnceLock::new());
+        self.lexicon = OnceLock::new();
         self.pipeline.reset();
         let mut vectors = self.vectors.as_deref().cloned().unwrap_or_default();
         vectors.append(&encoded.vectors);

@@ -11,10 +11,10 @@ use tastemaker_engine::chat::{
     ChatModel, ChatRequest, Ended, Likelihood, LogProb, Reply, ReplyForm, Turn, Writer,
 };
 use tastemaker_engine::config::{Sources as Layers, load};
-use tastemaker_engine::core::{Silent, seed};
+use tastemaker_engine::core::{ItemId, Silent, seed};
 use tastemaker_engine::data::{Dataset, ImportOptions, Sources, import};
 use tastemaker_engine::dialog::Language;
-use tastemaker_engine::dialog::talk::Intent;
+use tastemaker_engine::dialog::talk::{Intent, Memory};
 use tastemaker_engine::talk::{Conversation, ConversationSettings, TurnReply};
 use tastemaker_engine::{Ask, Engine, Places, fetch, train};
 
@@ -130,6 +130,24 @@ fn a_sentence_becomes_a_list_under_its_wishes() {
     let taken = talk.turn("I'll take the first").unwrap();
     assert_eq!(taken.state.accepted, [ids(&more)[0]]);
     assert!(talk.turn("start over").unwrap().state.filters.is_empty());
+}
+
+#[test]
+fn a_talk_that_was_kept_goes_on() {
+    let engine = engine();
+    let mut first = talk(&engine, None, None);
+    let list = first.turn("no horror, after 1985").unwrap();
+    let kept = serde_json::to_string(first.memory()).unwrap();
+    drop(first);
+    let memory: Memory = serde_json::from_str(&kept).unwrap();
+    let mut again = talk(&engine, None, None).with_memory(memory);
+    assert_eq!(ids(&again.turn("why the second?").unwrap()), [ids(&list)[1]]);
+    // A memory that was tampered with does no harm.
+    let mut strange: Memory = serde_json::from_str(&kept).unwrap();
+    strange.likes.push(ItemId(9999));
+    strange.n = 0;
+    let found = talk(&engine, None, None).with_memory(strange).turn("more").unwrap();
+    assert_eq!((found.items.len(), found.state.likes.len()), (1, 0));
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub use gate::{Bucket, Gate};
 pub use learn::{Cases, Grown, Learned, learn};
 pub use normalise::Normalise;
 pub use plan::{
-    Asked, Catalogue, Combine, Deed, Found, Judge, LlmSettings, LlmWay, Lookup, MAX_CANDIDATES,
+    Arbiter, Asked, Catalogue, Combine, Deed, Found, LlmSettings, LlmWay, Lookup, MAX_CANDIDATES,
     Passage, Piped, PipelineSettings, Plain, Plan, Preset, Question, RuleSettings, Segment,
     SourceSettings, Stage, Step, Trace, WhenSettings,
 };

@@ -9,6 +9,8 @@ use crate::Language;
 
 /// Wishes and words that are kept; older ones give way.
 const MOST: usize = 24;
+/// Items of a list.
+const MOST_ITEMS: usize = 20;
 /// Items that are remembered as shown.
 const MOST_SHOWN: usize = 1000;
 
@@ -85,6 +87,16 @@ impl Memory {
         self.focus = said.items.first().copied().or(self.focus);
         let cut = self.wishes.len().saturating_sub(MOST);
         self.wishes.drain(..cut);
+    }
+
+    /// Forgets items that `knows` does not know.
+    pub fn retain(&mut self, knows: impl Fn(ItemId) -> bool) {
+        let Self { likes, dislikes, accepted, rejected, shown, list, .. } = self;
+        for items in [likes, dislikes, accepted, rejected, shown, list] {
+            items.retain(|item| knows(*item));
+        }
+        self.focus = self.focus.filter(|item| knows(*item));
+        self.n = self.n.clamp(1, MOST_ITEMS);
     }
 
     /// Notes a list that is shown.

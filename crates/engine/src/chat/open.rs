@@ -23,7 +23,7 @@ impl Opened {
     /// Returns it as what words answers and orders lists.
     pub fn writer(&self) -> Writer {
         match self {
-            Self::Local(model) => Writer::new(model.clone(), Some(model.clone())),
+            Self::Local(model) => Writer::local(model.clone(), Some(model.clone())),
             Self::Remote(model) => Writer::new(model.clone(), None),
         }
     }

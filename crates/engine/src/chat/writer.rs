@@ -1,9 +1,9 @@
 //! A model that writes, asked under a ceiling of time: whoever waits gets an answer or an excuse in time, whatever the model does.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tastemaker_core::{Clock, SystemClock};
@@ -14,13 +14,26 @@ use tastemaker_text::{ChatModel, ChatRequest, Ended, Error, Likelihood, LogProb,
 pub struct Writer {
     chat: Arc<dyn ChatModel>,
     likelihood: Option<Arc<dyn Likelihood>>,
-    /// Threads of its own: who waits for the model may be a thread of the common pool, and would keep it from working.
-    pool: Option<Arc<rayon::ThreadPool>>,
+    local: Option<Arc<Local>>,
 }
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").field("id", &self.chat.id()).finish_non_exhaustive()
+    }
+}
+
+/// Threads of a model of this machine. They are its own: who waits for it may be a thread of the common pool, and would keep it from working. And one
+/// call at a time is let in: a thread that waits for a part of one call would take up another, which waits for the first to end.
+struct Local {
+    pool: rayon::ThreadPool,
+    turn: Mutex<()>,
+}
+
+impl Local {
+    fn run<T: Send>(&self, run: impl FnOnce() -> T + Send) -> T {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.pool.install(run)
     }
 }
 
@@ -53,14 +66,20 @@ impl Drop for Stop {
 }
 
 impl Writer {
-    /// Asks `chat`, and `likelihood` for how likely texts are.
+    /// Asks a service; calls run side by side.
     pub fn new(chat: Arc<dyn ChatModel>, likelihood: Option<Arc<dyn Likelihood>>) -> Self {
-        // Without a pool of its own it shares the common one.
+        Self { chat, likelihood, local: None }
+    }
+
+    /// Asks a model that computes on this machine; calls wait for one another.
+    pub fn local(chat: Arc<dyn ChatModel>, likelihood: Option<Arc<dyn Likelihood>>) -> Self {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(rayon::current_num_threads())
             .thread_name(|_| "writer".into())
             .build();
-        Self { chat, likelihood, pool: pool.ok().map(Arc::new) }
+        // Without a pool of its own it shares the common one.
+        let local = pool.ok().map(|pool| Arc::new(Local { pool, turn: Mutex::new(()) }));
+        Self { chat, likelihood, local }
     }
 
     /// Names the model.
@@ -116,9 +135,9 @@ impl Writer {
         let (tell, hear) = channel();
         let beside = std::thread::Builder::new().name("writer".into());
         // Nobody hears an answer that comes too late.
-        let pool = self.pool.clone();
-        let work = move || match pool {
-            Some(pool) => pool.install(|| run(&gone)),
+        let local = self.local.clone();
+        let work = move || match local {
+            Some(local) => local.run(|| run(&gone)),
             None => run(&gone),
         };
         let started = beside.spawn(move || tell.send(work()).ok());
@@ -136,6 +155,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use rayon::prelude::*;
     use tastemaker_text::{Reply, ReplyForm, ReplySettings};
 
     use super::*;
@@ -182,6 +202,44 @@ mod tests {
         assert_eq!(ask(false, 60.0), Ok("x".into()));
         assert!(ask(true, 0.05).unwrap_err().contains("ceiling"));
         assert!(ask(false, 0.0).is_err(), "no time at all");
+    }
+
+    /// Computes on all threads while it holds a lock, as models of this machine do.
+    #[derive(Default)]
+    struct Parallel {
+        lock: Mutex<()>,
+    }
+
+    impl ChatModel for Parallel {
+        fn id(&self) -> String {
+            "parallel".into()
+        }
+
+        fn reply(&self, _: &ChatRequest, _: &mut dyn FnMut(&str) -> bool) -> Result<Reply, Error> {
+            let _held = self.lock.lock().unwrap();
+            let sum: u64 = (0..10_000u64).into_par_iter().map(|x| x % 7).sum();
+            let text = sum.to_string();
+            Ok(Reply {
+                text,
+                ended: Ended::Stop,
+                prompt_tokens: 1,
+                cached_tokens: 0,
+                reply_tokens: 1,
+            })
+        }
+    }
+
+    #[test]
+    fn many_threads_may_ask_at_once_from_inside_the_common_pool() {
+        let request = ChatRequest {
+            turns: Vec::new(),
+            form: ReplyForm::Free,
+            settings: ReplySettings::default(),
+        };
+        let writer = Writer::local(Arc::new(Parallel::default()), None);
+        let replies: Vec<_> =
+            (0..200).into_par_iter().map(|_| writer.ask(&request, &Ceiling::new(60.0))).collect();
+        assert!(replies.iter().all(Result::is_ok));
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Engine {
         let plan = plan((settings, &self.rerank), &parts, catalogue, known, self.seed)?;
         Ok(match self.writer.as_ref().filter(|_| plan.asks_model()) {
             Some((writer, _)) => {
-                plan.with_judge(Arc::new(Titles::new(writer.clone(), self.titles())))
+                plan.with_arbiter(Arc::new(Titles::new(writer.clone(), self.titles())))
             }
             None => plan,
         })

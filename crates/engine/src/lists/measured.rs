@@ -44,7 +44,7 @@ impl Evaluation<'_> {
         let items = &self.data.items;
         let titles = || (0..items.len()).map(|row| title_of(items, row));
         Ok(match self.writer.filter(|_| plan.asks_model()) {
-            Some(writer) => plan.with_judge(Arc::new(Titles::new(writer.clone(), titles()))),
+            Some(writer) => plan.with_arbiter(Arc::new(Titles::new(writer.clone(), titles()))),
             None => plan,
         })
     }

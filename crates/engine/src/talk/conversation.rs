@@ -1,5 +1,7 @@
 //! A talk: one turn after the other is understood, answered with items of the engine, and remembered.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use tastemaker_core::{ItemId, Request, Silent, UserId, top_k};
 use tastemaker_data::Column;
@@ -39,7 +41,7 @@ pub struct ConversationSettings {
 /// A talk with somebody.
 pub struct Conversation<'e> {
     engine: &'e Engine,
-    lexicon: Lexicon,
+    lexicon: Arc<Lexicon>,
     memory: Memory,
     user: Option<UserId>,
     writer: Option<(Writer, f64)>,
@@ -102,6 +104,14 @@ impl<'e> Conversation<'e> {
         let memory = Memory::new(language, settings.n.clamp(1, 20));
         let (lexicon, writer) = (engine.lexicon(), settings.writer);
         Ok(Self { engine, lexicon, memory, user, writer, turns: 0 })
+    }
+
+    /// Goes on with a talk that was kept as its memory; items that the catalogue does not have are forgotten.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self.memory.retain(|item| item.index() < self.engine.data().n_items());
+        self
     }
 
     /// Returns what the talk has settled.

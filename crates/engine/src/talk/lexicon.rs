@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tastemaker_core::ItemId;
 use tastemaker_data::{Column, Values};
@@ -25,8 +26,12 @@ impl Engine {
         name.contains("title") || name == "name"
     }
 
-    /// Gathers what the catalogue can be asked for.
-    pub(crate) fn lexicon(&self) -> Lexicon {
+    /// Returns what the catalogue can be asked for.
+    pub(crate) fn lexicon(&self) -> Arc<Lexicon> {
+        self.lexicon.get_or_init(|| Arc::new(self.read_lexicon())).clone()
+    }
+
+    fn read_lexicon(&self) -> Lexicon {
         let items = &self.data().items;
         let mut order: Vec<ItemId> = (0..items.len()).map(ItemId::from_index).collect();
         order.sort_by_key(|item| Reverse(self.counts().get(item.index()).copied().unwrap_or(0)));

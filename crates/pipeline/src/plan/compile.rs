@@ -6,7 +6,7 @@ use tastemaker_core::{Fault, ItemId, Labels};
 
 use super::adjust::places;
 use super::catalogue::{Catalogue, Lookup, Question};
-use super::llm::{Judge, LlmSettings, LlmWay};
+use super::llm::{Arbiter, LlmSettings, LlmWay};
 use super::rules::{Deed, RuleSettings};
 use super::settings::{Combine, PipelineSettings, Plain, Segment};
 use crate::Mixer;
@@ -71,7 +71,7 @@ pub struct Plan {
     pub(super) popularity: Vec<f32>,
     pub(super) mixer: Mixer,
     pub(super) seed: u64,
-    pub(super) judge: Option<Arc<dyn Judge>>,
+    pub(super) arbiter: Option<Arc<dyn Arbiter>>,
 }
 
 impl Plan {
@@ -118,13 +118,13 @@ impl Plan {
         let novelty = places(&catalogue.dates);
         let popularity =
             places(&catalogue.counts.iter().map(|&n| f64::from(n)).collect::<Vec<_>>());
-        Ok(Self { settings, variants, catalogue, novelty, popularity, mixer, seed, judge: None })
+        Ok(Self { settings, variants, catalogue, novelty, popularity, mixer, seed, arbiter: None })
     }
 
     /// Lets a language model order the heads of lists, where the settings say so.
     #[must_use]
-    pub fn with_judge(mut self, judge: Arc<dyn Judge>) -> Self {
-        self.judge = Some(judge);
+    pub fn with_arbiter(mut self, arbiter: Arc<dyn Arbiter>) -> Self {
+        self.arbiter = Some(arbiter);
         self
     }
 

@@ -88,7 +88,7 @@ impl LlmSettings {
 }
 
 /// Orders the head of a list; a language model behind it.
-pub trait Judge: Send + Sync + Debug {
+pub trait Arbiter: Send + Sync + Debug {
     /// Returns the places of `head`, best first, or says why it cannot.
     fn order(
         &self,
@@ -98,20 +98,20 @@ pub trait Judge: Send + Sync + Debug {
     ) -> Result<Vec<usize>, String>;
 }
 
-/// Orders the head of a list by its places and by the judge's; says why it stays as it is where it does.
+/// Orders the head of a list by its places and by the arbiter's; says why it stays as it is where it does.
 pub(super) fn reorder(
-    judge: Option<&dyn Judge>,
+    arbiter: Option<&dyn Arbiter>,
     settings: &LlmSettings,
     history: History<'_>,
     list: &mut [Scored],
 ) -> Result<(), String> {
     let n = settings.top.min(list.len());
-    let judge = judge.ok_or("no language model is at hand: name one (--chat-model)")?;
+    let arbiter = arbiter.ok_or("no language model is at hand: name one (--chat-model)")?;
     let head = list[..n].to_vec();
-    let order = judge.order(settings, history, &head)?;
-    let mut judged = vec![usize::MAX; n];
+    let order = arbiter.order(settings, history, &head)?;
+    let mut placed = vec![usize::MAX; n];
     for (place, &at) in order.iter().enumerate() {
-        match judged.get_mut(at) {
+        match placed.get_mut(at) {
             Some(known) if *known == usize::MAX => *known = place,
             _ => return Err("it named an item that is not there".into()),
         }
@@ -120,7 +120,7 @@ pub(super) fn reorder(
         return Err("it left items out".into());
     }
     let value = |at: usize| {
-        let (own, other) = (at as f32, judged[at] as f32);
+        let (own, other) = (at as f32, placed[at] as f32);
         (1.0 - settings.weight) * own + settings.weight * other
     };
     let mut places: Vec<usize> = (0..n).collect();
@@ -140,7 +140,7 @@ mod tests {
     #[derive(Debug)]
     struct Says(Result<Vec<usize>, String>);
 
-    impl Judge for Says {
+    impl Arbiter for Says {
         fn order(
             &self,
             _: &LlmSettings,
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_judges_order_counts_by_its_weight() {
+    fn the_arbiters_order_counts_by_its_weight() {
         assert_eq!(ordered(Ok(vec![2, 1, 0]), 1.0).unwrap(), [2, 1, 0, 3]);
         assert_eq!(ordered(Ok(vec![2, 1, 0]), 0.0).unwrap(), [0, 1, 2, 3]);
         // Of item 2: .6 · 2 + .4 · 0 = 1.2; of 0: .4 · 1 = .4; of 1: .6 + .8 = 1.4.

@@ -14,7 +14,7 @@ mod trace;
 
 pub use catalogue::{Catalogue, Lookup, Question};
 pub use compile::Plan;
-pub use llm::{Judge, LlmSettings, LlmWay};
+pub use llm::{Arbiter, LlmSettings, LlmWay};
 pub use piped::Piped;
 pub use rules::{Deed, RuleSettings};
 pub use run::Asked;

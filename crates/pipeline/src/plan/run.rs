@@ -159,9 +159,9 @@ impl Plan {
         }
         let history = asked.request.history;
         if variant.llm.is_asked(history.len()) && list.len() > 1 {
-            let judged = llm::reorder(self.judge.as_deref(), &variant.llm, history, list);
+            let placed = llm::reorder(self.arbiter.as_deref(), &variant.llm, history, list);
             let note = |why| format!("the list goes without the language model: {why}");
-            notes.trace.notes.extend(judged.err().map(note));
+            notes.trace.notes.extend(placed.err().map(note));
             notes.stage("language model", list);
         }
         if !self.mixer.settings().is_off() {

@@ -47,6 +47,7 @@ pub(crate) fn run(args: &Recommend, context: &Context) -> anyhow::Result<()> {
     if !args.trace {
         let list = engine.recommend(&ask)?;
         tell_if_short(&engine, &list, args.n, context.format);
+        tell_if_plain(&list, context.format);
         let value =
             json!({ "model": engine.name(), "user": args.user, "n": args.n, "items": list });
         return output::result(context.format, &value, || table(&list));
@@ -119,6 +120,9 @@ pub(crate) fn explain(args: &Explain, context: &Context) -> anyhow::Result<()> {
     let engine = args.writing.lend(engine, context)?;
     let ask = Ask { user: args.user.as_deref(), history: &args.history, n: 1, ..Ask::default() };
     let explained = engine.explain(&ask, &args.item)?;
+    if let Some(note) = explained.reason.note.as_ref().filter(|_| context.format == Format::Table) {
+        output::note(format!("the reason is in the words of a template: {note}"));
+    }
     output::result(context.format, &explained, || place(&explained))
 }
 
@@ -176,6 +180,16 @@ fn check_n(n: usize) -> anyhow::Result<()> {
         anyhow::bail!(Usage(format!("-n must lie between 1 and {MAX_N}, is {n}")));
     }
     Ok(())
+}
+
+/// Says where a language model failed to word reasons.
+fn tell_if_plain(list: &[Listed], format: Format) {
+    let reasons = list.iter().filter_map(|item| item.reason.as_ref());
+    let notes: Vec<&String> = reasons.filter_map(|reason| reason.note.as_ref()).collect();
+    if let Some(note) = notes.first().filter(|_| format == Format::Table) {
+        let (some, all) = (notes.len(), list.len());
+        output::note(format!("{some} of {all} reasons are in the words of templates: {note}"));
+    }
 }
 
 /// Says why a list is shorter than asked for; a script finds out by counting.

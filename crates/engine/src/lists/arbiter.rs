@@ -1,10 +1,10 @@
-//! A language model as the judge of a list's head: by the log-probability of titles, or by choosing among them.
+//! A language model as the arbiter of a list's head: by the log-probability of titles, or by choosing among them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tastemaker_core::{History, Scored};
-use tastemaker_pipeline::{Judge, LlmSettings, LlmWay};
+use tastemaker_pipeline::{Arbiter, LlmSettings, LlmWay};
 use tastemaker_text::{ChatRequest, LogProb, ReplyForm, ReplySettings, Role, Turn};
 
 use crate::chat::{Ceiling, Writer};
@@ -127,7 +127,7 @@ impl Titles {
     }
 }
 
-impl Judge for Titles {
+impl Arbiter for Titles {
     fn order(
         &self,
         settings: &LlmSettings,
