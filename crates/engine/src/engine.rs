@@ -9,12 +9,14 @@ use tastemaker_core::{
     Histories, HistoriesBuilder, History, ItemId, Labels, Recommender, Request, Scored, Silent,
     UserId, Vectors, top_k,
 };
-use tastemaker_data::Dataset;
+use tastemaker_data::{Dataset, Table};
 use tastemaker_dialog::Wording;
+use tastemaker_dialog::talk::Lexicon;
 use tastemaker_pipeline::{Asked, Fused, FusionSettings, ItemFacts, RerankSettings};
 
+use crate::chat::Writer;
 use crate::lists::{ListTrace, Live};
-use crate::reasons::{self, Reason};
+use crate::reasons::Reason;
 use crate::registry::{FUSED, Kind, Model};
 use crate::texts::Reader;
 use crate::{Error, workbench};
@@ -39,8 +41,12 @@ pub struct Engine {
     reader: Option<Reader>,
     pub(crate) counts: Vec<u32>,
     wording: Wording,
+    /// Words reasons and orders lists, with the seconds it may take for a request.
+    pub(crate) writer: Option<(Writer, f64)>,
     pub(crate) rerank: RerankSettings,
     pub(crate) pipeline: Live,
+    /// What can be asked for in a talk, read when one begins.
+    pub(crate) lexicon: OnceLock<Arc<Lexicon>>,
     /// Read when they are first asked for.
     pub(crate) labels: OnceLock<Option<Labels>>,
     has_added_items: bool,
@@ -125,8 +131,10 @@ impl Engine {
             reader,
             counts,
             wording: Wording::default(),
+            writer: None,
             rerank: RerankSettings::default(),
             pipeline: Live::default(),
+            lexicon: OnceLock::new(),
             labels: OnceLock::new(),
             has_added_items: false,
             seed: 0,
@@ -245,9 +253,7 @@ impl Engine {
         let mut listed = self.listed(&list);
         self.predict(&request, &mut listed, &list);
         if ask.explain {
-            for (entry, scored) in listed.iter_mut().zip(&list) {
-                entry.reason = Some(reasons::explain(self, &request, scored.item, &self.wording));
-            }
+            self.explain_all(&request, &mut listed, &list);
         }
         let trace = if traced { ListTrace::new(&trace, &list, self) } else { ListTrace::default() };
         Ok((listed, trace))
@@ -291,7 +297,7 @@ impl Engine {
             rank: (!seen).then_some(rank),
             seen,
             score: own_score,
-            reason: reasons::explain(self, &request, item, &self.wording),
+            reason: self.told(&request, item),
             parts: self.part_shares(&request, item),
         })
     }
@@ -357,6 +363,7 @@ impl Engine {
         let encoded = reader.encoder.encode(&[text.as_str()], &Silent)?;
         self.data.add_item(id, fields)?;
         (self.has_added_items, self.labels) = (true, OnceLock::new());
+        self.lexicon = OnceLock::new();
         self.pipeline.reset();
         let mut vectors = self.vectors.as_deref().cloned().unwrap_or_default();
         vectors.append(&encoded.vectors);
@@ -435,13 +442,7 @@ impl Engine {
 
     /// Returns the title of an item, or its id where it has none.
     pub fn title(&self, item: ItemId) -> String {
-        let columns = self.data.items.columns();
-        let title = columns.iter().find(|column| {
-            let name = column.name.to_lowercase();
-            name.contains("title") || name == "name"
-        });
-        let text = title.and_then(|column| self.data.items.field(item.index(), &column.name));
-        text.unwrap_or_else(|| self.item_name(item).to_owned())
+        title_of(&self.data.items, item.index())
     }
 
     /// Returns all fields of an item that it has.
@@ -461,7 +462,11 @@ impl Engine {
         self.data.histories.of(user)
     }
 
-    fn history<'a>(&'a self, user: Option<UserId>, own: Option<&'a Histories>) -> History<'a> {
+    pub(crate) fn history<'a>(
+        &'a self,
+        user: Option<UserId>,
+        own: Option<&'a Histories>,
+    ) -> History<'a> {
         match (own, user) {
             (Some(own), _) => own.row(0),
             (None, Some(user)) => self.data.histories.of(user),
@@ -470,7 +475,7 @@ impl Engine {
     }
 
     /// Makes a history of the items that were listed by hand.
-    fn histories(&self, ask: &Ask<'_>) -> Result<Option<Histories>, Error> {
+    pub(crate) fn histories(&self, ask: &Ask<'_>) -> Result<Option<Histories>, Error> {
         if ask.history.is_empty() {
             return Ok(None);
         }
@@ -482,11 +487,11 @@ impl Engine {
         Ok(Some(builder.build()))
     }
 
-    fn items(&self, ids: &[String]) -> Result<Vec<ItemId>, Error> {
+    pub(crate) fn items(&self, ids: &[String]) -> Result<Vec<ItemId>, Error> {
         ids.iter().map(|id| self.item(id)).collect()
     }
 
-    fn listed(&self, list: &[Scored]) -> Vec<Listed> {
+    pub(crate) fn listed(&self, list: &[Scored]) -> Vec<Listed> {
         let entry = |(place, scored): (usize, &Scored)| Listed {
             rank: place + 1,
             item_id: self.item_name(scored.item).to_owned(),
@@ -510,6 +515,13 @@ impl Engine {
         let found = (0..self.data.n_items()).map(ItemId::from_index).filter(holds).take(n);
         self.listed(&found.map(|item| Scored { item, score: 0.0 }).collect::<Vec<_>>())
     }
+}
+
+/// Returns the title of a row, or its id where it has none.
+pub(crate) fn title_of(items: &Table, row: usize) -> String {
+    let title = items.columns().iter().find(|column| Engine::is_title(column));
+    let text = title.and_then(|column| items.field(row, &column.name));
+    text.unwrap_or_else(|| items.ids().name(row as u32).to_owned())
 }
 
 /// Why an item stands where it stands.

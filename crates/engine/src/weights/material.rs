@@ -81,6 +81,8 @@ impl Material<'_> {
             tokens: None,
             refit: false,
             skip_unfit: false,
+            ablate: false,
+            writer: None,
             clock: self.clock,
             progress: self.progress,
         };
