@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::chat::Chat;
+use crate::command::compare::Compare;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
 use crate::command::serve::{Keys, Serve};
+use crate::command::talk::{ChatRec, ProfileArgs};
 use crate::command::weights::Weights;
+use crate::command::writing::ModelArg;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -97,6 +100,8 @@ pub(crate) enum Command {
     Train(Train),
     /// Measure one or many models, side by side
     Evaluate(Evaluate),
+    /// Measure two models or pipelines on the same users, and test which is better
+    Compare(Compare),
     /// Find good settings of a model on validation events
     Search(Search),
     /// Tune a language model on what users did, so that its text vectors say who takes what
@@ -119,6 +124,10 @@ pub(crate) enum Command {
     Keys(Keys),
     /// Talk with a language model, on this machine or behind an address
     Chat(Chat),
+    /// Talk about what to take: wishes, critique, reasons, comparisons; items come from the model alone
+    ChatRec(ChatRec),
+    /// Describe a user in words, to be edited and asked with
+    Profile(ProfileArgs),
     /// Pre-trained language models: list, get, distill, look into and compare them
     Weights(Weights),
     /// Public data sets: list them, get them
@@ -253,6 +262,14 @@ pub(crate) struct Evaluate {
     /// Pipelines over the fused model, measured beside the models: TOML files with `[pipeline]` and, if wanted, `[rerank]`
     #[arg(long, value_delimiter = ',', value_name = "FILES", conflicts_with = "task")]
     pub(crate) pipelines: Vec<PathBuf>,
+    /// Measure the fused model without each of its parts too, with weights learnt anew
+    #[arg(long, conflicts_with = "task")]
+    pub(crate) ablate: bool,
+    /// Measure so many test users, drawn by the seed, instead of all
+    #[arg(long, value_name = "N", conflicts_with = "task")]
+    pub(crate) users: Option<usize>,
+    #[command(flatten)]
+    pub(crate) model: ModelArg,
     /// leave-one-out, time, ratio, random, cold-items or cold-users
     #[arg(long, value_name = "KIND")]
     pub(crate) split: Option<String>,

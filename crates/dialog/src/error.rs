@@ -45,6 +45,14 @@ pub enum Error {
         /// The clause.
         clause: usize,
     },
+    /// A word says more than evidence of this kind can.
+    #[error("clause {clause} says `{word}`, which evidence of this kind does not tell: drop it")]
+    Word {
+        /// The clause.
+        clause: usize,
+        /// The word.
+        word: String,
+    },
     /// The sentence says something that no clause covers.
     #[error("the text says `{text}`, which is in none of its clauses: drop it")]
     Uncovered {

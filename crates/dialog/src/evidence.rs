@@ -14,6 +14,11 @@ pub enum Evidence {
         /// Share of the score, `0..=1`.
         share: f32,
     },
+    /// The user asked for something like `item`.
+    Wished {
+        /// Title of the item that was named.
+        item: String,
+    },
     /// People who took `from` next took this item.
     Transition {
         /// Title of the earlier item.
@@ -58,7 +63,7 @@ impl Evidence {
                 Self::Took { share, .. } | Self::Category { share, .. } => *share > 0.0,
                 Self::TextLike { similarity, .. } => *similarity > 0.0,
                 Self::Popular { count, rank } => *count > 0 && *rank > 0,
-                Self::Transition { .. } | Self::AlsoLiked { .. } => true,
+                Self::Wished { .. } | Self::Transition { .. } | Self::AlsoLiked { .. } => true,
             }
     }
 
@@ -66,6 +71,7 @@ impl Evidence {
     pub(crate) fn title(&self) -> Option<&str> {
         match self {
             Self::Took { item, .. }
+            | Self::Wished { item }
             | Self::Transition { from: item }
             | Self::AlsoLiked { item }
             | Self::TextLike { item, .. }

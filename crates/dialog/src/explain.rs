@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Evidence, evidence::percent};
+use crate::{Evidence, Language, evidence::percent};
 
 /// Words that depend on what is recommended. Choose a verb whose past and participle are alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +12,8 @@ pub struct Wording {
     pub took: String,
     /// What an item's text is called: "plot", "description".
     pub text: String,
+    /// The language of sentences. Words of another script than its own give way to plain ones.
+    pub language: Language,
 }
 
 impl Default for Wording {
@@ -21,9 +23,35 @@ impl Default for Wording {
 }
 
 impl Wording {
-    /// Says "you `took` it" and "its `text`".
+    /// Says "you `took` it" and "its `text`", in English.
     pub fn new(took: &str, text: &str) -> Self {
-        Self { took: took.into(), text: text.into() }
+        Self { took: took.into(), text: text.into(), language: Language::English }
+    }
+
+    /// Says the same in another language.
+    #[must_use]
+    pub fn in_language(mut self, language: Language) -> Self {
+        self.language = language;
+        self
+    }
+
+    /// Returns what users do with items, as the language can say it.
+    pub fn took(&self) -> &str {
+        self.fitting(&self.took, "picked", "选过")
+    }
+
+    /// Returns what an item's text is called, as the language can say it.
+    pub fn text(&self) -> &str {
+        self.fitting(&self.text, "description", "简介")
+    }
+
+    fn fitting<'a>(&self, own: &'a str, english: &'a str, chinese: &'a str) -> &'a str {
+        let has_han = own.chars().any(Language::is_han);
+        match self.language {
+            Language::English if has_han => english,
+            Language::Chinese if !has_han => chinese,
+            _ => own,
+        }
     }
 }
 
@@ -63,9 +91,29 @@ const MAX_TERMS: usize = 3;
 /// assert_eq!(reason.text, "Because you watched “Alien”; people who liked “Blade Runner” also liked it.");
 /// ```
 pub fn explain(evidence: &[Evidence], wording: &Wording, max_clauses: usize) -> Option<Reason> {
+    let clauses = clauses(evidence, max_clauses, &|fact| say(fact, wording));
+    sentence(clauses, wording.language)
+}
+
+/// Says what somebody is like: the same facts, told of the user instead of an item.
+pub fn describe(evidence: &[Evidence], wording: &Wording) -> Option<Reason> {
+    let told = |fact: &Evidence| match (fact, wording.language) {
+        (Evidence::Took { item, .. }, Language::English) => {
+            format!("you {} {}", wording.took(), quote(item))
+        }
+        (Evidence::Took { item, .. }, Language::Chinese) => {
+            format!("您{}{}", wording.took(), book(item))
+        }
+        _ => say(fact, wording),
+    };
+    sentence(clauses(evidence, evidence.len(), &told), wording.language)
+}
+
+/// Says each fact that speaks, once.
+fn clauses(evidence: &[Evidence], most: usize, say: &dyn Fn(&Evidence) -> String) -> Vec<Clause> {
     let mut clauses: Vec<Clause> = Vec::new();
     for (evidence_index, fact) in evidence.iter().enumerate() {
-        if clauses.len() == max_clauses {
+        if clauses.len() == most {
             break;
         }
         let repeats = |clause: &Clause| {
@@ -74,31 +122,50 @@ pub fn explain(evidence: &[Evidence], wording: &Wording, max_clauses: usize) -> 
                 && told.title() == fact.title()
         };
         if fact.speaks() && !clauses.iter().any(repeats) {
-            clauses.push(Clause { text: say(fact, wording), evidence_index });
+            clauses.push(Clause { text: say(fact), evidence_index });
         }
     }
-    let texts: Vec<&str> = clauses.iter().map(|clause| clause.text.as_str()).collect();
-    let sentence = texts.join("; ");
-    let mut letters = sentence.chars();
-    let first = letters.next()?;
-    Some(Reason { text: format!("{}{}.", first.to_uppercase(), letters.as_str()), clauses })
+    clauses
 }
 
-fn say(fact: &Evidence, Wording { took, text }: &Wording) -> String {
+/// Joins clauses to one sentence.
+fn sentence(clauses: Vec<Clause>, language: Language) -> Option<Reason> {
+    let texts: Vec<&str> = clauses.iter().map(|clause| clause.text.as_str()).collect();
+    let (between, end) = match language {
+        Language::English => ("; ", "."),
+        Language::Chinese => ("；", "。"),
+    };
+    let sentence = texts.join(between);
+    (!sentence.is_empty()).then(|| Reason { text: format!("{}{end}", capital(&sentence)), clauses })
+}
+
+/// Begins with a capital letter, where there is one.
+pub(crate) fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
+}
+
+fn say(fact: &Evidence, wording: &Wording) -> String {
+    match wording.language {
+        Language::English => say_in_english(fact, wording.took(), wording.text()),
+        Language::Chinese => say_in_chinese(fact, wording.took(), wording.text()),
+    }
+}
+
+fn say_in_english(fact: &Evidence, took: &str, text: &str) -> String {
     match fact {
         Evidence::Took { item, .. } => format!("because you {took} {}", quote(item)),
+        Evidence::Wished { item } => format!("you asked for something like {}", quote(item)),
         Evidence::Transition { from } => {
             format!("people who {took} {} next {took} it", quote(from))
         }
         Evidence::AlsoLiked { item } => format!("people who liked {} also liked it", quote(item)),
-        Evidence::TextLike { item, shared, .. } => {
-            let plain = shared.iter().map(String::as_str).filter(|term| is_plain(term));
-            let terms: Vec<&str> = plain.take(MAX_TERMS).collect();
-            match terms[..] {
-                [] => format!("its {text} resembles {}", quote(item)),
-                _ => format!("its {text} resembles {} ({})", quote(item), terms.join(", ")),
-            }
-        }
+        Evidence::TextLike { item, shared, .. } => match told(shared)[..] {
+            [] => format!("its {text} resembles {}", quote(item)),
+            ref terms => format!("its {text} resembles {} ({})", quote(item), terms.join(", ")),
+        },
         Evidence::Popular { count, rank } => {
             let times = if *count == 1 { "time" } else { "times" };
             format!("it was {took} {count} {times}, number {rank} of all")
@@ -109,11 +176,43 @@ fn say(fact: &Evidence, Wording { took, text }: &Wording) -> String {
     }
 }
 
-/// Puts a title between quotation marks; marks inside become single ones, so that its end is never in doubt.
+fn say_in_chinese(fact: &Evidence, took: &str, text: &str) -> String {
+    match fact {
+        Evidence::Took { item, .. } => format!("因为您{took}{}", book(item)),
+        Evidence::Wished { item } => format!("您想要与{}相似的", book(item)),
+        Evidence::Transition { from } => format!("{took}{}的人接下来选择了它", book(from)),
+        Evidence::AlsoLiked { item } => format!("喜欢{}的人也喜欢它", book(item)),
+        Evidence::TextLike { item, shared, .. } => match told(shared)[..] {
+            [] => format!("它的{text}与{}相似", book(item)),
+            ref terms => format!("它的{text}与{}相似（{}）", book(item), terms.join("、")),
+        },
+        Evidence::Popular { count, rank } => format!("它被{took} {count} 次，在全部中排第 {rank}"),
+        Evidence::Category { name, share } => {
+            format!("您{took}的有 {}% 属于{}", percent(*share), quote(name))
+        }
+    }
+}
+
+/// Returns the shared words that are named.
+fn told(shared: &[String]) -> Vec<&str> {
+    shared.iter().map(String::as_str).filter(|term| is_plain(term)).take(MAX_TERMS).collect()
+}
+
+/// Puts a title between quotation marks; its end is never in doubt.
 pub(crate) fn quote(title: &str) -> String {
+    format!("“{}”", inside(title))
+}
+
+/// Puts a title between the marks that Chinese has for titles.
+pub(crate) fn book(title: &str) -> String {
+    format!("《{}》", inside(title))
+}
+
+/// Returns a title as it stands between marks: on one line, with other marks than those inside.
+pub(crate) fn inside(title: &str) -> String {
     let words: Vec<&str> = title.split_whitespace().collect();
-    let inside = words.join(" ").replace(['“', '”', '"'], "’");
-    format!("“{inside}”")
+    let marked = words.join(" ").replace(['“', '”', '"'], "’");
+    marked.replace(['《', '「', '『', '«'], "〈").replace(['》', '」', '』', '»'], "〉")
 }
 
 /// Tells whether a term can stand in a list without being mistaken for two.

@@ -1,6 +1,7 @@
 //! No claim without evidence: holds any reason, whoever wrote it, to the facts it cites.
 
-use crate::{Error, Evidence, Reason, explain::quote};
+use crate::explain::inside;
+use crate::{Error, Evidence, Reason};
 
 /// Lists all claims of `reason` that `evidence` does not back; `Ok` when there are none.
 ///
@@ -22,13 +23,13 @@ pub fn check(reason: &Reason, evidence: &[Evidence]) -> Result<(), Vec<Error>> {
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-fn check_clause(clause: usize, text: &str, fact: &Evidence, faults: &mut Vec<Error>) {
+pub(crate) fn check_clause(clause: usize, text: &str, fact: &Evidence, faults: &mut Vec<Error>) {
     let said = Said::parse(text);
-    let title = fact.title().map(quote);
+    let title = fact.title().map(inside);
     let numbers: Vec<String> = fact.numbers().iter().map(u32::to_string).collect();
     let before = faults.len();
     for name in &said.titles {
-        if title.as_ref() != Some(&quote(name)) {
+        if title.as_ref() != Some(&inside(name)) {
             faults.push(Error::Title { clause, title: (*name).into() });
         }
     }
@@ -49,27 +50,41 @@ fn check_clause(clause: usize, text: &str, fact: &Evidence, faults: &mut Vec<Err
 
 /// What a clause claims, as far as it can be held to something.
 #[derive(Default)]
-struct Said<'a> {
+pub(crate) struct Said<'a> {
     titles: Vec<&'a str>,
     terms: Vec<&'a str>,
     numbers: Vec<&'a str>,
+    /// What is left: the words around them.
+    pub(crate) rest: Vec<&'a str>,
 }
 
 impl<'a> Said<'a> {
-    fn parse(mut text: &'a str) -> Self {
+    pub(crate) fn parse(mut text: &'a str) -> Self {
         let mut said = Self::default();
         while let Some(first) = text.chars().next() {
             let after = &text[first.len_utf8()..];
             text = match first {
                 '“' | '”' => until(after, '”', |title| said.titles.push(title)),
                 '"' => until(after, '"', |title| said.titles.push(title)),
+                '《' | '》' => until(after, '》', |title| said.titles.push(title)),
+                '「' | '」' => until(after, '」', |title| said.titles.push(title)),
+                '『' | '』' => until(after, '』', |title| said.titles.push(title)),
+                '«' | '»' => until(after, '»', |title| said.titles.push(title)),
                 '(' => until(after, ')', |terms| said.terms.extend(terms.split(", "))),
+                '（' => until(after, '）', |terms| said.terms.extend(terms.split('、'))),
                 _ if first.is_numeric() => {
                     let end = text.find(|c: char| !c.is_numeric()).unwrap_or(text.len());
                     said.numbers.push(&text[..end]);
                     &text[end..]
                 }
-                _ => after,
+                _ => {
+                    let marks =
+                        ['“', '”', '"', '《', '》', '「', '」', '『', '』', '«', '»', '(', '（'];
+                    let ends = |c: char| marks.contains(&c) || c.is_numeric();
+                    let end = text.find(ends).unwrap_or(text.len());
+                    said.rest.push(&text[..end]);
+                    &text[end..]
+                }
             };
         }
         said
@@ -85,7 +100,7 @@ fn until<'a>(text: &'a str, end: char, mut take: impl FnMut(&'a str)) -> &'a str
 
 /// Returns what is left of the sentence from where it departs from its clauses.
 fn uncovered(reason: &Reason) -> Option<&str> {
-    let glue = |c: char| c.is_whitespace() || matches!(c, ';' | ',' | '.');
+    let glue = |c: char| c.is_whitespace() || matches!(c, ';' | ',' | '.' | '；' | '，' | '。');
     let mut rest = reason.text.as_str();
     for clause in &reason.clauses {
         rest = rest.trim_start_matches(glue);

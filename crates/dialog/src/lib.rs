@@ -1,12 +1,19 @@
-//! Says why an item is recommended, in one sentence of which every clause rests on a piece of evidence.
-//! Evidence comes in as plain values; this crate fetches nothing and knows no model.
+//! Says why an item is recommended, each clause resting on a piece of evidence, and holds a talk about recommendations: what a turn asks for,
+//! what the talk has settled, how an answer is worded. Evidence, catalogue and answers come in as plain values; this crate fetches nothing and
+//! knows no model of recommending.
 #![warn(missing_docs)]
 
 mod error;
 mod evidence;
 mod explain;
 pub mod guard;
+mod language;
+mod rephrase;
+pub mod talk;
+mod vocabulary;
 
 pub use error::Error;
 pub use evidence::{Evidence, took};
-pub use explain::{Clause, Reason, Wording, explain};
+pub use explain::{Clause, Reason, Wording, describe, explain};
+pub use language::Language;
+pub use rephrase::{Author, Rephrased, rephrase};

@@ -1,7 +1,9 @@
 //! Reasons from the outside: what they say, and that none can say more than its evidence.
 
 use proptest::prelude::*;
-use tastemaker_dialog::{Clause, Error, Evidence, Reason, Wording, explain, guard};
+use tastemaker_dialog::{
+    Author, Clause, Error, Evidence, Language, Reason, Rephrased, Wording, explain, guard, rephrase,
+};
 
 fn films() -> Wording {
     Wording::new("watched", "plot")
@@ -146,5 +148,138 @@ proptest! {
     fn the_guard_never_panics(text in ".{0,40}", clause in ".{0,20}", evidence in any_evidence()) {
         let given = reason(&text, &[(&clause, 0)]);
         drop(guard::check(&given, &[evidence]));
+    }
+}
+
+fn chinese() -> Wording {
+    Wording::new("看过", "剧情").in_language(Language::Chinese)
+}
+
+#[test]
+fn a_reason_is_said_in_chinese() {
+    let reason = explain(&all_kinds(), &chinese(), 3).unwrap();
+    insta::assert_snapshot!(reason.text, @"因为您看过《Alien》；喜欢《Blade Runner》的人也喜欢它；它的剧情与《Solaris》相似（space、planet）。");
+    // English words give way to plain ones.
+    let plain = Wording::new("watched", "plot").in_language(Language::Chinese);
+    let rest = explain(&all_kinds()[3..], &plain, 3).unwrap();
+    insta::assert_snapshot!(rest.text, @"选过《Aliens》的人接下来选择了它；它被选过 583 次，在全部中排第 3；您选过的有 42% 属于“Sci-Fi”。");
+    assert_eq!(guard::check(&rest, &all_kinds()[3..]), Ok(()));
+}
+
+/// Puts the reply where a model would.
+fn told(evidence: &[Evidence], wording: &Wording, reply: &str) -> Rephrased {
+    let reason = explain(evidence, wording, 4).expect("there is evidence");
+    rephrase(&reason, evidence, wording, &mut |_| Ok(reply.to_owned()))
+}
+
+#[test]
+fn a_model_may_say_the_evidence_in_other_words() {
+    let evidence = &all_kinds()[..2];
+    let reply = r#"[{"id": 0, "text": "You watched “Alien” before"}, {"id": 1, "text": "Others who enjoyed \"Blade Runner\" enjoyed this too."}]"#;
+    let said = told(evidence, &films(), reply);
+    assert_eq!(said.author, Author::Model);
+    insta::assert_snapshot!(said.reason.text, @"You watched “Alien” before. Others who enjoyed “Blade Runner” enjoyed this too.");
+    let said = told(
+        evidence,
+        &chinese(),
+        r#"[{"id": 0, "text": "您之前看过《Alien》"}, {"id": 1, "text": "喜欢《Blade Runner》的用户同样喜欢这部"}]"#,
+    );
+    assert_eq!((said.author, said.dropped), (Author::Model, vec![]));
+    insta::assert_snapshot!(said.reason.text, @"您之前看过《Alien》。喜欢《Blade Runner》的用户同样喜欢这部。");
+}
+
+#[test]
+fn what_a_model_makes_up_is_dropped_and_the_template_takes_its_place() {
+    let evidence = &all_kinds()[..2];
+    for claim in [
+        "Critics adored “Blade Runner”",
+        "People who liked “Jaws” also liked it",
+        "People who liked “Blade Runner” and Jaws also liked it",
+        "97 people who liked “Blade Runner” also liked it",
+        "You watched “Blade Runner”",
+        "People who liked “Blade Runner” (robots) also liked it",
+        "People also liked it",
+        "People who liked “Blade Runner” never liked it",
+    ] {
+        let reply = serde_json::json!([{ "id": 0, "text": "You watched “Alien”" }, { "id": 1, "text": claim }]);
+        let said = told(evidence, &films(), &reply.to_string());
+        assert_eq!(said.author, Author::Both, "{claim}");
+        assert!(!said.dropped.is_empty(), "{claim}");
+        assert_eq!(
+            said.reason.text,
+            "You watched “Alien”. People who liked “Blade Runner” also liked it."
+        );
+    }
+}
+
+#[test]
+fn a_model_that_fails_leaves_the_template() {
+    let evidence = all_kinds();
+    let reason = explain(&evidence, &films(), 3).unwrap();
+    let failed = rephrase(&reason, &evidence, &films(), &mut |_| Err("it took too long".into()));
+    assert_eq!((failed.reason, failed.failure.as_deref()), (reason, Some("it took too long")));
+    for reply in
+        ["", "nonsense", "[]", "{}", r#"[{"id": 7, "text": "“Alien”"}]"#, r#"[{"id": "0"}]"#]
+    {
+        let said = told(&evidence, &films(), reply);
+        assert_eq!(
+            (said.author, said.reason.text),
+            (Author::Template, explain(&evidence, &films(), 4).unwrap().text),
+            "{reply}"
+        );
+    }
+}
+
+/// Sentences of a model that makes things up: true words, other titles, numbers, terms and signs, in any order.
+fn any_sentence() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("you watched".to_owned()),
+        Just("people who liked".to_owned()),
+        Just("also liked it".to_owned()),
+        Just("its plot resembles".to_owned()),
+        Just("“Alien”".to_owned()),
+        Just("《Alien》".to_owned()),
+        Just("'Solaris'".to_owned()),
+        Just("“Blade Runner".to_owned()),
+        Just("\"Jaws\"".to_owned()),
+        Just("(space, sharks)".to_owned()),
+        Just("Zorblax".to_owned()),
+        Just("critics adored".to_owned()),
+        Just("最好的".to_owned()),
+        "[0-9]{1,3}%?",
+        "[a-z“”\"()《》『]{1,6}",
+        ".{0,6}",
+    ];
+    prop::collection::vec(piece, 1..6).prop_map(|pieces| pieces.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn no_claim_of_a_model_that_makes_things_up_gets_through(
+        evidence in prop::collection::vec(any_evidence(), 1..5),
+        sentences in prop::collection::vec((0usize..6, any_sentence()), 0..6),
+        is_chinese in any::<bool>(),
+    ) {
+        let wording = if is_chinese { chinese() } else { films() };
+        let Some(reason) = explain(&evidence, &wording, 4) else { return Ok(()) };
+        let list: Vec<serde_json::Value> =
+            sentences.iter().map(|(id, text)| serde_json::json!({ "id": id, "text": text })).collect();
+        let reply = serde_json::Value::from(list).to_string();
+        let said = rephrase(&reason, &evidence, &wording, &mut |_| Ok(reply.clone()));
+        prop_assert_eq!(guard::check(&said.reason, &evidence), Ok(()));
+        prop_assert_eq!(said.reason.clauses.len(), reason.clauses.len());
+        for made_up in ["Zorblax", "critics", "adored", "Jaws", "sharks", "最好", "最"] {
+            let is_known = format!("{evidence:?}").contains(made_up);
+            prop_assert!(is_known || !said.reason.text.contains(made_up), "{}", said.reason.text);
+        }
+        for clause in &said.reason.clauses {
+            let fact = &evidence[clause.evidence_index];
+            // Every number of a sentence is one of its evidence, in a title or by itself.
+            let own: String = format!("{fact:?} {} {}", clause.evidence_index, reason.text);
+            let numbers = clause.text.split(|c: char| !c.is_numeric()).filter(|number| !number.is_empty());
+            for number in numbers {
+                prop_assert!(own.contains(number), "{} in {}", number, clause.text);
+            }
+        }
     }
 }

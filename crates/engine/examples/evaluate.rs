@@ -40,6 +40,8 @@ fn main() -> anyhow::Result<()> {
         tokens: None,
         skip_unfit: true,
         refit: true,
+        ablate: false,
+        writer: None,
         clock: &SystemClock::default(),
         progress: &Silent,
     }

@@ -9,13 +9,15 @@ use tastemaker_core::{
     Histories, HistoriesBuilder, History, ItemId, Labels, Recommender, Request, Scored, UserId,
     Vectors, top_k,
 };
-use tastemaker_data::Dataset;
+use tastemaker_data::{Dataset, Table};
 use tastemaker_dialog::Wording;
+use tastemaker_dialog::talk::Lexicon;
 use tastemaker_pipeline::{Asked, Fused, FusionSettings, RerankSettings};
 
 use crate::Error;
+use crate::chat::Writer;
 use crate::lists::{ListTrace, Live};
-use crate::reasons::{self, Reason};
+use crate::reasons::Reason;
 use crate::registry::{FUSED, Model};
 use crate::texts::Reader;
 
@@ -40,8 +42,12 @@ pub struct Engine {
     pub(crate) reader: Option<Arc<Reader>>,
     pub(crate) counts: Vec<u32>,
     pub(crate) wording: Wording,
+    /// Words reasons and orders lists, with the seconds it may take for a request.
+    pub(crate) writer: Option<(Writer, f64)>,
     pub(crate) rerank: RerankSettings,
     pub(crate) pipeline: Live,
+    /// What can be asked for in a talk, read when one begins.
+    pub(crate) lexicon: OnceLock<Arc<Lexicon>>,
     /// Read when they are first asked for.
     pub(crate) labels: OnceLock<Option<Labels>>,
     pub(crate) has_added_items: bool,
@@ -139,8 +145,10 @@ impl Engine {
             reader: reader.map(Arc::new),
             counts,
             wording: Wording::default(),
+            writer: None,
             rerank: RerankSettings::default(),
             pipeline: Live::default(),
+            lexicon: OnceLock::new(),
             labels: OnceLock::new(),
             has_added_items: false,
             seed: 0,
@@ -257,9 +265,7 @@ impl Engine {
         let mut listed = self.listed(&list);
         self.predict(&request, &mut listed, &list);
         if ask.explain {
-            for (entry, scored) in listed.iter_mut().zip(&list) {
-                entry.reason = Some(reasons::explain(self, &request, scored.item, &self.wording));
-            }
+            self.explain_all(&request, &mut listed, &list);
         }
         let trace = if traced { ListTrace::new(&trace, &list, self) } else { ListTrace::default() };
         Ok((listed, trace))
@@ -301,7 +307,7 @@ impl Engine {
             rank: (!seen).then_some(rank),
             seen,
             score: own_score,
-            reason: reasons::explain(self, &request, item, &self.wording),
+            reason: self.told(&request, item),
             parts: self.part_shares(&request, item),
         })
     }
@@ -406,13 +412,7 @@ impl Engine {
 
     /// Returns the title of an item, or its id where it has none.
     pub fn title(&self, item: ItemId) -> String {
-        let columns = self.data.items.columns();
-        let title = columns.iter().find(|column| {
-            let name = column.name.to_lowercase();
-            name.contains("title") || name == "name"
-        });
-        let text = title.and_then(|column| self.data.items.field(item.index(), &column.name));
-        text.unwrap_or_else(|| self.item_name(item).to_owned())
+        title_of(&self.data.items, item.index())
     }
 
     /// Returns all fields of an item that it has.
@@ -432,7 +432,11 @@ impl Engine {
         self.data.histories.of(user)
     }
 
-    fn history<'a>(&'a self, user: Option<UserId>, own: Option<&'a Histories>) -> History<'a> {
+    pub(crate) fn history<'a>(
+        &'a self,
+        user: Option<UserId>,
+        own: Option<&'a Histories>,
+    ) -> History<'a> {
         match (own, user) {
             (Some(own), _) => own.row(0),
             (None, Some(user)) => self.data.histories.of(user),
@@ -441,7 +445,7 @@ impl Engine {
     }
 
     /// Returns who asks, where models may know them, and their history where it is not the one of the data.
-    fn asker(&self, ask: &Ask<'_>) -> Result<(Option<UserId>, Option<Histories>), Error> {
+    pub(crate) fn asker(&self, ask: &Ask<'_>) -> Result<(Option<UserId>, Option<Histories>), Error> {
         let mut builder = HistoriesBuilder::default();
         if !ask.history.is_empty() {
             for (place, item) in self.items(ask.history)?.into_iter().enumerate() {
@@ -492,6 +496,13 @@ impl Engine {
         let found = (0..self.data.n_items()).map(ItemId::from_index).filter(holds).take(n);
         self.listed(&found.map(|item| Scored { item, score: 0.0 }).collect::<Vec<_>>())
     }
+}
+
+/// Returns the title of a row, or its id where it has none.
+pub(crate) fn title_of(items: &Table, row: usize) -> String {
+    let title = items.columns().iter().find(|column| Engine::is_title(column));
+    let text = title.and_then(|column| items.field(row, &column.name));
+    text.unwrap_or_else(|| items.ids().name(row as u32).to_owned())
 }
 
 /// Why an item stands where it stands.

@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rand::seq::SliceRandom;
 use serde_json::{Value, json};
-use tastemaker_core::{Clock, Features, Histories, Labels, Progress, Recommender, Tokens, Vectors};
+use tastemaker_core::{
+    Clock, Features, Histories, HistoriesBuilder, History, Labels, Progress, Recommender, Tokens,
+    Vectors, seed,
+};
 use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
 use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
 
 use crate::artifact::{Recorder, Training};
+use crate::chat::Writer;
 use crate::config::Loaded;
 use crate::lists::{PipelineFile, check_shown, shown};
 use crate::memory;
@@ -36,6 +41,10 @@ pub struct Evaluation<'a> {
     pub tokens: Option<&'a Tokens>,
     /// Lets the tested models learn from validation events too.
     pub refit: bool,
+    /// Measures the fused model without each of its parts, too.
+    pub ablate: bool,
+    /// A language model, for pipelines that ask one.
+    pub writer: Option<&'a Writer>,
     /// Tells the time.
     pub clock: &'a dyn Clock,
     /// Is told of progress.
@@ -98,7 +107,9 @@ impl Evaluation<'_> {
     /// Runs it.
     pub fn run(&self) -> Result<Evaluated, Error> {
         let names = check_models(self.models)?;
-        let parts = split(&self.data.histories, self.data.n_items(), &self.loaded.config.split)?;
+        let config = &self.loaded.config;
+        let mut parts = split(&self.data.histories, self.data.n_items(), &config.split)?;
+        draw(&mut parts.test, config.eval.users, config.eval.seed);
         let features = self.features(&names);
         let recorder = Recorder::new(self.progress);
         let job = Job { progress: &recorder, ..self.job(&parts, features.as_ref(), None) };
@@ -134,12 +145,8 @@ impl Evaluation<'_> {
             };
             report.notes.extend(notes);
             let start = self.clock.seconds();
-            let measured = Measured {
-                held: &parts.test,
-                train: bench.final_histories(),
-                labels,
-                allowed: None,
-            };
+            let train = bench.final_histories();
+            let measured = Measured { held: &parts.test, train, labels, allowed: None };
             let run = self.measure(&candidate, measured)?;
             row.score_seconds = self.clock.seconds() - start;
             row.peak_memory_bytes = memory::peak_bytes();
@@ -160,6 +167,9 @@ impl Evaluation<'_> {
             report.models.push(row);
             runs.push((name.clone(), run));
             if let Candidate::Fused(model) = candidate {
+                if self.ablate {
+                    self.without_each(&model, (&mut report, &mut runs), &mut bench, &measured)?;
+                }
                 fused = Some(model);
             }
         }
@@ -167,6 +177,32 @@ impl Evaluation<'_> {
         report.courses = recorder.trainings().iter().map(Training::course).collect();
         report.tests = self.tests(&runs)?;
         Ok(Evaluated { report, runs, split: parts })
+    }
+
+    /// Measures the fused model without each of its parts in turn, with weights learnt anew.
+    fn without_each(
+        &self,
+        fused: &FusedModel,
+        (report, runs): (&mut Report, &mut Vec<(String, Run)>),
+        bench: &mut Workbench<'_>,
+        measured: &Measured<'_>,
+    ) -> Result<(), Error> {
+        let names: Vec<String> = fused.parts().iter().map(|part| part.name.clone()).collect();
+        for left_out in names.iter().filter(|_| names.len() > 1) {
+            let rest: Vec<String> =
+                names.iter().filter(|name| *name != left_out).cloned().collect();
+            let ready = bench.fuse_of(&rest)?;
+            let start = self.clock.seconds();
+            let run = self.measure(&Candidate::Fused(Box::new(ready.model)), *measured)?;
+            let name = format!("{FUSED} without {left_out}");
+            let mut row = ModelRow::new(&name, &run);
+            row.score_seconds = self.clock.seconds() - start;
+            (row.fit_seconds, row.search_seconds) = (ready.fit_seconds, ready.search_seconds);
+            row.settings = json!({ "weights": plain(&ready.learned) });
+            report.models.push(row);
+            runs.push((name, run));
+        }
+        Ok(())
     }
 
     /// Measures pipelines, over the fused model at hand or one that is fitted for them.
@@ -349,6 +385,30 @@ impl Evaluation<'_> {
         }
         facts
     }
+}
+
+/// Keeps so many cases, drawn; 0 keeps all.
+fn draw(held: &mut Held, users: usize, root: u64) {
+    if users == 0 || users >= held.len() {
+        return;
+    }
+    let mut rows: Vec<usize> = (0..held.len()).collect();
+    rows.shuffle(&mut seed::stream(root, "evaluate/users"));
+    rows.truncate(users);
+    rows.sort_unstable();
+    let kept = |histories: &Histories| {
+        let mut builder = HistoriesBuilder::default();
+        for row in &rows {
+            let History { items, values, times } = histories.row(*row);
+            for ((item, value), time) in items.iter().zip(values).zip(times) {
+                builder.push(*item, *value, *time);
+            }
+            builder.end_user();
+        }
+        builder.build()
+    };
+    (held.histories, held.targets) = (kept(&held.histories), kept(&held.targets));
+    held.users = rows.iter().map(|row| held.users[*row]).collect();
 }
 
 /// Says how many cases cannot be won because all their targets are in the history, if there are any.

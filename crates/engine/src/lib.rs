@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod chat;
+mod compare;
 pub mod config;
 mod engine;
 mod error;
@@ -20,12 +21,14 @@ mod reasons;
 pub mod registry;
 pub mod remote;
 pub mod search;
+pub mod talk;
 pub mod texts;
 mod train;
 mod tune;
 pub mod weights;
 mod workbench;
 
+pub use compare::{Compared, compared};
 pub use engine::{Ask, Engine, Explained, FusedModel, Listed, MAX_N, PartShare, Taken};
 pub use error::Error;
 pub use evaluate::{Evaluated, Evaluation, check_models};

@@ -23,6 +23,7 @@ impl Engine {
         let mut grown =
             Self::new(self.answerer.clone(), self.data.clone(), self.vectors.clone(), None);
         grown.reader.clone_from(&self.reader);
+        grown.writer.clone_from(&self.writer);
         let mut grown = grown
             .with_wording(self.wording.clone())
             .with_rerank(self.rerank.clone())
@@ -63,6 +64,7 @@ impl Engine {
             self.data.add_item(id, fields)?;
         }
         (self.has_added_items, self.labels) = (true, OnceLock::new());
+        self.lexicon = OnceLock::new();
         self.pipeline.reset();
         let mut vectors = self.vectors.as_deref().cloned().unwrap_or_default();
         vectors.append(&encoded);

@@ -111,7 +111,8 @@ pub fn train(
         let engine = Engine::of_fused(fused.model, config.fusion.clone(), data, vectors, reader);
         (engine, parts, Some(fused.learned))
     };
-    let engine = engine.with_wording(config.reasons.wording()).with_rerank(config.rerank.clone());
+    let wording = config.reasons.wording(engine.language_of_titles());
+    let engine = engine.with_wording(wording).with_rerank(config.rerank.clone());
     let engine = engine.with_seed(config.run.seed);
     engine.set_pipeline(config.pipeline.clone())?;
     let (fusion, seed) = (config.fusion.clone(), config.run.seed);

@@ -240,12 +240,18 @@ impl<'a> Workbench<'a> {
 
     /// Fits all parts, finds their weights on validation events, fits the parts for use and puts them together.
     pub fn fuse(&mut self) -> Result<FusedReady, Error> {
+        let loaded = self.job.loaded;
+        self.fuse_of(&loaded.config.fusion.parts)
+    }
+
+    /// Does the same with these parts instead of those of the settings; what was fitted before is used again.
+    pub fn fuse_of(&mut self, names: &[String]) -> Result<FusedReady, Error> {
         let Job { loaded, split, n_items, clock, progress, .. } = self.job;
         let settings = &loaded.config.fusion;
         let mut left_out = Vec::new();
         let mut kinds = Vec::new();
         let mut trained = Vec::new();
-        for name in &settings.parts {
+        for name in names {
             let kind = Kind::named(name).ok_or_else(|| Error::unknown_model(name))?;
             match self.on_train(kind) {
                 Ok(model) => {

@@ -24,6 +24,8 @@ pub struct Settings {
     pub cutoffs: Vec<usize>,
     /// Which items compete with the targets.
     pub candidates: Candidates,
+    /// Test users that are drawn and measured; 0 = all.
+    pub users: usize,
     /// Items drawn for each held-out event where clicks are predicted, uniformly among those the user never took.
     pub negatives: usize,
     /// Rating from which on a held-out event counts as liked, where ratings are predicted.
@@ -39,6 +41,7 @@ impl Default for Settings {
         Self {
             cutoffs: vec![10, 20],
             candidates: Candidates::Full,
+            users: 0,
             negatives: 4,
             positive_at: 4.0,
             bootstrap: 1000,
@@ -193,6 +196,7 @@ mod tests {
         let wrong = Settings {
             cutoffs: vec![0],
             candidates: Candidates::Sampled { negatives: 0 },
+            users: 0,
             negatives: 0,
             positive_at: f32::NAN,
             bootstrap: 1,

@@ -21,10 +21,10 @@ pub use gate::{Bucket, Gate};
 pub use learn::{Cases, Grown, Learned, learn};
 pub use normalise::Normalise;
 pub use plan::{
-    Asked, Catalogue, Combine, Deed, Found, Lookup, MAX_CANDIDATES, Passage, Piped,
-    PipelineSettings, Plain, Plan, Preset, Question, RuleSettings, Segment, SourceSettings, Stage,
-    Step, Trace, WhenSettings,
+    Arbiter, Asked, Catalogue, Combine, Deed, Found, LlmSettings, LlmWay, Lookup, MAX_CANDIDATES,
+    Passage, Piped, PipelineSettings, Plain, Plan, Preset, Question, RuleSettings, Segment,
+    SourceSettings, Stage, Step, Trace, WhenSettings,
 };
 pub use reorder::{ItemFacts, Reorder, features, reorder};
-pub use rerank::{Mixer, RerankSettings, Reranked, Variety};
+pub use rerank::{Mixer, RerankSettings, Reranked, Variety, by_likeness};
 pub use settings::{FusionSettings, Method};

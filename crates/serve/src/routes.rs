@@ -235,7 +235,9 @@ fn gorse() -> Vec<Route> {
         Route::new(Write, post("/api/items"), items::post_many)
             .takes::<Vec<GorseItem>>()
             .gives::<RowAffected>(),
-        Route::new(Read, get("/api/items"), items::list).asks(PAGE).gives::<Value>(),
+        Route::new(Read, get("/api/items"), items::list)
+            .asks(&["n", "cursor", "q"])
+            .gives::<Value>(),
         Route::new(Read, get("/api/item/{id}"), items::show).gives::<GorseItem>(),
         Route::new(Write, patch("/api/item/{id}"), items::patch)
             .takes::<ItemPatch>()
@@ -270,6 +272,13 @@ fn gorse() -> Vec<Route> {
         Route::new(Write, delete("/api/feedback/{a}/{b}/{c}"), feedback::delete)
             .gives::<RowAffected>(),
         Route::new(Read, get("/api/recommend/{id}"), lists::recommend)
+            .asks(&["n", "offset", "category", "write-back-type", "write-back-delay"])
+            .gives::<Value>(),
+        // Clients put the category into the path, and end it with a stroke where there is none.
+        Route::new(Read, get("/api/recommend/{id}/"), lists::recommend)
+            .asks(&["n", "offset", "category", "write-back-type", "write-back-delay"])
+            .gives::<Value>(),
+        Route::new(Read, get("/api/recommend/{id}/{category}"), lists::recommend)
             .asks(&["n", "offset", "category", "write-back-type", "write-back-delay"])
             .gives::<Value>(),
         Route::new(Read, post("/api/session/recommend"), lists::session)

@@ -59,6 +59,11 @@ fn user(row: &AnyRow) -> Result<User, sqlx::Error> {
     Ok(User { id: row.try_get(0)?, fields: row.try_get(1)?, comment: row.try_get(2)? })
 }
 
+/// Returns the pattern of whatever holds a text.
+fn holding(text: &str) -> String {
+    format!("%{}%", text.replace('!', "!!").replace('%', "!%").replace('_', "!_"))
+}
+
 fn page<T>(rows: Vec<T>, n: usize, place: impl Fn(&T) -> String) -> Page<T> {
     let is_full = rows.len() >= n;
     let cursor = rows.last().filter(|_| is_full).map(place).unwrap_or_default();
@@ -145,9 +150,30 @@ impl Store {
         let sql =
             "SELECT id FROM items WHERE tenant = $1 AND categories LIKE $2 ESCAPE '!' LIMIT $3";
         // Categories are kept as a JSON list: the one that is looked for stands in it as JSON writes it.
-        let written = serde_json::Value::from(category).to_string();
-        let pattern = written.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-        self.list(sql, (&[tenant, &format!("%{pattern}%")], usize::MAX), |row| row.try_get(0)).await
+        let pattern = holding(&serde_json::Value::from(category).to_string());
+        self.list(sql, (&[tenant, &pattern], usize::MAX), |row| row.try_get(0)).await
+    }
+
+    /// Lists items whose id, comment or fields hold all words of a text; the first eight words count.
+    pub async fn search_items(
+        &self,
+        tenant: &str,
+        words: &str,
+        n: usize,
+    ) -> Result<Vec<Item>, Error> {
+        let words = words.to_lowercase().replace('\0', " ");
+        let patterns: Vec<String> = words.split_whitespace().take(8).map(holding).collect();
+        let mut sql = format!("{ITEM} WHERE tenant = $1");
+        let mut binds = vec![tenant];
+        for pattern in &patterns {
+            binds.push(pattern);
+            let place = binds.len();
+            sql.push_str(&format!(
+                " AND LOWER(id || ' ' || comment || ' ' || fields) LIKE ${place} ESCAPE '!'"
+            ));
+        }
+        sql.push_str(&format!(" ORDER BY id LIMIT ${}", binds.len() + 1));
+        self.list(sql, (&binds, n), item).await
     }
 
     /// Counts the users of each item, the most taken first.

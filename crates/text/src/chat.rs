@@ -131,4 +131,14 @@ pub trait ChatModel: Send + Sync {
 pub trait Likelihood: Send + Sync {
     /// Returns how likely the assistant is to begin its next turn with each of `continuations`.
     fn log_probs(&self, turns: &[Turn], continuations: &[&str]) -> Result<Vec<LogProb>, Error>;
+
+    /// Does the same as long as `go_on` says so; `None` where it said no.
+    fn log_probs_while(
+        &self,
+        turns: &[Turn],
+        continuations: &[&str],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Vec<LogProb>>, Error> {
+        if go_on() { self.log_probs(turns, continuations).map(Some) } else { Ok(None) }
+    }
 }

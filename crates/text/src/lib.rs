@@ -2,6 +2,7 @@
 //! a cache on disk for both, templates that turn an item's fields into one text, and words cleaned for counting.
 //! Knows nothing of items or users.
 
+mod aside;
 mod bert;
 mod cache;
 mod chat;
@@ -18,10 +19,12 @@ mod tfidf;
 mod words;
 mod wordvec;
 
+pub use aside::Aside;
 pub use bert::{
-    BertEncoder, BertHead, BertSettings, BertTokens, CrossEncoder, DenseLayer, HeadTensor, HeadUse,
-    Lora, LoraPair, Merged, NamedTensor, Pooling, Precision, Summary, TokenFacts, TunableBert,
-    TuneBlock, TuneReading, TuneState, Wanted, merge_adapter, user_text,
+    BertEncoder, BertHead, BertSettings, BertTokens, CrossEncoder, Cut, DenseLayer, HeadTensor,
+    HeadUse, Lora, LoraPair, Merged, NamedTensor, Pooling, Precision, Pruned, PrunedLayer, Summary,
+    TokenFacts, TunableBert, TuneBlock, TuneReading, TuneState, Wanted, merge_adapter, prune,
+    user_text,
 };
 pub use cache::Cached;
 pub use chat::{

@@ -99,8 +99,14 @@ fn evaluate_models(
     context: &Context,
 ) -> anyhow::Result<Evaluated> {
     let models: Vec<String> = models.iter().copied().map(String::from).collect();
-    let wanted =
-        evaluate::Wanted { models: &models, pipelines: &[], skip_unfit: true, refit: true };
+    let wanted = evaluate::Wanted {
+        models: &models,
+        pipelines: &[],
+        skip_unfit: true,
+        refit: true,
+        ablate: false,
+        writer: None,
+    };
     evaluate::evaluate(data, loaded, &wanted, context)
 }
 

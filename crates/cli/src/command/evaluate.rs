@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use tastemaker_engine::chat::Writer;
 use tastemaker_engine::config::Loaded;
 use tastemaker_engine::core::SystemClock;
 use tastemaker_engine::data::Dataset;
@@ -21,11 +22,14 @@ pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
     let loaded = context.settings(&args.settings, &flags(args))?;
     let task: Option<Task> = args.task.as_deref().map(str::parse).transpose()?;
     let usual: &[&str] = if task.is_some() { &TASK_MODELS } else { &DEFAULT_MODELS };
-    let models = check_models(&names(&args.models, usual))?;
+    let mut models = check_models(&names(&args.models, usual))?;
     if models.is_empty() {
         let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
         let known = known.join(", ");
         anyhow::bail!(Usage(format!("--models names no model: choose among {known}, {FUSED}")));
+    }
+    if args.ablate && !models.iter().any(|name| name == FUSED) {
+        models.push(FUSED.into());
     }
     let pipelines = pipelines(&args.pipelines, &loaded)?;
     let rows: Vec<String> =
@@ -33,8 +37,15 @@ pub(crate) fn run(args: &Evaluate, context: &Context) -> anyhow::Result<()> {
     let files = SideFiles::of(args, &rows)?;
     let skip_unfit = args.models.is_empty();
     let data = Dataset::open(&args.data)?;
-    let wanted =
-        Wanted { models: &models, pipelines: &pipelines, skip_unfit, refit: !args.no_refit };
+    let writer = args.model.open(&loaded, context)?;
+    let wanted = Wanted {
+        models: &models,
+        pipelines: &pipelines,
+        skip_unfit,
+        refit: !args.no_refit,
+        ablate: args.ablate,
+        writer: writer.as_ref(),
+    };
     if let Some(task) = task {
         let predicted =
             prepared(&data, &loaded, &wanted, context, |evaluation| predictions(evaluation, task))?;
@@ -60,6 +71,10 @@ pub(crate) struct Wanted<'a> {
     pub(crate) skip_unfit: bool,
     /// Fits on validation events too.
     pub(crate) refit: bool,
+    /// Measures the fused model without each of its parts, too.
+    pub(crate) ablate: bool,
+    /// A language model for pipelines that ask one.
+    pub(crate) writer: Option<&'a Writer>,
 }
 
 /// Evaluates lists.
@@ -82,7 +97,7 @@ fn prepared<T>(
 ) -> anyhow::Result<T> {
     let config = &loaded.config;
     let progress = context.progress.as_ref();
-    let &Wanted { models, pipelines, skip_unfit, refit } = wanted;
+    let &Wanted { models, pipelines, skip_unfit, refit, ablate, writer } = wanted;
     let fused = [FUSED.to_owned()];
     let read = if pipelines.is_empty() { models } else { &fused };
     let reader = match config.reads_texts(models) || config.reads_texts(read) {
@@ -116,6 +131,8 @@ fn prepared<T>(
         tokens: tokens.as_ref(),
         refit,
         skip_unfit,
+        ablate,
+        writer,
         clock: &clock,
         progress,
     };
@@ -123,7 +140,10 @@ fn prepared<T>(
 }
 
 /// Reads pipelines, each called like its file, and the one of the settings.
-fn pipelines(files: &[PathBuf], loaded: &Loaded) -> anyhow::Result<Vec<(String, PipelineFile)>> {
+pub(crate) fn pipelines(
+    files: &[PathBuf],
+    loaded: &Loaded,
+) -> anyhow::Result<Vec<(String, PipelineFile)>> {
     let mut pipelines: Vec<(String, PipelineFile)> = Vec::new();
     if !loaded.config.pipeline.is_plain() {
         let own = PipelineFile { pipeline: loaded.config.pipeline.clone(), rerank: None };
@@ -186,7 +206,8 @@ fn names(given: &[String], usual: &[&str]) -> Vec<String> {
 
 /// Says the command's own flags as settings.
 fn flags(args: &Evaluate) -> Vec<String> {
-    let mut flags = Vec::new();
+    let mut flags: Vec<String> = args.model.flags();
+    flags.extend(args.users.map(|users| format!("eval.users={users}")));
     flags.extend(args.split.as_ref().map(|kind| format!("split.kind=\"{kind}\"")));
     flags.extend(args.share.map(|share| format!("split.share={share}")));
     flags.extend((!args.at.is_empty()).then(|| format!("eval.cutoffs={:?}", args.at)));

@@ -2,6 +2,7 @@
 
 mod assets;
 pub(crate) mod chat;
+pub(crate) mod compare;
 mod config;
 mod demo;
 mod evaluate;
@@ -12,8 +13,10 @@ pub(crate) mod recommend;
 mod run;
 mod search;
 pub(crate) mod serve;
+pub(crate) mod talk;
 mod train;
 mod tune;
 pub(crate) mod weights;
+pub(crate) mod writing;
 
 pub(crate) use run::{Usage, run};

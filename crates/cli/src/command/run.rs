@@ -5,8 +5,8 @@ use std::fmt;
 use clap::CommandFactory as _;
 
 use super::{
-    assets, chat, config, demo, evaluate, export, import, inspect, recommend, search, serve, train,
-    tune, weights,
+    assets, chat, compare, config, demo, evaluate, export, import, inspect, recommend, search,
+    serve, talk, train, tune, weights,
 };
 use crate::args::{Cli, Command};
 use crate::context::Context;
@@ -31,6 +31,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Inspect(args) => inspect::run(args, context),
         Command::Train(args) => train::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Compare(args) => compare::run(args, context),
         Command::Search(args) => search::run(args, context),
         Command::Tune(args) => tune::run(args, context),
         Command::Recommend(args) => recommend::run(args, context),
@@ -42,6 +43,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(args, context),
         Command::Keys(args) => serve::keys(args, context),
         Command::Chat(args) => chat::run(args, context),
+        Command::ChatRec(args) => talk::run(args, context),
+        Command::Profile(args) => talk::profile(args, context),
         Command::Weights(args) => weights::run(args, context),
         Command::Data(args) => assets::data(args, context),
         Command::Config(args) => config::run(args, context),

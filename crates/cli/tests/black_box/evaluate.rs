@@ -290,3 +290,48 @@ fn tasks_nobody_knows_and_flags_without_a_task_are_wrong_usage() {
         .args(SMALL)
         .good();
 }
+
+#[test]
+fn the_fused_model_is_measured_without_each_of_its_parts() {
+    let home = Home::with_data();
+    let report = home
+        .run(["evaluate", "--data", "data", "--models", "popularity", "--ablate", "--users", "20"])
+        .args(["--set", "fusion.parts=[\"markov\", \"ials\", \"text-knn\"]"])
+        .args(SMALL)
+        .args(NO_SEARCH)
+        .json();
+    let models = report["models"].as_array().unwrap();
+    let names: Vec<&str> = models.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    let without = ["markov", "ials", "text-knn"].map(|part| format!("fused without {part}"));
+    assert_eq!(names[..2], ["popularity", "fused"]);
+    assert_eq!(names[2..], without);
+    let tests = report["tests"].as_array().unwrap();
+    let is_against_fused =
+        |test: &&Value| test["model"] == without[0].as_str() && test["against"] == "fused";
+    assert_eq!(tests.iter().filter(is_against_fused).count(), 1);
+    assert_eq!(report["protocol"]["test_users"], 20);
+}
+
+#[test]
+fn two_sides_are_compared_on_the_same_users() {
+    let home = Home::with_model("markov");
+    home.put("new.toml", "[pipeline]\nsources = [{ from = \"popular\", n = 30 }]\n");
+    let compare = |a: &str, b: &str| {
+        home.run(["compare", "--data", "data", a, b])
+            .args(["--set", "fusion.parts=[\"markov\", \"ials\"]"])
+            .args(SMALL)
+            .args(NO_SEARCH)
+    };
+    let found = compare("markov", "popularity").json();
+    let row = &found["rows"][0];
+    let difference = row["mean_a"].as_f64().unwrap() - row["mean_b"].as_f64().unwrap();
+    assert!((row["difference"].as_f64().unwrap() - difference).abs() < 1e-9);
+    assert_eq!((&row["metric"], &row["against"]), (&"ndcg@10".into(), &"popularity".into()));
+    // A folder is fitted again as it was trained: here as the settings say, so that both are the same.
+    let same = compare("model", "markov").json();
+    assert_eq!(same["rows"][0]["difference"], 0.0);
+    let piped = compare("new.toml", "fused").good();
+    assert!(piped.contains("new") && piped.contains("95 % interval"), "{piped}");
+    compare("markov", "markov").fails(2, &["name two"]);
+    compare("markow", "markov").fails(2, &["markow"]);
+}

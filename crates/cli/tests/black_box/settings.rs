@@ -135,6 +135,9 @@ fn a_name_that_cannot_be_fetched_is_told_the_nearest() {
     home.put("texts.txt", "one\n");
     let quantize = home.run(["weights", "quantize", "--texts", "texts.txt", "--encoder", "minlm"]);
     quantize.fails(2, &["unknown weights `minlm`"]);
+    let prune = ["weights", "prune", "minlm", "--out", "words"];
+    home.run(prune).args(["--heads", "2"]).fails(2, &["--data", "--texts"]);
+    home.run(prune).args(["--texts", "texts.txt"]).fails(2, &["--heads", "--layers", "--share"]);
     assert!(!home.path("words").exists());
     home.run(["data", "get", "ml-100"]).fails(2, &["unknown data `ml-100`", "`ml-100k`"]);
 }

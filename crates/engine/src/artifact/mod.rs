@@ -10,5 +10,5 @@ pub(crate) use checkpoint::Folder;
 pub use checkpoint::{forget_training, forget_training_of};
 pub(crate) use curves::Recorder;
 pub use curves::{Training, save_curves};
-pub use model::{FORMAT, Manifest, PartRecord, open, save};
+pub use model::{FORMAT, Manifest, PartRecord, manifest, open, save};
 pub(crate) use whole::{PARTIAL, write_all, write_whole};

@@ -149,8 +149,8 @@ pub fn save(
     Ok(manifest)
 }
 
-/// Opens a saved model, checking every file against its checksum.
-pub fn open(dir: &Path, places: &Places) -> Result<(Engine, Manifest), Error> {
+/// Reads what a saved model says of itself.
+pub fn manifest(dir: &Path) -> Result<Manifest, Error> {
     let path = dir.join(MANIFEST);
     let text = std::fs::read(&path).map_err(|e| not_a_model(dir, e))?;
     let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| not_a_model(dir, e))?;
@@ -160,6 +160,12 @@ pub fn open(dir: &Path, places: &Places) -> Result<(Engine, Manifest), Error> {
             format!("its format is {} version {}", manifest.format, manifest.version),
         ));
     }
+    Ok(manifest)
+}
+
+/// Opens a saved model, checking every file against its checksum.
+pub fn open(dir: &Path, places: &Places) -> Result<(Engine, Manifest), Error> {
+    let manifest = manifest(dir)?;
     for (name, record) in &manifest.files {
         let path = dir.join(name);
         if checksum(&path)? != *record {

@@ -3,6 +3,7 @@
 mod open;
 mod settings;
 mod talk;
+mod writer;
 
 pub use open::{Opened, open};
 pub use settings::ChatSettings;
@@ -11,3 +12,4 @@ pub use tastemaker_text::{
     ChatModel, ChatRequest, Ended, GgufChat, GgufFacts, GgufSettings, Likelihood, LogProb, Reply,
     ReplyForm, ReplySettings, Role, Turn,
 };
+pub use writer::{Ceiling, Writer};

@@ -7,7 +7,7 @@ use tastemaker_core::Progress;
 use tastemaker_fetch as fetch;
 use tastemaker_text::{ChatModel, GgufChat, RemoteChatSettings, is_url};
 
-use super::ChatSettings;
+use super::{ChatSettings, Writer};
 use crate::{Error, Places, remote};
 
 /// A model that is ready to write.
@@ -20,6 +20,14 @@ pub enum Opened {
 }
 
 impl Opened {
+    /// Returns it as what words answers and orders lists.
+    pub fn writer(&self) -> Writer {
+        match self {
+            Self::Local(model) => Writer::local(model.clone(), Some(model.clone())),
+            Self::Remote(model) => Writer::new(model.clone(), None),
+        }
+    }
+
     /// Returns it as what answers.
     pub fn model(&self) -> &dyn ChatModel {
         match self {

@@ -78,7 +78,11 @@ impl Loaded {
         let given = self.given.model(name);
         let keys = keys.filter(|(key, _)| !given.contains_key(*key));
         let keys: Map<String, Value> = keys.map(|(key, value)| (key.to_owned(), value)).collect();
-        let over = nested(&["models".to_owned(), name.to_owned()], Value::Object(keys));
+        self.over(nested(&["models".to_owned(), name.to_owned()], Value::Object(keys)))
+    }
+
+    /// Lays keys over these, as if they had been given by hand; what does not fit is passed over.
+    pub(crate) fn over(&self, over: Value) -> Self {
         let mut loaded = self.clone();
         merge(&mut loaded.given.0, over.clone());
         let mut tree = serde_json::to_value(&loaded.config).unwrap_or_default();

@@ -10,4 +10,4 @@ pub(crate) use check::problems;
 pub use document::{default_document, schema};
 pub use load::{Given, Loaded, Sources, load};
 pub(crate) use load::{merge, nested, read as read_toml};
-pub use tree::{Config, ReasonSettings, RunSettings, SearchSettings, TextSettings};
+pub use tree::{Config, ReasonLanguage, ReasonSettings, RunSettings, SearchSettings, TextSettings};

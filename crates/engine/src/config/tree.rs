@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tastemaker_core::Fault;
 use tastemaker_data::SplitSettings;
-use tastemaker_dialog::Wording;
+use tastemaker_dialog::{Language, Wording};
 use tastemaker_eval as eval;
 use tastemaker_neural::TuneSettings;
 use tastemaker_pipeline::{FusionSettings, PipelineSettings, RerankSettings, Variety};
@@ -145,19 +145,39 @@ pub struct ReasonSettings {
     pub took: String,
     /// What an item's text is called: "plot", "description".
     pub text: String,
+    /// The language of reasons: `en`, `zh`, or `auto`: Chinese where most titles of the catalogue are.
+    pub language: ReasonLanguage,
+}
+
+/// The language of reasons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonLanguage {
+    /// The one that most titles are in.
+    #[default]
+    Auto,
+    /// English.
+    En,
+    /// Chinese.
+    Zh,
 }
 
 impl Default for ReasonSettings {
     fn default() -> Self {
-        let Wording { took, text } = Wording::default();
-        Self { took, text }
+        let Wording { took, text, .. } = Wording::default();
+        Self { took, text, language: ReasonLanguage::Auto }
     }
 }
 
 impl ReasonSettings {
-    /// Returns them as `dialog` takes them.
-    pub fn wording(&self) -> Wording {
-        Wording::new(&self.took, &self.text)
+    /// Returns them as `dialog` takes them; `titles` is the language that most titles are in.
+    pub fn wording(&self, titles: Language) -> Wording {
+        let language = match self.language {
+            ReasonLanguage::Auto => titles,
+            ReasonLanguage::En => Language::English,
+            ReasonLanguage::Zh => Language::Chinese,
+        };
+        Wording::new(&self.took, &self.text).in_language(language)
     }
 }
 

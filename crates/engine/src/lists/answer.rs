@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tastemaker_core::{Clock, Labels, Recommender, Scored, SystemClock};
+use tastemaker_core::{Clock, ItemId, Labels, Recommender, Scored, SystemClock};
 use tastemaker_pipeline::{
     Alone, Asked, Blend, Piped, PipelineSettings, Plan, RerankSettings, Trace,
 };
 
-use super::{catalogue, plan, shown};
+use super::{Titles, catalogue, plan, shown};
 use crate::engine::Answerer;
 use crate::predictions::labels;
 use crate::{Engine, Error};
@@ -50,7 +50,18 @@ impl Engine {
         let catalogue = catalogue(&self.data, &self.counts, self.vectors.as_ref());
         let parts: Vec<&str> = self.models().iter().map(|model| model.kind().name()).collect();
         let known = (&self.data, self.mixed_labels()?);
-        plan((settings, &self.rerank), &parts, catalogue, known, self.seed)
+        let plan = plan((settings, &self.rerank), &parts, catalogue, known, self.seed)?;
+        Ok(match self.writer.as_ref().filter(|_| plan.asks_model()) {
+            Some((writer, _)) => {
+                plan.with_arbiter(Arc::new(Titles::new(writer.clone(), self.titles())))
+            }
+            None => plan,
+        })
+    }
+
+    /// Returns the titles of all items.
+    fn titles(&self) -> impl Iterator<Item = String> {
+        (0..self.data.n_items()).map(|item| self.title(ItemId::from_index(item)))
     }
 
     /// Shows the model with its parts.
@@ -91,7 +102,9 @@ impl Engine {
             return Ok((self.shown()?.recommend(&asked.request, asked.n), Trace::default()));
         };
         let clock: &dyn Clock = &SystemClock::default();
-        Ok(self.blended(|model| plan.run(model, asked, clock)))
+        let (list, trace) = self.blended(|model| plan.run(model, asked, clock));
+        trace.notes.iter().for_each(|note| tracing::warn!("{note}"));
+        Ok((list, trace))
     }
 
     /// Returns what scores are read off: the model, with variety and calibration where they are wanted.

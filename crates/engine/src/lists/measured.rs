@@ -1,11 +1,14 @@
 //! Pipelines measured like models, and how long each of their stages takes.
 
+use std::sync::Arc;
+
 use tastemaker_core::{Clock, Labels, Request, SystemClock};
 use tastemaker_data::Held;
 use tastemaker_eval::StageRow;
 use tastemaker_pipeline::{Asked, Blend, Piped, Plan, RerankSettings};
 
-use super::{PipelineFile, catalogue, plan};
+use super::{PipelineFile, Titles, catalogue, plan};
+use crate::engine::title_of;
 use crate::evaluate::{Evaluation, Measured};
 use crate::predictions::labels as labels_of;
 use crate::registry::plain;
@@ -13,6 +16,8 @@ use crate::{Error, FusedModel};
 
 /// Requests whose time is taken.
 const TIMED: usize = 1000;
+/// The same where a language model is asked.
+const TIMED_MODEL: usize = 20;
 /// Items of a list whose time is taken.
 const LISTED: usize = 20;
 /// Places that a list has at least, whatever the cutoffs are.
@@ -35,7 +40,13 @@ impl Evaluation<'_> {
             None => None,
         };
         let labels = own.as_ref().or(labels);
-        plan((&file.pipeline, rerank), parts, known, (self.data, labels), seed)
+        let plan = plan((&file.pipeline, rerank), parts, known, (self.data, labels), seed)?;
+        let items = &self.data.items;
+        let titles = || (0..items.len()).map(|row| title_of(items, row));
+        Ok(match self.writer.filter(|_| plan.asks_model()) {
+            Some(writer) => plan.with_arbiter(Arc::new(Titles::new(writer.clone(), titles()))),
+            None => plan,
+        })
     }
 
     /// Refuses pipelines that cannot be before anything is learnt.
@@ -69,7 +80,7 @@ impl Evaluation<'_> {
 /// Takes the time of each stage, one request after the other on one thread.
 fn times(name: &str, fused: &FusedModel, plan: &Plan, held: &Held) -> Vec<StageRow> {
     let clock = SystemClock::default();
-    let n = held.len().min(TIMED);
+    let n = held.len().min(if plan.asks_model() { TIMED_MODEL } else { TIMED });
     let mut stages: Vec<(&'static str, Vec<f64>)> = Vec::new();
     let mut whole = Vec::with_capacity(n);
     for row in 0..n {

@@ -1,12 +1,14 @@
 //! How a model's scores become the lists people see: variety, and pipelines over the data set's ids and columns.
 
 mod answer;
+mod arbiter;
 mod live;
 mod lookup;
 mod measured;
 mod pipeline;
 mod shown;
 
+pub(crate) use arbiter::Titles;
 pub(crate) use live::Live;
 pub use pipeline::{ItemTrace, ListTrace, PipelineFile, StageTime};
 pub(crate) use pipeline::{catalogue, plan};

@@ -115,6 +115,9 @@ pub struct ListTrace {
     pub stages: Vec<StageTime>,
     /// The way of every item of the list.
     pub items: Vec<ItemTrace>,
+    /// What went otherwise than the pipeline says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// How an item came to its place.
@@ -154,6 +157,7 @@ impl ListTrace {
             sources: sources.collect(),
             stages: stages.collect(),
             items: items.collect(),
+            notes: trace.notes.clone(),
         }
     }
 }

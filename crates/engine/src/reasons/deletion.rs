@@ -99,7 +99,7 @@ impl Engine {
 
     /// Returns how far the score of an item falls; `None` where its reason cites no event, or nearly all of them.
     fn drops(&self, request: &Request<'_>, item: ItemId, key: u64) -> Option<Drops> {
-        let cited = explain(self, request, item, self.wording()).cited;
+        let cited = explain(self, request, item, (self.wording(), &[])).cited;
         let others: Vec<ItemId> =
             request.history.items.iter().copied().filter(|event| !cited.contains(event)).collect();
         if cited.is_empty() || others.len() < cited.len() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tastemaker_core::{Contribution, ItemId, Recommender as _, Request};
-use tastemaker_dialog::{self as dialog, Clause, Evidence, Wording};
+use tastemaker_dialog::{self as dialog, Author, Clause, Evidence, Wording};
 use tastemaker_text::words;
 
 use crate::Engine;
@@ -33,7 +33,16 @@ pub struct Reason {
     pub(crate) cited: Vec<ItemId>,
     /// Their ids.
     pub events: Vec<String>,
+    /// Whose words they are, where a language model was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<Author>,
+    /// Why they are the template's, where a language model was asked and failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
+
+/// Items of a history that the user did not take, but named.
+pub(crate) type Named<'a> = &'a [ItemId];
 
 /// A part of the model that speaks for the item: its share of the score and the events it rests on.
 struct Voice<'a> {
@@ -47,13 +56,18 @@ pub(crate) fn explain(
     engine: &Engine,
     request: &Request<'_>,
     item: ItemId,
-    wording: &Wording,
+    (wording, named): (&Wording, Named<'_>),
 ) -> Reason {
     let mut voices = voices(engine, request, item);
     voices.sort_by(|a, b| b.share.total_cmp(&a.share));
     let merged = merged(&voices);
     let mut evidence = dialog::took(&merged, |item| engine.title(item));
     evidence.truncate(1);
+    if let (Some(fact), Some(top)) = (evidence.first_mut(), merged.first())
+        && named.contains(&top.because)
+    {
+        *fact = Evidence::Wished { item: engine.title(top.because) };
+    }
     // Which event each piece of evidence is about.
     let mut events: Vec<ItemId> =
         merged.first().map(|top| top.because).into_iter().take(evidence.len()).collect();
@@ -76,7 +90,10 @@ pub(crate) fn explain(
         dialog::explain(&evidence, wording, MAX_CLAUSES)
     });
     let Some(reason) = told else {
-        let text = "Nothing known speaks for it yet.".into();
+        let text = match wording.language {
+            dialog::Language::English => "Nothing known speaks for it yet.".into(),
+            dialog::Language::Chinese => "还没有已知的理由。".into(),
+        };
         return Reason { text, evidence, ..Reason::default() };
     };
     let mut cited: Vec<ItemId> = Vec::new();
@@ -86,7 +103,8 @@ pub(crate) fn explain(
         }
     }
     let events = cited.iter().map(|event| engine.item_name(*event).to_owned()).collect();
-    Reason { text: reason.text, clauses: reason.clauses, evidence, cited, events }
+    let (text, clauses) = (reason.text, reason.clauses);
+    Reason { text, clauses, evidence, cited, events, ..Reason::default() }
 }
 
 fn voices<'a>(engine: &'a Engine, request: &Request<'_>, item: ItemId) -> Vec<Voice<'a>> {

@@ -2,7 +2,7 @@
 
 mod deletion;
 mod explain;
+mod reword;
 
 pub use deletion::{Faithfulness, FaithfulnessSettings};
 pub use explain::Reason;
-pub(crate) use explain::explain;

@@ -6,6 +6,7 @@ use tastemaker_core::{Fault, ItemId, Labels};
 
 use super::adjust::places;
 use super::catalogue::{Catalogue, Lookup, Question};
+use super::llm::{Arbiter, LlmSettings, LlmWay};
 use super::rules::{Deed, RuleSettings};
 use super::settings::{Combine, PipelineSettings, Plain, Segment};
 use crate::Mixer;
@@ -54,6 +55,7 @@ pub(super) struct Variant {
     pub(super) rules: Vec<Rule>,
     /// Places, from 1, with their items; rising.
     pub(super) pins: Vec<(usize, ItemId)>,
+    pub(super) llm: LlmSettings,
 }
 
 /// A pipeline ready to run.
@@ -69,6 +71,7 @@ pub struct Plan {
     pub(super) popularity: Vec<f32>,
     pub(super) mixer: Mixer,
     pub(super) seed: u64,
+    pub(super) arbiter: Option<Arc<dyn Arbiter>>,
 }
 
 impl Plan {
@@ -115,7 +118,19 @@ impl Plan {
         let novelty = places(&catalogue.dates);
         let popularity =
             places(&catalogue.counts.iter().map(|&n| f64::from(n)).collect::<Vec<_>>());
-        Ok(Self { settings, variants, catalogue, novelty, popularity, mixer, seed })
+        Ok(Self { settings, variants, catalogue, novelty, popularity, mixer, seed, arbiter: None })
+    }
+
+    /// Lets a language model order the heads of lists, where the settings say so.
+    #[must_use]
+    pub fn with_arbiter(mut self, arbiter: Arc<dyn Arbiter>) -> Self {
+        self.arbiter = Some(arbiter);
+        self
+    }
+
+    /// Tells whether a language model is asked for some requests.
+    pub fn asks_model(&self) -> bool {
+        self.variants.iter().any(|variant| variant.llm.way != LlmWay::Off)
     }
 
     /// Returns the settings.
@@ -173,6 +188,7 @@ impl Compile<'_> {
             explore: settings.explore,
             rules,
             pins: self.pins(&settings.rules),
+            llm: settings.llm.clone(),
         }
     }
 

@@ -4,6 +4,7 @@
 mod adjust;
 mod catalogue;
 mod compile;
+mod llm;
 mod piped;
 mod rules;
 mod run;
@@ -13,6 +14,7 @@ mod trace;
 
 pub use catalogue::{Catalogue, Lookup, Question};
 pub use compile::Plan;
+pub use llm::{Arbiter, LlmSettings, LlmWay};
 pub use piped::Piped;
 pub use rules::{Deed, RuleSettings};
 pub use run::Asked;

@@ -6,6 +6,7 @@ use tastemaker_core::{Clock, History, ItemId, Request, Scored, top_k};
 
 use super::adjust;
 use super::compile::{From, Plan, Rule, Variant};
+use super::llm;
 use super::settings::{Combine, Plain};
 use super::sources;
 use super::trace::{Stage, Trace};
@@ -155,6 +156,13 @@ impl Plan {
         if variant.same_text > 0.0 {
             adjust::one_of_each(list, &self.catalogue, variant.same_text, head);
             notes.stage("same text", list);
+        }
+        let history = asked.request.history;
+        if variant.llm.is_asked(history.len()) && list.len() > 1 {
+            let placed = llm::reorder(self.arbiter.as_deref(), &variant.llm, history, list);
+            let note = |why| format!("the list goes without the language model: {why}");
+            notes.trace.notes.extend(placed.err().map(note));
+            notes.stage("language model", list);
         }
         if !self.mixer.settings().is_off() {
             let order = self.mixer.order(asked.request.history.items, list);

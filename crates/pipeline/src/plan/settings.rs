@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tastemaker_core::Fault;
 
+use super::llm::LlmSettings;
 use super::rules::RuleSettings;
 
 /// Most candidates of one source.
@@ -143,6 +144,8 @@ pub struct PipelineSettings {
     pub explore: f32,
     /// Pins, boosts, burials, quotas and shares, in this order of precedence: pins first.
     pub rules: Vec<RuleSettings>,
+    /// A language model that orders the head of the list.
+    pub llm: LlmSettings,
     /// Longest histories of new and of light users.
     pub segments: [usize; 2],
     /// Other settings for some requests; the first that fits counts.
@@ -162,6 +165,7 @@ impl Default for PipelineSettings {
             popularity_discount: 0.0,
             explore: 0.0,
             rules: Vec::new(),
+            llm: LlmSettings::default(),
             segments: [2, 20],
             when: Vec::new(),
         }
@@ -273,6 +277,7 @@ impl PipelineSettings {
             }));
         }
         faults.extend(super::rules::faults(&self.rules));
+        faults.extend(self.llm.faults());
         faults
     }
 }

@@ -14,6 +14,8 @@ pub struct Trace {
     pub stages: Vec<Stage>,
     /// For each place of the list, the chance with which its item was shown there; empty without exploration.
     pub chances: Vec<f32>,
+    /// What went otherwise than the settings say.
+    pub notes: Vec<String>,
 }
 
 /// One stage.

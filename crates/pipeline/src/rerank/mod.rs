@@ -3,9 +3,11 @@
 
 mod calibrate;
 mod dpp;
+mod likeness;
 mod mmr;
 mod reranked;
 mod settings;
 
+pub use likeness::by_likeness;
 pub use reranked::{Mixer, Reranked};
 pub use settings::{RerankSettings, Variety};

@@ -25,12 +25,18 @@ async fn put(call: &Call, items: Vec<GorseItem>) -> Result<Answer, Error> {
     RowAffected::answer(rows)
 }
 
-/// `GET /api/items`.
+/// `GET /api/items`; with `q` those that hold all its words.
 pub(crate) async fn list(call: Call) -> Result<Answer, Error> {
-    let cursor = call.text("cursor").unwrap_or_default();
-    let page = call.app.store.items(&call.tenant.name, cursor, call.n(10)?).await?;
-    let items: Vec<GorseItem> = page.rows.into_iter().map(GorseItem::from).collect();
-    Answer::json(&json!({ "Cursor": page.cursor, "Items": items }))
+    let (store, tenant, n) = (&call.app.store, &call.tenant.name, call.n(10)?);
+    let (rows, cursor) = match call.text("q") {
+        Some(words) => (store.search_items(tenant, words, n).await?, String::new()),
+        None => {
+            let page = store.items(tenant, call.text("cursor").unwrap_or_default(), n).await?;
+            (page.rows, page.cursor)
+        }
+    };
+    let items: Vec<GorseItem> = rows.into_iter().map(GorseItem::from).collect();
+    Answer::json(&json!({ "Cursor": cursor, "Items": items }))
 }
 
 /// Finds an item of the store, or of the model's data.

@@ -51,7 +51,8 @@ impl Category {
 
 impl Wanted {
     async fn of(call: &Call) -> Result<Self, Error> {
-        let category = match call.text("category") {
+        let in_path = Some(call.part("category")).filter(|category| !category.is_empty());
+        let category = match in_path.or_else(|| call.text("category")) {
             None => None,
             Some(name) => Some(Category {
                 name: name.to_owned(),
@@ -87,7 +88,7 @@ fn scores(list: &[(String, f32)]) -> Result<Answer, Error> {
     Answer::json(&list.iter().map(|(id, value)| score(id, *value)).collect::<Vec<Value>>())
 }
 
-/// `GET /api/recommend/{user}`.
+/// `GET /api/recommend/{user}`, with a category or without.
 pub(crate) async fn recommend(call: Call) -> Result<Answer, Error> {
     let wanted = Wanted::of(&call).await?;
     let user = call.part("id").to_owned();

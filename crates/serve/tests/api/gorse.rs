@@ -35,6 +35,10 @@ async fn users_items_and_feedback_go_in_and_come_back() {
         (&a["Timestamp"], &a["Labels"]),
         (&json!("2022-02-01T00:00:00Z"), &json!({ "embedding": [0.1] }))
     );
+    let found =
+        async |words: &str| home.get(&format!("/api/items?q={words}")).await.body["Items"].clone();
+    assert_eq!(found("TEXT%20b").await.as_array().unwrap().len(), 1);
+    assert_eq!((found("te_t").await, found("%25").await), (json!([]), json!([])));
     assert_eq!(home.ask(("PUT", "/api/item/b/category/100%25"), None, "").await.body, row);
     assert_eq!(home.get("/api/latest?category=100%25").await.body[0]["Id"], "b");
     assert_eq!(home.ask(("DELETE", "/api/item/b/category/100%25"), None, "").await.body, row);
@@ -77,6 +81,8 @@ async fn lists_of_a_model_are_told_in_the_words_of_gorse() {
     let home = Home::new().await;
     let own = home.list("u1", 6).await;
     assert_eq!(home.get("/api/recommend/u1?n=4&offset=2").await.body, json!(own[2..6]));
+    assert_eq!(home.get("/api/recommend/u1/?n=6").await.body, json!(own));
+    assert_eq!(home.get("/api/recommend/u1/no-such-category").await.body, json!([]));
     let neighbors = home.get("/api/item/i3/neighbors?n=3").await.body;
     assert_eq!(neighbors.as_array().unwrap().len(), 3);
     assert!(neighbors[0]["Score"].is_number() && neighbors[0]["Id"].is_string());

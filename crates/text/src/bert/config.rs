@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tastemaker_kernels::WeightFormat;
 
 use super::architecture::{Architecture, MODEL_TYPES, first_position};
 use super::modules::Modules;
+use super::prune::kept_heads;
 use super::tokenise::Limits;
 use crate::Error;
 
@@ -124,6 +126,10 @@ pub(crate) struct BertConfig {
     pub(crate) type_vocab_size: usize,
     pub(crate) layer_norm_eps: f32,
     pad_token_id: Option<i64>,
+    pruned_heads: Option<Value>,
+    /// The heads that each layer has, by their numbers before any was pruned.
+    #[serde(skip)]
+    pub(crate) heads: Vec<Vec<usize>>,
     /// The padding token, where positions are counted from its number + 1.
     #[serde(skip)]
     pub(crate) padding: Option<u32>,
@@ -145,6 +151,7 @@ struct DistilConfig {
     n_heads: usize,
     hidden_dim: usize,
     max_position_embeddings: usize,
+    pruned_heads: Option<Value>,
 }
 
 impl From<DistilConfig> for BertConfig {
@@ -162,6 +169,8 @@ impl From<DistilConfig> for BertConfig {
             // Not in its `config.json`: written down in its code.
             layer_norm_eps: 1e-12,
             pad_token_id: None,
+            pruned_heads: config.pruned_heads,
+            heads: Vec::new(),
             padding: None,
             architecture: Architecture::Distil,
         }
@@ -249,7 +258,7 @@ impl BertConfig {
     fn read(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let ModelType { model_type } = parse(path, bytes)?;
         let name = model_type.as_deref();
-        let config = match name.and_then(Architecture::named) {
+        let mut config = match name.and_then(Architecture::named) {
             Some(Architecture::Bert) => parse::<Self>(path, bytes)?,
             Some(Architecture::Roberta) => {
                 let config: Self = parse(path, bytes)?;
@@ -267,7 +276,20 @@ impl BertConfig {
             }
         };
         config.check(path)?;
+        let shape = (config.num_hidden_layers, config.num_attention_heads);
+        config.heads = kept_heads(config.pruned_heads.as_ref(), shape)
+            .map_err(|why| Error::Config { path: path.to_owned(), why })?;
         Ok(config)
+    }
+
+    /// Counts the numbers of a head.
+    pub(crate) const fn head_width(&self) -> usize {
+        self.hidden_size / self.num_attention_heads
+    }
+
+    /// Tells whether a layer has lost heads.
+    pub(crate) fn is_pruned(&self) -> bool {
+        self.heads.iter().any(|kept| kept.len() < self.num_attention_heads)
     }
 
     /// Counts the tokens that have a position.

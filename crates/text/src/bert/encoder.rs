@@ -24,12 +24,12 @@ const BLOCK_TOKENS: usize = 384;
 /// A BERT-family encoder.
 pub struct BertEncoder {
     id: String,
-    model: BertModel,
-    tokeniser: Tokeniser,
-    hidden: usize,
+    pub(super) model: BertModel,
+    pub(super) tokeniser: Tokeniser,
+    pub(super) hidden: usize,
     dim: usize,
-    pooling: Pooling,
-    dense: Vec<Dense>,
+    pub(super) pooling: Pooling,
+    pub(super) dense: Vec<Dense>,
     normalise: bool,
     idle: Mutex<Vec<Buffers>>,
 }

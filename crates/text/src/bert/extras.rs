@@ -106,6 +106,10 @@ impl ExtraTensors {
             let (field, found) = ("peft_type", format!("`{}`", said.peft_type));
             return Err(Error::Unsupported { path, field, found, supported: "`PREFIX_TUNING`" });
         }
+        if config.is_pruned() {
+            let why = "was learnt for an encoder with all its heads, this one has `pruned_heads`";
+            return Err(Error::Config { path, why: why.to_owned() });
+        }
         let tokens = within(&path, "num_virtual_tokens", said.num_virtual_tokens)?;
         let (hidden, layers) = (config.hidden_size, config.num_hidden_layers);
         for (field, said, own) in

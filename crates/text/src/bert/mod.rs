@@ -8,6 +8,7 @@ mod heads;
 mod model;
 mod modules;
 mod peft;
+mod prune;
 mod tokenise;
 mod tune;
 mod weights;
@@ -18,6 +19,7 @@ pub(crate) use config::{Description, JSON_LIMIT, optional, parse, read_limited, 
 pub use encoder::BertEncoder;
 pub use heads::{BertHead, CrossEncoder, HeadTensor, HeadUse, user_text};
 pub use peft::{Lora, LoraPair, Merged, merge_adapter};
+pub use prune::{Cut, Pruned, PrunedLayer, prune};
 pub(crate) use tokenise::{Limits, Tokeniser};
 pub use tokenise::{TokenFacts, Tokens as BertTokens};
 pub use tune::{DenseLayer, NamedTensor, TunableBert, TuneBlock, TuneReading, TuneState, Wanted};

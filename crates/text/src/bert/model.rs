@@ -25,7 +25,9 @@ struct Norm {
 }
 
 struct Layer {
-    // Queries, keys and values side by side: [hidden, 3 * hidden].
+    /// Heads that are left.
+    heads: usize,
+    // Queries, keys and values side by side: [hidden, 3 * heads * width].
     qkv: LinearWeights,
     mix: LinearWeights,
     mix_norm: Norm,
@@ -47,7 +49,8 @@ struct Adapter {
 /// A BERT encoder ready to run.
 pub(crate) struct BertModel {
     hidden: usize,
-    heads: usize,
+    /// Numbers of a head.
+    head_width: usize,
     /// Attention multiplies bfloat16 numbers.
     half: bool,
     words: Vec<f32>,
@@ -64,9 +67,11 @@ pub(crate) struct BertModel {
 /// Memory of one thread, reused from block to block.
 #[derive(Default)]
 pub(crate) struct Buffers {
-    x: Vec<f32>,
+    /// Rows of tokens, before and after a layer.
+    pub(super) x: Vec<f32>,
     wide: Vec<f32>,
-    mixed: Vec<f32>,
+    /// What the heads of a layer gave.
+    pub(super) mixed: Vec<f32>,
     linear: LinearScratch,
     attention: AttentionScratch,
     half_attention: HalfAttentionScratch,
@@ -159,6 +164,7 @@ impl BertModel {
         format: WeightFormat,
     ) -> Result<Self, Error> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let head_width = config.head_width();
         let norm = |name: &str| Norm::load(weights, name, (hidden, config.layer_norm_eps));
         let table = |name: &str, rows| {
             weights.take(&format!("embeddings.{name}_embeddings.weight"), &[rows, hidden])
@@ -167,9 +173,12 @@ impl BertModel {
             let at = |name: &str| format!("encoder.layer.{n}.{name}");
             let linear = |names: &[String], shape| linear(weights, names, shape, format);
             let qkv = ["query", "key", "value"].map(|name| at(&format!("attention.self.{name}")));
+            let heads = config.heads[n].len();
+            let attended = heads * head_width;
             Ok(Layer {
-                qkv: linear(&qkv, (hidden, hidden))?,
-                mix: linear(&[at("attention.output.dense")], (hidden, hidden))?,
+                heads,
+                qkv: linear(&qkv, (hidden, attended))?,
+                mix: linear(&[at("attention.output.dense")], (attended, hidden))?,
                 mix_norm: norm(&at("attention.output.LayerNorm"))?,
                 widen: linear(&[at("intermediate.dense")], (hidden, inner))?,
                 narrow: linear(&[at("output.dense")], (inner, hidden))?,
@@ -196,9 +205,8 @@ impl BertModel {
         };
         Ok(Self {
             hidden,
-            heads: config.num_attention_heads,
-            half: format != WeightFormat::Single
-                && half_attention_serves(hidden / config.num_attention_heads),
+            head_width,
+            half: format != WeightFormat::Single && half_attention_serves(head_width),
             words: table("word", config.vocab_size)?,
             positions: table("position", config.max_position_embeddings)?,
             types: match config.type_vocab_size {
@@ -220,20 +228,31 @@ impl BertModel {
         buffers: &mut Buffers,
         out: &mut [f32],
     ) {
-        let hidden = self.hidden;
-        self.embed(texts, &mut buffers.x);
-        for layer in &self.layers {
+        self.embed(texts, buffers);
+        for layer in 0..self.layers.len() {
             self.layer(layer, texts, buffers);
         }
-        let mut rest = buffers.x.as_slice();
-        for (text, vector) in texts.iter().zip(out.chunks_exact_mut(hidden)) {
-            let (tokens, after) = rest.split_at(text.ids.len() * hidden);
+        self.pool(texts, pooling, &buffers.x, out);
+    }
+
+    /// Writes the vectors that rows of tokens become, text by text.
+    pub(super) fn pool(
+        &self,
+        texts: &[&Tokens],
+        pooling: Pooling,
+        mut rest: &[f32],
+        out: &mut [f32],
+    ) {
+        for (text, vector) in texts.iter().zip(out.chunks_exact_mut(self.hidden)) {
+            let (tokens, after) = rest.split_at(text.ids.len() * self.hidden);
             pool(tokens, pooling, vector);
             rest = after;
         }
     }
 
-    fn embed(&self, texts: &[&Tokens], x: &mut Vec<f32>) {
+    /// Writes the embeddings of the texts' tokens, which the first layer reads.
+    pub(super) fn embed(&self, texts: &[&Tokens], buffers: &mut Buffers) {
+        let x = &mut buffers.x;
         let row = |table, index: u32| -> &[f32] {
             let table: &Vec<f32> = table;
             &table[index as usize * self.hidden..][..self.hidden]
@@ -255,43 +274,60 @@ impl BertModel {
         self.norm.apply(x);
     }
 
-    fn attend(
+    /// Lets the heads of a layer look; queries, keys and values are `width` numbers wide each.
+    fn look(
         &self,
         qkv: &[f32],
+        shape: (usize, usize),
         out: &mut [f32],
         (whole, half): (&mut AttentionScratch, &mut HalfAttentionScratch),
     ) {
         if self.half {
-            half_attention(qkv, (self.heads, self.hidden), out, half);
+            half_attention(qkv, shape, out, half);
         } else {
-            attention(qkv, (self.heads, self.hidden), out, whole);
+            attention(qkv, shape, out, whole);
         }
     }
 
-    fn layer(&self, layer: &Layer, texts: &[&Tokens], buffers: &mut Buffers) {
-        let hidden = self.hidden;
-        let Buffers { x, wide, mixed, linear, .. } = buffers;
-        wide.resize(3 * x.len(), 0.0);
+    /// Applies a layer to the rows of tokens.
+    pub(super) fn layer(&self, layer: usize, texts: &[&Tokens], buffers: &mut Buffers) {
+        self.attend(layer, texts, buffers);
+        self.after_attention(layer, buffers);
+    }
+
+    /// Writes what the heads of a layer give to `mixed: [tokens, heads * width]`.
+    pub(super) fn attend(&self, layer: usize, texts: &[&Tokens], buffers: &mut Buffers) {
+        let layer = &self.layers[layer];
+        let width = layer.heads * self.head_width;
+        let Buffers { x, wide, mixed, linear, before, after, attention, half_attention, .. } =
+            buffers;
+        let tokens = x.len() / self.hidden;
+        wide.resize(3 * tokens * width, 0.0);
         layer.qkv.apply(x, wide, Then::Write, linear);
-        mixed.resize(x.len(), 0.0);
+        mixed.resize(tokens * width, 0.0);
         let (mut qkv, mut to) = (wide.as_slice(), mixed.as_mut_slice());
         for text in texts {
-            let (part, after) = qkv.split_at(text.ids.len() * 3 * hidden);
-            let (out, after_out) = to.split_at_mut(text.ids.len() * hidden);
+            let (part, after_part) = qkv.split_at(text.ids.len() * 3 * width);
+            let (out, after_out) = to.split_at_mut(text.ids.len() * width);
+            let (shape, scratch) = ((layer.heads, width), (&mut *attention, &mut *half_attention));
             if self.prefix == 0 {
-                self.attend(part, out, (&mut buffers.attention, &mut buffers.half_attention));
+                self.look(part, shape, out, scratch);
             } else {
-                let Buffers { before, after, .. } = buffers;
                 before.clear();
                 before.extend_from_slice(&layer.prefix);
                 before.extend_from_slice(part);
                 after.resize(before.len() / 3, 0.0);
-                self.attend(before, after, (&mut buffers.attention, &mut buffers.half_attention));
-                out.copy_from_slice(&after[self.prefix * hidden..]);
+                self.look(before, shape, after, scratch);
+                out.copy_from_slice(&after[self.prefix * width..]);
             }
-            (qkv, to) = (after, after_out);
+            (qkv, to) = (after_part, after_out);
         }
-        let Buffers { given, bottleneck, .. } = buffers;
+    }
+
+    /// Applies what follows the heads of a layer, given `x` before the layer and `mixed`.
+    pub(super) fn after_attention(&self, layer: usize, buffers: &mut Buffers) {
+        let (layer, hidden) = (&self.layers[layer], self.hidden);
+        let Buffers { x, wide, mixed, linear, given, bottleneck, .. } = buffers;
         match &layer.adapters {
             None => layer.mix.apply(mixed, x, Then::Add, linear),
             Some([first, _]) => first.add(&layer.mix, (mixed, x), (given, bottleneck, linear)),

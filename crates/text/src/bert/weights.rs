@@ -138,6 +138,15 @@ impl Weights {
         if is_old { old } else { own }
     }
 
+    /// Returns the layer that a tensor belongs to, and what stands before and after its number in the name in the files.
+    pub(crate) fn layer_of<'a>(&self, name: &'a str) -> Option<(&'a str, usize, &'a str)> {
+        let whole = self.architecture.tensor("encoder.layer.0.output.dense.weight");
+        let (folder, _) = whole.split_once('0')?;
+        let rest = name.strip_prefix(&self.prefix)?.strip_prefix(folder)?;
+        let (number, after) = rest.split_at(rest.find('.')?);
+        Some((&name[..name.len() - rest.len()], number.parse().ok()?, after))
+    }
+
     /// Returns the shape of a tensor.
     pub(crate) fn shape(&self, name: &str) -> Result<Vec<usize>, Error> {
         self.find(&self.name(name)).map(|(_, info)| info.shape.clone())

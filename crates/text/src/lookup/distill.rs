@@ -2,7 +2,6 @@
 //! encoded alone, the vectors are reduced by principal components, and frequent tokens count less:
 //! `v = a / (a + p) · PCA(encoder(token))` with the share `p` of the token (smooth inverse frequency, Arora et al. 2017).
 
-use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -12,8 +11,8 @@ use tastemaker_core::{Progress, Vectors};
 use tastemaker_kernels::{Layout, gemm, symmetric_eigen};
 
 use super::encoder::{MODEL_TYPE, TABLE};
-use crate::Error;
 use crate::bert::{BertEncoder, read_tokenizer};
+use crate::{Aside, Error};
 
 /// Rows whose products are summed in one task.
 const GRAM_ROWS: usize = 4096;
@@ -115,29 +114,11 @@ impl Distilled {
 
     /// Writes the folder, to the side first; what is there is not written over.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
-        if folder.exists() {
-            let there = std::io::ErrorKind::AlreadyExists.into();
-            return Err(Error::Write { path: folder.into(), source: there });
-        }
-        let parent = folder.parent().filter(|parent| *parent != Path::new(""));
-        let parent = parent.unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".tastemaker-");
-        #[cfg(unix)]
-        {
-            // What the user's mask leaves of it, as for any other new folder.
-            use std::os::unix::fs::PermissionsExt as _;
-            builder.permissions(fs::Permissions::from_mode(0o777));
-        }
-        let aside = builder.tempdir_in(parent).map_err(Error::write(folder))?;
+        let aside = Aside::new(folder)?;
         for (name, bytes) in self.files() {
-            let path = aside.path().join(name);
-            fs::write(&path, bytes).map_err(Error::write(&path))?;
+            aside.write(name, &bytes)?;
         }
-        fs::rename(aside.path(), folder).map_err(Error::write(folder))?;
-        // Nothing is left there to be cleared away.
-        let _moved = aside.keep();
-        Ok(())
+        aside.keep()
     }
 
     fn files(&self) -> [(&'static str, Vec<u8>); 3] {

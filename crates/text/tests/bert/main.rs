@@ -8,6 +8,7 @@ mod inspect;
 mod lookup;
 mod modules;
 mod naive;
+mod prune;
 mod tiny;
 mod tuned;
 mod windows;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::args::id;
+use crate::command::writing::Writing;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -16,11 +17,17 @@ pub(crate) struct Recommend {
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// User id, as in the imported files
-    #[arg(long, value_name = "ID", value_parser = id, required_unless_present = "history")]
+    #[arg(long, value_name = "ID", value_parser = id, required_unless_present_any = ["history", "words", "profile"])]
     pub(crate) user: Option<String>,
     /// Item ids taken, oldest first, instead of the user's own history
     #[arg(long, value_delimiter = ',', value_name = "IDS", value_parser = id)]
     pub(crate) history: Vec<String>,
+    /// Somebody described in words; lines `Avoid: horror` and `Only: after 1990` are filters
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["profile", "only", "trace", "explain"])]
+    pub(crate) words: Option<String>,
+    /// A file that `tastemaker profile` wrote, or any other text that describes somebody
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "trace", "explain"])]
+    pub(crate) profile: Option<PathBuf>,
     /// Item ids that must not be listed
     #[arg(long, value_delimiter = ',', value_name = "IDS", value_parser = id)]
     pub(crate) exclude: Vec<String>,
@@ -51,6 +58,8 @@ pub(crate) struct Recommend {
     /// Tell where each item came from, what moved it, and how long each stage took
     #[arg(long)]
     pub(crate) trace: bool,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
 }
 
 /// Reads `key=value`.
@@ -89,6 +98,8 @@ pub(crate) struct Explain {
     /// Item id
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) item: String,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use serde_json::json;
 use tastemaker_engine::pipeline::RerankSettings;
 use tastemaker_engine::{
     Ask, Engine, Explained, Faithfulness, FaithfulnessSettings, ListTrace, Listed, MAX_N,
-    PipelineFile, artifact,
+    PipelineFile, artifact, talk::Profile,
 };
 
 use super::{Explain, Faithful, Recommend, Similar};
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Recommend, context: &Context) -> anyhow::Result<()> {
     let file = args.pipeline.as_deref().map(PipelineFile::read).transpose()?;
     let mixed = file.as_ref().and_then(|file| file.rerank.clone());
     let rerank = rerank(args, mixed.unwrap_or_else(|| engine.rerank().clone()))?;
-    let engine = engine.with_rerank(rerank);
+    let engine = args.writing.lend(engine.with_rerank(rerank), context)?;
     if let Some(file) = file {
         engine.set_pipeline(file.pipeline)?;
     }
@@ -33,9 +33,22 @@ pub(crate) fn run(args: &Recommend, context: &Context) -> anyhow::Result<()> {
         context: &args.context,
         ..Ask::default()
     };
+    if let Some(words) = words(args)? {
+        let found = engine.described(&ask, &words)?;
+        found
+            .relaxed
+            .iter()
+            .for_each(|wish| output::note(format!("nothing is all of that; given up: {wish}")));
+        found.notes.iter().for_each(output::note);
+        let value = json!({
+            "model": engine.name(), "user": args.user, "n": args.n, "items": found.items, "relaxed": found.relaxed, "notes": found.notes,
+        });
+        return output::result(context.format, &value, || table(&found.items));
+    }
     if !args.trace {
         let list = engine.recommend(&ask)?;
         tell_if_short(&engine, &list, args.n, context.format);
+        tell_if_plain(&list, context.format);
         let value =
             json!({ "model": engine.name(), "user": args.user, "n": args.n, "items": list });
         return output::result(context.format, &value, || table(&list));
@@ -46,6 +59,20 @@ pub(crate) fn run(args: &Recommend, context: &Context) -> anyhow::Result<()> {
         "model": engine.name(), "user": args.user, "n": args.n, "items": list, "trace": trace,
     });
     output::result(context.format, &value, || format!("{}\n\n{}", table(&list), ways(&trace)))
+}
+
+/// Returns the words that describe somebody, where there are any.
+fn words(args: &Recommend) -> anyhow::Result<Option<String>> {
+    let words = match &args.profile {
+        Some(path) => Some(Profile::words(path)?),
+        None => args.words.clone(),
+    };
+    match words {
+        Some(words) if words.trim().is_empty() => {
+            anyhow::bail!(Usage("nobody is described: write what they like".into()))
+        }
+        words => Ok(words),
+    }
 }
 
 /// Tells how items came to their places, and how long it took.
@@ -91,8 +118,12 @@ pub(crate) fn similar(args: &Similar, context: &Context) -> anyhow::Result<()> {
 
 pub(crate) fn explain(args: &Explain, context: &Context) -> anyhow::Result<()> {
     let (engine, _) = artifact::open(&args.model, &context.places)?;
+    let engine = args.writing.lend(engine, context)?;
     let ask = Ask { user: args.user.as_deref(), history: &args.history, n: 1, ..Ask::default() };
     let explained = engine.explain(&ask, &args.item)?;
+    if let Some(note) = explained.reason.note.as_ref().filter(|_| context.format == Format::Table) {
+        output::note(format!("the reason is in the words of a template: {note}"));
+    }
     output::result(context.format, &explained, || place(&explained))
 }
 
@@ -150,6 +181,16 @@ fn check_n(n: usize) -> anyhow::Result<()> {
         anyhow::bail!(Usage(format!("-n must lie between 1 and {MAX_N}, is {n}")));
     }
     Ok(())
+}
+
+/// Says where a language model failed to word reasons.
+fn tell_if_plain(list: &[Listed], format: Format) {
+    let reasons = list.iter().filter_map(|item| item.reason.as_ref());
+    let notes: Vec<&String> = reasons.filter_map(|reason| reason.note.as_ref()).collect();
+    if let Some(note) = notes.first().filter(|_| format == Format::Table) {
+        let (some, all) = (notes.len(), list.len());
+        output::note(format!("{some} of {all} reasons are in the words of templates: {note}"));
+    }
 }
 
 /// Says why a list is shorter than asked for; a script finds out by counting.

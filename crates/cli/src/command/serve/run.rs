@@ -62,5 +62,5 @@ async fn told_to_end() {
             return;
         }
     }
-    _ = interrupted.await;
+    drop(interrupted.await);
 }

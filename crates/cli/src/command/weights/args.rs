@@ -22,6 +22,8 @@ pub(crate) enum WeightsAction {
     Inspect(Inspect),
     /// Put a LoRA adapter or a prefix, ours or PEFT's, into the encoder it was learnt on
     Merge(Merge),
+    /// Take heads or layers that count least from a model, and tell what that gains and costs
+    Prune(Prune),
     /// Measure what `text.precision` gains and costs: speed, likeness to f32, and with --data the lists of text-knn
     Quantize(Quantize),
 }
@@ -77,6 +79,43 @@ pub(crate) struct Merge {
     /// Folder to write
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("source").required(true).args(["data", "texts"])))]
+#[command(group(clap::ArgGroup::new("cut").required(true).args(["heads", "layers", "share"])))]
+#[command(after_help = "\
+Examples:
+  tastemaker weights prune minilm --layers 2 --data data --out smaller
+  tastemaker weights prune minilm --share 0.25 --texts texts.txt --out smaller
+  tastemaker evaluate --data data --models text-knn --set text.encoder=smaller
+
+Some of the texts say what goes, likeness is told of the others. With --data the lists are measured on the test part of the
+split: a check of a choice, not a way to search for one.")]
+pub(crate) struct Prune {
+    /// A name of `weights list`, or a Hugging Face folder
+    #[arg(value_name = "NAME")]
+    pub(crate) encoder: String,
+    /// Folder to write: a Hugging Face folder like the one read
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Heads to take; every layer keeps one
+    #[arg(long, value_name = "N")]
+    pub(crate) heads: Option<usize>,
+    /// Share of the heads to take, above 0 and below 1
+    #[arg(long, value_name = "X")]
+    pub(crate) share: Option<f64>,
+    /// Layers to take
+    #[arg(long, value_name = "N")]
+    pub(crate) layers: Option<usize>,
+    /// Data-set folder: the texts of its items, and lists by them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// File of UTF-8, one text a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) texts: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: ConfigArgs,
 }
 
 #[derive(Debug, Args)]

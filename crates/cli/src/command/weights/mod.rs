@@ -2,6 +2,7 @@
 
 mod args;
 mod inspect;
+mod prune;
 mod quantize;
 mod run;
 

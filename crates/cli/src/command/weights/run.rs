@@ -1,4 +1,4 @@
-//! `tastemaker weights list|get|distill|inspect|merge|quantize`.
+//! `tastemaker weights list|get|distill|inspect|merge|prune|quantize`.
 
 use serde_json::json;
 use tastemaker_engine::config::TextSettings;
@@ -7,7 +7,7 @@ use tastemaker_engine::texts::{DistillSettings, distill_encoder};
 use tastemaker_engine::weights;
 
 use super::args::{Distill, Merge, Weights, WeightsAction};
-use super::{inspect, quantize};
+use super::{inspect, prune, quantize};
 use crate::command::{Usage, assets};
 use crate::context::Context;
 use crate::output;
@@ -26,6 +26,10 @@ pub(crate) fn run(args: &Weights, context: &Context) -> anyhow::Result<()> {
         WeightsAction::Merge(args) => {
             named("--base", &args.base)?;
             merge(args, context)
+        }
+        WeightsAction::Prune(args) => {
+            named("NAME", &args.encoder)?;
+            prune::run(args, context)
         }
         WeightsAction::Quantize(args) => {
             named("--encoder", &args.encoder)?;

@@ -106,6 +106,32 @@ fn adapters_of_every_kind_are_read_and_those_that_can_be_are_merged() {
 }
 
 #[test]
+fn a_pruned_model_is_a_folder_that_encodes_and_its_cost_is_told() {
+    let home = with_model();
+    let run = ["weights", "prune", "bert", "--data", "data", "--out"];
+    let told = home.run(run).args(["heads", "--heads", "1"]).args(NO_SEARCH).json();
+    assert_eq!(
+        (told["before"]["heads"].as_u64(), told["after"]["heads"].as_u64()),
+        (Some(4), Some(3))
+    );
+    let bytes = |side: &str| told[side]["bytes"].as_u64();
+    assert!(bytes("after") < bytes("before") && told["before"]["ndcg"].is_number());
+    assert!((0.0..=1.0).contains(&told["cosine_mean"].as_f64().unwrap()));
+    let told = home.run(run).args(["layers", "--layers", "1"]).args(NO_SEARCH).good();
+    assert!(told.contains("gone") && told.contains("ndcg@10"), "{told}");
+    for (folder, layers) in [("heads", 2), ("layers", 1)] {
+        let inspect = home.run(["weights", "inspect", folder]).json();
+        assert_eq!(inspect["sizes"]["num_hidden_layers"], layers);
+        let flag = format!("text.encoder={folder}");
+        home.run(["encode", "--data", "data", "--out", "v.npy", "--set", &flag]).good();
+    }
+    // What is there stays, and what fails leaves nothing.
+    home.run(run).args(["heads", "--heads", "1"]).fails(1, &["heads: cannot be written"]);
+    home.run(run).args(["none", "--layers", "2"]).fails(1, &["`layers` must be between 1 and 1"]);
+    assert!(!home.path("none").exists());
+}
+
+#[test]
 fn what_cannot_be_tuned_is_told_and_nothing_is_written() {
     let home = with_model();
     let run = ["tune", "--data", "data", "--out", "tuned", "--encoder"];

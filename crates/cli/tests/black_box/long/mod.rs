@@ -15,5 +15,6 @@ mod serve;
 #[expect(dead_code, reason = "the tests of `text` use more of it")]
 #[path = "../../../../text/tests/remote/server.rs"]
 mod server;
+mod talk;
 #[path = "../../../../text/tests/bert/tiny.rs"]
 mod tiny;

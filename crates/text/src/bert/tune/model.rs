@@ -103,6 +103,14 @@ impl TunableBert {
                 supported: "the mean and the first token, without such layers,",
             });
         }
+        if config.is_pruned() {
+            return Err(Error::Unsupported {
+                path: dir.join("config.json"),
+                field: "pruned_heads",
+                found: "not empty".to_owned(),
+                supported: "models with all their heads, for tuning,",
+            });
+        }
         let path = dir.join("tokenizer.json");
         let mut tensors = tensors(&config);
         let n_own = tensors.len();

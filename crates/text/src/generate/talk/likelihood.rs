@@ -15,6 +15,16 @@ const ROWS: usize = 16;
 
 impl Likelihood for GgufChat {
     fn log_probs(&self, turns: &[Turn], continuations: &[&str]) -> Result<Vec<LogProb>, Error> {
+        let all = self.log_probs_while(turns, continuations, &mut || true)?;
+        Ok(all.expect("nobody ended the reading"))
+    }
+
+    fn log_probs_while(
+        &self,
+        turns: &[Turn],
+        continuations: &[&str],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Vec<LogProb>>, Error> {
         let prompt = self.prompt(turns)?;
         let mut all = Vec::with_capacity(continuations.len());
         for text in continuations {
@@ -26,8 +36,8 @@ impl Likelihood for GgufChat {
             all.push(tokens);
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (logits, _) = self.read(&prompt, &mut state, &mut || true)?;
-        let logits = logits.expect("nobody ended the reading");
+        let (logits, _) = self.read(&prompt, &mut state, go_on)?;
+        let Some(logits) = logits else { return Ok(None) };
         let first = LogSum::of(&logits);
         let mut sums: Vec<LogProb> = all
             .iter()
@@ -40,6 +50,9 @@ impl Likelihood for GgufChat {
         let longer: Vec<usize> = (0..all.len()).filter(|at| all[*at].len() > 1).collect();
         let mut from = 0;
         while from < longer.len() {
+            if !go_on() {
+                return Ok(None);
+            }
             let (mut to, mut tokens) = (from, 0);
             while to < longer.len()
                 && (to == from || tokens + all[longer[to]].len() - 1 <= TOGETHER)
@@ -52,7 +65,7 @@ impl Likelihood for GgufChat {
             self.score(&block, &mut state, &mut sums)?;
             from = to;
         }
-        Ok(sums)
+        Ok(Some(sums))
     }
 }
 
