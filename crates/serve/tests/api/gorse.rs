@@ -37,7 +37,7 @@ async fn users_items_and_feedback_go_in_and_come_back() {
     );
     let found =
         async |words: &str| home.get(&format!("/api/items?q={words}")).await.body["Items"].clone();
-    assert_eq!(found("TEXT%20b").await.as_array().unwrap().len(), 1);
+    assert_eq!(found("TEXT%20a:a").await.as_array().unwrap().len(), 1);
     assert_eq!((found("te_t").await, found("%25").await), (json!([]), json!([])));
     assert_eq!(home.ask(("PUT", "/api/item/b/category/100%25"), None, "").await.body, row);
     assert_eq!(home.get("/api/latest?category=100%25").await.body[0]["Id"], "b");
