@@ -445,7 +445,10 @@ impl Engine {
     }
 
     /// Returns who asks, where models may know them, and their history where it is not the one of the data.
-    pub(crate) fn asker(&self, ask: &Ask<'_>) -> Result<(Option<UserId>, Option<Histories>), Error> {
+    pub(crate) fn asker(
+        &self,
+        ask: &Ask<'_>,
+    ) -> Result<(Option<UserId>, Option<Histories>), Error> {
         let mut builder = HistoriesBuilder::default();
         if !ask.history.is_empty() {
             for (place, item) in self.items(ask.history)?.into_iter().enumerate() {

@@ -72,7 +72,7 @@ pub(crate) fn text(app: &App) -> String {
     let mut out = String::from(
         "# TYPE tastemaker_requests_total counter\n# TYPE tastemaker_request_seconds histogram\n",
     );
-    for (name, metrics) in app.routes.iter() {
+    for (name, metrics) in &app.routes {
         metrics.write(&mut out, (name.0.as_str(), name.1));
     }
     let counts = &app.counts;

@@ -1,5 +1,7 @@
 //! The `OpenAPI` document, made of the routes and of the types that their handlers read and write.
 
+use std::future::{Ready, ready};
+
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -12,8 +14,8 @@ use crate::routes::{Route, all};
 const PROBLEM: &str = "application/problem+json";
 
 /// `GET /openapi.json`.
-pub(crate) async fn show(_: Call) -> Result<Answer, Error> {
-    Answer::json(&document())
+pub(crate) fn show(_: Call) -> Ready<Result<Answer, Error>> {
+    ready(Answer::json(&document()))
 }
 
 /// Makes the document.

@@ -183,35 +183,32 @@ fn own() -> Vec<Route> {
 }
 
 fn watching() -> Vec<Route> {
-    let route = |path, handle| Route::new(None, get(path), handle);
     vec![
-        route("/health/live", |call| -> Outcome { Box::pin(health::live(call)) })
+        Route::new(None, get("/health/live"), health::live)
             .says("The process answers")
             .gives::<Value>(),
-        route("/health/ready", |call| -> Outcome { Box::pin(health::ready(call)) })
+        Route::new(None, get("/health/ready"), health::ready_to_answer)
             .says("The store answers too")
             .gives::<Value>(),
         // Gorse's clients look for health inside its prefix.
-        route("/api/health/live", |call| -> Outcome { Box::pin(health::live(call)) })
+        Route::new(None, get("/api/health/live"), health::live)
             .says("The process answers")
             .gives::<Value>(),
-        route("/api/health/ready", |call| -> Outcome { Box::pin(health::ready(call)) })
+        Route::new(None, get("/api/health/ready"), health::ready_to_answer)
             .says("The store answers too")
             .gives::<Value>(),
-        route("/metrics", |call| -> Outcome { Box::pin(health::metrics(call)) })
+        Route::new(None, get("/metrics"), health::metrics)
             .says("What happened since the start, for Prometheus"),
-        route("/openapi.json", |call| -> Outcome { Box::pin(openapi::show(call)) })
+        Route::new(None, get("/openapi.json"), openapi::show)
             .says("This document")
             .gives::<Value>(),
     ]
 }
 
-fn gorse() -> Vec<Route> {
+fn gorse_catalogue() -> Vec<Route> {
     use Scope::{Read, Write};
-    use gorse::{
-        Feedback, GorseItem, GorseUser, ItemPatch, RowAffected, UserPatch, feedback, items, lists,
-        users,
-    };
+    use gorse::{Feedback, GorseItem, GorseUser, ItemPatch, RowAffected, UserPatch};
+    use gorse::{feedback, items, lists, users};
     vec![
         Route::new(Write, post("/api/user"), users::post)
             .takes::<GorseUser>()
@@ -257,6 +254,13 @@ fn gorse() -> Vec<Route> {
         Route::new(Read, get("/api/item-to-item/{name}/{id}"), lists::item_to_item)
             .asks(&["n", "offset", "category"])
             .gives::<Value>(),
+    ]
+}
+
+fn gorse_feedback() -> Vec<Route> {
+    use Scope::{Read, Write};
+    use gorse::{Feedback, RowAffected, feedback, lists};
+    vec![
         Route::new(Write, post("/api/feedback"), feedback::insert)
             .takes::<Vec<Feedback>>()
             .gives::<RowAffected>(),
@@ -299,7 +303,8 @@ fn gorse() -> Vec<Route> {
 
 /// All routes; their order is that of the counts.
 pub(crate) fn all() -> Vec<Route> {
-    let gorse = gorse().into_iter().map(|route| route.says("As in Gorse"));
+    let gorse = gorse_catalogue().into_iter().chain(gorse_feedback());
+    let gorse = gorse.map(|route| route.says("As in Gorse"));
     own().into_iter().chain(watching()).chain(gorse).collect()
 }
 

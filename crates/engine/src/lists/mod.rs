@@ -5,11 +5,13 @@ mod arbiter;
 mod live;
 mod lookup;
 mod measured;
+mod newcomers;
 mod pipeline;
 mod shown;
 
 pub(crate) use arbiter::Titles;
 pub(crate) use live::Live;
+pub use newcomers::Newcomer;
 pub use pipeline::{ItemTrace, ListTrace, PipelineFile, StageTime};
 pub(crate) use pipeline::{catalogue, plan};
 pub(crate) use shown::{check_shown, shown};

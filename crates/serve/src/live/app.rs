@@ -160,7 +160,10 @@ impl App {
     /// Clears away old lists, as long as the server runs.
     pub(crate) async fn clear_old_lists(self: Arc<Self>) {
         let days = i64::from(self.settings.keep_days);
-        while days > 0 {
+        if days == 0 {
+            return;
+        }
+        loop {
             let before = self.clock.unix_ms() - days * DAY_MS;
             if let Err(error) = self.store.change(Change::ForgetShown { before }).await {
                 tracing::warn!("old lists were not cleared away: {error}");

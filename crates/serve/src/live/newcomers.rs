@@ -125,7 +125,7 @@ fn take_in(loaded: &Loaded, batch: &[Item]) -> Option<(Loaded, usize)> {
         match engine.grown(std::slice::from_ref(&newcomer)) {
             Ok(engine) => grown = Some((engine, n + 1)),
             Err(error) => {
-                tracing::warn!("the item `{}` waits for the next training: {error}", newcomer.0)
+                tracing::warn!("the item `{}` waits for the next training: {error}", newcomer.0);
             }
         }
     }

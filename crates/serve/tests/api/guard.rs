@@ -48,7 +48,7 @@ async fn a_key_that_reads_cannot_write_and_one_that_writes_cannot_promote() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let needs = operation["x-scope"].as_str().unwrap_or("none");
-            let path = path.replace('{', "").replace('}', "");
+            let path = path.replace(['{', '}'], "");
             let method = method.to_uppercase();
             let forbidden = match needs {
                 "write" => vec![&read],

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 /// Where events, items, users and keys are kept.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
-    /// A file of SQLite, made where there is none, or postgres://USER:PASSWORD@HOST/DATABASE
+    /// A file of SQLite, made where there is none, or the `postgres://` URL of a database
     #[arg(
         long,
         default_value = "tastemaker.db",
