@@ -41,6 +41,7 @@ pub(crate) async fn keeps_the_contract(address: &str) {
     let tenant = new_id(1);
     repeated_events(&store, &tenant).await;
     pages(&store, &tenant).await;
+    found_by_text(&store, &tenant).await;
     odd_ids(&store, &tenant).await;
     erasure(&store, &tenant).await;
     keys(&store, &tenant).await;
@@ -96,6 +97,21 @@ async fn pages(store: &Store, tenant: &str) {
     let filter = EventFilter { user: Some("u"), kind: Some("click"), item: Some("k") };
     assert_eq!(store.events(tenant, &filter, "", 9).await.unwrap().rows, [event("b", "u", "k", 4)]);
     assert_eq!(store.popular(tenant, 1).await.unwrap(), [("i".to_owned(), 2)]);
+}
+
+/// Texts are found as they stand: what means something in a pattern means nothing here.
+async fn found_by_text(store: &Store, tenant: &str) {
+    let search = async |words: &str| store.search_items(tenant, words, 9).await.unwrap().len();
+    assert_eq!(
+        (search("p4 TITLE").await, search("p").await, search("p_").await, search("%").await),
+        (1, 5, 0, 0)
+    );
+    assert_eq!(search("a\0b").await, 0);
+    let put = Item { categories: r#"["50%","a\"b"]"#.into(), ..item("p1", false, 1) };
+    store.change(Change::Items { tenant: tenant.into(), items: vec![put] }).await.unwrap();
+    for (category, found) in [("50%", 1), ("a\"b", 1), ("50", 0), ("_0%", 0)] {
+        assert_eq!(store.in_category(tenant, category).await.unwrap().len(), found, "{category}");
+    }
 }
 
 async fn odd_ids(store: &Store, tenant: &str) {

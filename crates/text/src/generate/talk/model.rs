@@ -21,7 +21,8 @@ use crate::{ChatModel, ChatRequest, Ended, Error, Precision, Reply, ReplyForm, T
 /// Tokens of a vocabulary that are judged together.
 const JUDGED: usize = 4096;
 
-/// A model of this machine.
+/// A model of this machine. One call runs at a time, on the threads of rayon's pool. Do not call it from several tasks of that pool: a task that
+/// waits for its turn keeps the thread that the running call needs, and neither goes on. The engine's `Writer` may be called from anywhere.
 pub struct GgufChat {
     pub(super) tokenizer: Tokenizer,
     pub(super) decoder: Decoder,
