@@ -7,7 +7,9 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// The store cannot be opened.
-    #[error("cannot open the store {address}: {source}")]
+    #[error(
+        "cannot open the store {address} ({source}): name a file of SQLite in a folder that is there, or a Postgres that answers"
+    )]
     Open {
         /// Where, without a password.
         address: String,

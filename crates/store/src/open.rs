@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, Executor as _};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::writer::{self, Load, Waiting};
@@ -16,6 +16,8 @@ const QUEUE: usize = 8192;
 const READERS: u32 = 8;
 /// A change that does not go through within this time is given up; it may still be written.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest time until a database answers for the first time, and until a connection is free.
+const CONNECTING: Duration = Duration::from_secs(10);
 /// Group commit on a WAL that is synced at every commit: what was acknowledged survives a power cut.
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -65536";
 
@@ -49,11 +51,14 @@ impl Store {
         let pool = |connections| {
             AnyPoolOptions::new()
                 .max_connections(connections)
-                .acquire_timeout(Duration::from_secs(10))
+                .acquire_timeout(CONNECTING)
                 .after_connect(move |conn, _| Box::pin(prepare(conn, kind)))
         };
+        // A pool tries again and again, and then tells nothing but that it was in vain: what is wrong shows here.
+        let mut first = connect(&options, kind).await.map_err(failed)?;
+        schema::bring_up_to_date(&mut first, kind).await?;
+        first.close().await.map_err(failed)?;
         let write = pool(1).connect_with(options.clone()).await.map_err(failed)?;
-        schema::bring_up_to_date(&mut *write.acquire().await.map_err(failed)?, kind).await?;
         let read = pool(READERS).connect_with(options).await.map_err(failed)?;
         let (changes, waiting) = mpsc::channel(QUEUE);
         let load = Arc::new(Load::default());
@@ -111,6 +116,15 @@ impl Store {
         sqlx::query("SELECT 1").execute(&self.read).await?;
         Ok(())
     }
+}
+
+async fn connect(options: &AnyConnectOptions, kind: Kind) -> Result<AnyConnection, sqlx::Error> {
+    let connecting = async {
+        let mut conn = AnyConnection::connect_with(options).await?;
+        prepare(&mut conn, kind).await?;
+        Ok(conn)
+    };
+    tokio::time::timeout(CONNECTING, connecting).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 async fn prepare(conn: &mut AnyConnection, kind: Kind) -> Result<(), sqlx::Error> {

@@ -16,4 +16,12 @@ async fn a_store_that_cannot_be_opened_says_so() {
     let missing = tastemaker_store::Store::open("/nowhere/at/all/store.db").await;
     let error = missing.err().unwrap().to_string();
     assert!(error.contains("/nowhere/at/all/store.db"), "{error}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.db");
+    std::fs::write(&path, "no database").unwrap();
+    let other = tastemaker_store::Store::open(path.to_str().unwrap()).await;
+    let error = other.err().unwrap().to_string();
+    assert!(error.contains("notes.db") && error.contains("file is not a database"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"no database");
 }

@@ -11,6 +11,7 @@ pub(crate) struct StoreArgs {
     /// A file of SQLite, made where there is none, or the `postgres://` URL of a database
     #[arg(
         long,
+        global = true,
         default_value = "tastemaker.db",
         env = "TASTEMAKER_STORE",
         hide_env_values = true,
