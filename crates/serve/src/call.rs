@@ -12,6 +12,8 @@ use crate::Error;
 use crate::auth::Identity;
 use crate::live::{App, Tenant};
 
+/// Most events, items or users that are told at once.
+pub(crate) const MAX_TOLD: usize = 10_000;
 /// Most rows of an answer.
 pub(crate) const MAX_ROWS: usize = 1000;
 
@@ -57,6 +59,19 @@ impl Call {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| Error::Body { why: error.to_string() })
     }
+
+    /// Reads a body that is a list.
+    pub(crate) fn many<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
+        at_most(self.json()?)
+    }
+}
+
+/// Refuses more than go at once.
+pub(crate) fn at_most<T>(told: Vec<T>) -> Result<Vec<T>, Error> {
+    if told.len() > MAX_TOLD {
+        return Err(Error::Body { why: format!("at most {MAX_TOLD} go at once") });
+    }
+    Ok(told)
 }
 
 fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {

@@ -66,6 +66,9 @@ async fn handle(
             let known = (&app.store, app.clock.as_ref());
             let who = app.keys.identify(&head.headers, known, app.settings.open).await?;
             app.rates.take(&who.key, app.settings.rate, app.clock.seconds())?;
+            if who.key.is_empty() && is_foreign(&head.headers, app.settings.local) {
+                return Err(Error::Foreign);
+            }
             if who.scope < needs {
                 return Err(Error::Scope { needs });
             }
@@ -77,6 +80,10 @@ async fn handle(
     let path = parts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let query: Query<Vec<(String, String)>> = Query::try_from_uri(&head.uri)
         .map_err(|error| Error::Query { name: "query".into(), why: error.to_string() })?;
+    let path: Vec<(String, String)> = path;
+    if let Some((name, _)) = path.iter().chain(&query.0).find(|(_, value)| value.contains('\0')) {
+        return Err(Error::Query { name: name.clone(), why: "it holds a zero byte".into() });
+    }
     let body = match route.takes {
         Some(_) => read(body, &head.headers, app.settings.body).await?,
         None => Bytes::new(),
@@ -92,6 +99,22 @@ async fn handle(
         gorse_version: version.and_then(|version| version.parse().ok()).unwrap_or(1),
     };
     (route.handle)(call).await
+}
+
+/// Tells whether a request comes from a page of another origin, which a browser sends without asking its user. Programs say nothing of
+/// an origin. `local` wants a name of this machine, too.
+fn is_foreign(headers: &HeaderMap, local: bool) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text("host").unwrap_or_default();
+    let is_other = |origin: &str| origin.split_once("://").is_none_or(|(_, place)| place != host);
+    let bare = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()));
+    let bare = bare.map_or(host, |(bare, _)| bare).trim_matches(['[', ']']);
+    let is_here = bare.is_empty()
+        || bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok();
+    text("origin").is_some_and(is_other)
+        || text("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site))
+        || (local && !is_here)
 }
 
 async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Error> {

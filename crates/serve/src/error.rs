@@ -77,6 +77,17 @@ pub enum Error {
     /// No folder of models was named.
     #[error("models are loaded from the folder given with --models, and there is none")]
     NoModels,
+    /// A folder of models that is not there.
+    #[error("there is no folder {path}: make it, with a folder for each tenant, such as `default`")]
+    NoFolder {
+        /// The folder.
+        path: String,
+    },
+    /// A page of another origin asks, by the browser of somebody who needs no key.
+    #[error(
+        "without a key only this machine's own pages and programs are answered: make a key with `tastemaker keys create`"
+    )]
+    Foreign,
     /// There is no model to go back to.
     #[error("there is no model before this one")]
     NoPrevious,
@@ -126,14 +137,17 @@ impl Error {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "wrong-method"),
             Self::Key => (StatusCode::UNAUTHORIZED, "no-key"),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, "scope"),
+            Self::Foreign => (StatusCode::FORBIDDEN, "foreign"),
             Self::TooFast => (StatusCode::TOO_MANY_REQUESTS, "too-fast"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::TooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-long"),
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed-out"),
             Self::NoModel | Self::NoModels | Self::NoPrevious => (StatusCode::CONFLICT, "no-model"),
-            Self::Listen { .. } | Self::Unguarded { .. } | Self::Write { .. } | Self::Failed => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "failed")
-            }
+            Self::Listen { .. }
+            | Self::Unguarded { .. }
+            | Self::NoFolder { .. }
+            | Self::Write { .. }
+            | Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
         }
     }
 

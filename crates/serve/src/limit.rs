@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
@@ -43,14 +43,18 @@ impl Rates {
 /// Turns for computing. The engine is synchronous: an answer takes a thread as long as it is computed.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     waiting: AtomicUsize,
     queue: usize,
 }
 
 impl Workers {
     pub(crate) fn new(workers: usize, queue: usize) -> Self {
-        Self { turns: Semaphore::new(workers.max(1)), waiting: AtomicUsize::new(0), queue }
+        Self {
+            turns: Arc::new(Semaphore::new(workers.max(1))),
+            waiting: AtomicUsize::new(0),
+            queue,
+        }
     }
 
     /// Counts who waits.
@@ -64,10 +68,14 @@ impl Workers {
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let place = Place::take(&self.waiting, self.queue)?;
-        let turn = self.turns.acquire().await.map_err(|_| Error::Busy)?;
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| Error::Busy)?;
         drop(place);
+        let work = move || {
+            // Work goes on when nobody waits for it any more, and its turn with it.
+            let _turn = turn;
+            work()
+        };
         let done = tokio::task::spawn_blocking(work).await;
-        drop(turn);
         done.unwrap_or_else(|error| {
             tracing::error!("computing an answer failed: {error}");
             Err(Error::Failed)
@@ -112,5 +120,17 @@ mod tests {
         let workers = Workers::new(1, 1);
         assert_eq!(workers.run(|| Ok(1)).await.unwrap(), 1);
         assert_eq!(workers.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_keeps_its_turn() {
+        let workers = Workers::new(1, 1);
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let long = workers.run(move || Ok(ended.recv().is_ok()));
+        let short = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(short, long).await.is_err());
+        assert!(tokio::time::timeout(short, workers.run(|| Ok(1))).await.is_err());
+        end.send(()).unwrap();
+        assert_eq!(workers.run(|| Ok(1)).await.unwrap(), 1);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,8 +20,6 @@ use tower::ServiceExt as _;
 use crate::routes::router;
 use crate::{App, Error};
 
-/// Longest time for the head of a request; keeps slow clients from holding connections.
-const HEAD: Duration = Duration::from_secs(15);
 /// Longest time for requests under way when the server ends.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -62,6 +61,8 @@ struct Connections {
     open: GracefulShutdown,
     http: auto::Builder<TokioExecutor>,
     router: Router,
+    /// Longest time for the head of a request; keeps slow clients from holding connections.
+    head: Duration,
 }
 
 async fn accept(listener: &TcpListener, connections: &Connections) {
@@ -79,28 +80,46 @@ async fn accept(listener: &TcpListener, connections: &Connections) {
 
 impl Connections {
     fn new(app: &Arc<App>) -> Self {
+        let head = app.settings.head;
         let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-        http.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD).max_concurrent_streams(128);
+        http.http1().timer(TokioTimer::new()).header_read_timeout(head);
+        http.http2().timer(TokioTimer::new()).keep_alive_interval(head).max_concurrent_streams(128);
         Self {
             places: Arc::new(Semaphore::new(app.settings.connections.max(1))),
             open: GracefulShutdown::new(),
             http,
             router: router(app.clone()),
+            head,
         }
     }
 
     fn serve(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
         // Answers are small: waiting for more to send only makes them late.
         stream.set_nodelay(true).ok();
-        let service =
-            self.router.clone().map_request(|request: Request<Incoming>| request.map(Body::new));
+        let (asked, head) = (Arc::new(AtomicBool::new(false)), self.head);
+        let heard = asked.clone();
+        let service = self.router.clone().map_request(move |request: Request<Incoming>| {
+            heard.store(true, Ordering::Relaxed);
+            request.map(Body::new)
+        });
         let connection =
             self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = self.open.watch(connection.into_owned());
+        // The time for a head begins when the protocol is known; until then nothing else ends a connection on which nothing comes.
+        let silent = async move {
+            tokio::time::sleep(head).await;
+            if asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("a connection ended: {error}");
+            tokio::select! {
+                outcome = connection => {
+                    if let Err(error) = outcome {
+                        tracing::debug!("a connection ended: {error}");
+                    }
+                }
+                () = silent => tracing::debug!("a connection on which nothing came was closed"),
             }
             drop(place);
         });

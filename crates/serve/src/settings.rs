@@ -12,6 +12,8 @@ pub struct Settings {
     pub models: Option<PathBuf>,
     /// Lets everybody in who has no key, as long as there are no keys.
     pub open: bool,
+    /// Who has no key must call the server by a name of this machine: a page whose name leads here is not let in.
+    pub local: bool,
     /// Answers that are computed at the same time.
     pub workers: usize,
     /// Answers that wait for their turn; more are turned away.
@@ -20,6 +22,8 @@ pub struct Settings {
     pub rate: u32,
     /// Longest body, in bytes.
     pub body: usize,
+    /// Longest time for the head of a request, also of the first one of a connection.
+    pub head: Duration,
     /// Longest time for a request.
     pub timeout: Duration,
     /// Open connections.
@@ -38,10 +42,12 @@ impl Default for Settings {
             model: None,
             models: None,
             open: false,
+            local: false,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             queue: 256,
             rate: 0,
             body: 8 << 20,
+            head: Duration::from_secs(15),
             timeout: Duration::from_secs(30),
             connections: 16_384,
             users: 100_000,

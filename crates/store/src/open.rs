@@ -34,7 +34,7 @@ pub struct Store {
     pub(crate) read: AnyPool,
     changes: mpsc::Sender<Waiting>,
     load: Arc<Load>,
-    kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 impl Store {

@@ -3,6 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
+use crate::open::Kind;
 use crate::{Error, Event, Item, KeyRecord, Shown, Store, User};
 
 /// Which events are wanted; `None` = all.
@@ -147,11 +148,18 @@ impl Store {
 
     /// Lists the ids of items in a category.
     pub async fn in_category(&self, tenant: &str, category: &str) -> Result<Vec<String>, Error> {
-        let sql =
-            "SELECT id FROM items WHERE tenant = $1 AND categories LIKE $2 ESCAPE '!' LIMIT $3";
-        // Categories are kept as a JSON list: the one that is looked for stands in it as JSON writes it.
+        let sql = "SELECT id, categories FROM items WHERE tenant = $1 AND categories LIKE $2 ESCAPE '!' LIMIT $3";
+        // Categories are kept as a JSON list: the one that is looked for stands in it as JSON writes it. Engines differ in whether small
+        // letters are like capitals, so what is found is looked at again.
         let pattern = holding(&serde_json::Value::from(category).to_string());
-        self.list(sql, (&[tenant, &pattern], usize::MAX), |row| row.try_get(0)).await
+        let read = |row: &AnyRow| Ok((row.try_get(0)?, row.try_get(1)?));
+        let found: Vec<(String, String)> =
+            self.list(sql, (&[tenant, &pattern], usize::MAX), read).await?;
+        let holds = |list: &str| {
+            let list: Vec<String> = serde_json::from_str(list).unwrap_or_default();
+            list.iter().any(|own| own == category)
+        };
+        Ok(found.into_iter().filter(|(_, list)| holds(list)).map(|(id, _)| id).collect())
     }
 
     /// Lists items whose id, comment or fields hold all words of a text; the first eight words count.
@@ -161,7 +169,12 @@ impl Store {
         words: &str,
         n: usize,
     ) -> Result<Vec<Item>, Error> {
-        let words = words.to_lowercase().replace('\0', " ");
+        // SQLite makes small letters of ASCII alone, and the words must be written as it writes what it looks in.
+        let words = match self.kind {
+            Kind::Sqlite => words.to_ascii_lowercase(),
+            Kind::Postgres => words.to_lowercase(),
+        };
+        let words = words.replace('\0', " ");
         let patterns: Vec<String> = words.split_whitespace().take(8).map(holding).collect();
         let mut sql = format!("{ITEM} WHERE tenant = $1");
         let mut binds = vec![tenant];

@@ -72,6 +72,14 @@ pub enum Wish {
     },
 }
 
+impl Bound {
+    /// Tells whether nothing lies above this and below `high`.
+    fn excludes(self, high: Self) -> bool {
+        let is_open = self.is_open || high.is_open;
+        if is_open { self.value >= high.value } else { self.value > high.value }
+    }
+}
+
 impl Wish {
     pub(super) fn label(field: &Field, wanted: bool) -> Self {
         Self::Label {
@@ -79,6 +87,23 @@ impl Wish {
             label: field.label.clone(),
             is_list: field.is_list,
             wanted,
+        }
+    }
+
+    /// Returns the wish for the opposite. A span between two numbers has none: what is outside lies on both sides.
+    pub fn denied(self) -> Option<Self> {
+        let flipped = |bound: Bound| Some(Bound { is_open: !bound.is_open, ..bound });
+        match self {
+            Self::Label { column, label, is_list, .. } => {
+                Some(Self::Label { column, label, is_list, wanted: false })
+            }
+            Self::Range { column, is_text, is_year, low: Some(low), high: None } => {
+                Some(Self::Range { column, is_text, is_year, low: None, high: flipped(low) })
+            }
+            Self::Range { column, is_text, is_year, low: None, high: Some(high) } => {
+                Some(Self::Range { column, is_text, is_year, low: flipped(high), high: None })
+            }
+            Self::Range { .. } => None,
         }
     }
 
@@ -171,7 +196,7 @@ impl Wish {
                 (*low, *high) = (l.or(*low), h.or(*high));
                 // What contradicts an older end takes its place.
                 if let (Some(below), Some(above)) = (*low, *high)
-                    && below.value > above.value
+                    && below.excludes(above)
                 {
                     (*low, *high) = (*l, *h);
                 }
@@ -251,5 +276,15 @@ mod tests {
         assert_eq!(range, years(Some(1990.0), Some(1995.0)));
         assert!(range.replace(&years(None, Some(1980.0))), "before 1980 takes back after 1990");
         assert_eq!(range, years(None, Some(1980.0)));
+        assert!(range.replace(&years(Some(1980.0), None)), "nothing is after and before 1980");
+        assert_eq!(range, years(Some(1980.0), None));
+    }
+
+    #[test]
+    fn the_opposite_of_a_range_is_what_lies_beyond_its_end() {
+        let expression = |wish: Wish| wish.denied().map(|wish| wish.expression());
+        assert_eq!(expression(years(None, Some(1970.0))).as_deref(), Some("year >= 1970.0"));
+        assert_eq!(expression(years(Some(1990.0), None)).as_deref(), Some("year <= 1990.0"));
+        assert_eq!(expression(years(Some(1970.0), Some(1990.0))), None);
     }
 }

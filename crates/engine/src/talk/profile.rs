@@ -239,7 +239,7 @@ impl Engine {
             }
             let mut said = understand(rest, &lexicon, &memory);
             if is_avoided {
-                said.wishes.iter_mut().for_each(deny);
+                said.wishes = said.wishes.drain(..).filter_map(Wish::denied).collect();
                 said.avoid.append(&mut said.want);
                 said.dislike.append(&mut said.like);
             }
@@ -247,13 +247,6 @@ impl Engine {
             memory.settle(&said);
         }
         memory
-    }
-}
-
-/// Makes a wish for a label one against it.
-fn deny(wish: &mut Wish) {
-    if let Wish::Label { wanted, .. } = wish {
-        *wanted = false;
     }
 }
 

@@ -7,10 +7,8 @@ use serde_json::{Map, Value};
 use tastemaker_store::{Event, EventFilter, Repeat, new_id};
 
 use crate::Error;
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, at_most};
 
-/// Most events at once.
-const MAX_EVENTS: usize = 10_000;
 /// Numbers from here up are milliseconds: the year 5138 in seconds.
 const EARLIEST_MS: f64 = 1e11;
 
@@ -138,12 +136,9 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
         EventsRequest::Many { events } => events,
         EventsRequest::One(event) => vec![*event],
     };
-    if events.len() > MAX_EVENTS {
-        return Err(Error::Body { why: format!("at most {MAX_EVENTS} events go at once") });
-    }
     let now = call.app.clock.unix_ms();
     let events: Vec<Event> =
-        events.into_iter().map(|event| kept(event, now)).collect::<Result<_, _>>()?;
+        at_most(events)?.into_iter().map(|event| kept(event, now)).collect::<Result<_, _>>()?;
     let event_ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
     let applied = call.app.take_events(&call.tenant, events, Repeat::Keep).await?;
     let repeated = event_ids.len() as u64 - applied.rows;
@@ -151,8 +146,9 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
 }
 
 fn kept(event: EventIn, now: i64) -> Result<Event, Error> {
-    if !event.value.is_finite() {
-        return Err(Error::Body { why: "`value` must be a finite number".into() });
+    // Models reckon with single precision.
+    if event.value.abs() > f64::from(f32::MAX) || event.value.is_nan() {
+        return Err(Error::Body { why: "`value` must be a number up to 3e38".into() });
     }
     Ok(Event {
         id: event.event_id.unwrap_or_else(|| new_id(now)),

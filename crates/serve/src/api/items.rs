@@ -8,10 +8,7 @@ use tastemaker_store::Item;
 
 use super::events::{When, iso};
 use crate::Error;
-use crate::call::{Answer, Call};
-
-/// Most items at once.
-const MAX_ITEMS: usize = 10_000;
+use crate::call::{Answer, Call, at_most};
 
 /// What an item is.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -122,9 +119,7 @@ pub(crate) async fn put(call: Call) -> Result<Answer, Error> {
 /// `POST /v1/items`.
 pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
     let ItemsRequest { items } = call.json()?;
-    if items.len() > MAX_ITEMS {
-        return Err(Error::Body { why: format!("at most {MAX_ITEMS} items go at once") });
-    }
+    let items = at_most(items)?;
     let now = call.app.clock.unix_ms();
     let mut all = Vec::with_capacity(items.len());
     for mut item in items {

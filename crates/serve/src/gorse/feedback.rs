@@ -18,7 +18,7 @@ pub(crate) async fn overwrite(call: Call) -> Result<Answer, Error> {
 }
 
 async fn put(call: &Call, repeat: Repeat) -> Result<Answer, Error> {
-    let feedback: Vec<Feedback> = call.json()?;
+    let feedback: Vec<Feedback> = call.many()?;
     let now = call.app.clock.unix_ms();
     let events =
         feedback.into_iter().map(|one| one.kept(now)).collect::<Result<Vec<Event>, _>>()?;

@@ -14,7 +14,7 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
 
 /// `POST /api/items`.
 pub(crate) async fn post_many(call: Call) -> Result<Answer, Error> {
-    put(&call, call.json()?).await
+    put(&call, call.many()?).await
 }
 
 async fn put(call: &Call, items: Vec<GorseItem>) -> Result<Answer, Error> {

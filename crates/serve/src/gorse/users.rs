@@ -14,7 +14,7 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
 
 /// `POST /api/users`.
 pub(crate) async fn post_many(call: Call) -> Result<Answer, Error> {
-    let users: Vec<GorseUser> = call.json()?;
+    let users: Vec<GorseUser> = call.many()?;
     let users = users.into_iter().map(GorseUser::kept).collect();
     RowAffected::answer(call.app.put_users(&call.tenant, users).await?.rows)
 }

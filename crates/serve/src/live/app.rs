@@ -58,8 +58,13 @@ impl App {
             counts: Counts::default(),
             tenants: Mutex::new(HashMap::new()),
         });
+        if let Some(root) = app.settings.models.as_ref().filter(|root| !root.is_dir()) {
+            return Err(Error::NoFolder { path: root.display().to_string() });
+        }
         for (tenant, dir) in app.settings.first_models() {
-            app.load(&app.tenant(&tenant), &dir).await?;
+            let tenant = app.tenant(&tenant);
+            tenant.slot.promote(app.read_model(&dir).await?);
+            app.introduce(&tenant).await?;
         }
         Ok(app)
     }
@@ -87,21 +92,14 @@ impl App {
         tenants.values().filter(|tenant| tenant.slot.now().is_some()).count()
     }
 
-    /// Opens a model and lets it answer; one that cannot be opened leaves everything as it is.
-    pub(crate) async fn load(
-        self: &Arc<Self>,
-        tenant: &Arc<Tenant>,
-        dir: &Path,
-    ) -> Result<Arc<Loaded>, Error> {
+    /// Opens a model.
+    async fn read_model(&self, dir: &Path) -> Result<Arc<Loaded>, Error> {
         let (dir, places) = (dir.to_owned(), self.places.clone());
         let loaded = tokio::task::spawn_blocking(move || Loaded::open(&dir, &places)).await;
-        let loaded = Arc::new(loaded.map_err(|error| {
+        Ok(Arc::new(loaded.map_err(|error| {
             tracing::error!("opening a model failed: {error}");
             Error::Failed
-        })??);
-        tenant.slot.promote(loaded.clone());
-        self.introduce(tenant).await?;
-        Ok(loaded)
+        })??))
     }
 
     /// Hands all items of the store to the model, which may not know some.
@@ -117,7 +115,15 @@ impl App {
         }
     }
 
-    /// Opens a model of a tenant by its name, lets it answer, now and after a restart.
+    /// Does the same once another model answers. That it cannot be done now does not take the model back.
+    async fn introduce_later(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+        if let Err(error) = self.introduce(tenant).await {
+            tracing::warn!("new items of {} wait for the next model: {error}", tenant.name);
+        }
+    }
+
+    /// Opens a model of a tenant by its name, lets it answer, now and after a restart. One that cannot be opened leaves everything as it
+    /// is; opening goes on when nobody waits for it any more.
     pub(crate) async fn promote(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
@@ -128,9 +134,20 @@ impl App {
         if !names.iter().any(|known| known == name) {
             return Err(Error::NotFound { what: "model", id: name.to_owned() });
         }
-        let loaded = self.load(tenant, &folder.join(name)).await?;
-        remember(&folder, name)?;
-        Ok(loaded)
+        let (app, tenant, name) = (self.clone(), tenant.clone(), name.to_owned());
+        let promoting = async move {
+            let _turn = tenant.promoting.lock().await;
+            let loaded = app.read_model(&folder.join(&name)).await?;
+            remember(&folder, &name)?;
+            tenant.slot.promote(loaded.clone());
+            app.introduce_later(&tenant).await;
+            Ok(loaded)
+        };
+        let done = tokio::spawn(promoting).await;
+        done.unwrap_or_else(|error| {
+            tracing::error!("promoting a model failed: {error}");
+            Err(Error::Failed)
+        })
     }
 
     /// Goes back to the model before, now and after a restart.
@@ -138,8 +155,8 @@ impl App {
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
     ) -> Result<Arc<Loaded>, Error> {
-        let loaded = tenant.slot.roll_back()?;
-        self.introduce(tenant).await?;
+        let _turn = tenant.promoting.lock().await;
+        let loaded = tenant.slot.before().ok_or(Error::NoPrevious)?;
         if let Ok(folder) = self.settings.folder(&tenant.name) {
             let is_inside = loaded.dir.parent() == Some(&*folder);
             let name = loaded.dir.file_name().filter(|_| is_inside);
@@ -149,6 +166,8 @@ impl App {
                 None => remember(&folder, "")?,
             }
         }
+        let loaded = tenant.slot.roll_back()?;
+        self.introduce_later(tenant).await;
         Ok(loaded)
     }
 

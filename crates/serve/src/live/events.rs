@@ -9,27 +9,49 @@ use super::{App, Reception, Tenant};
 use crate::Error;
 
 impl App {
+    /// Makes a change, and then what is to be done in memory: whether it succeeded or not, since it may be written late, and also when
+    /// nobody waits for it any more.
+    async fn settle(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        change: Change,
+        after: impl FnOnce(&Tenant) + Send + 'static,
+    ) -> Result<Applied, Error> {
+        let (store, tenant) = (self.store.clone(), tenant.clone());
+        let both = async move {
+            let outcome = store.change(change).await;
+            after(&tenant);
+            outcome
+        };
+        let outcome = tokio::spawn(both).await.map_err(|error| {
+            tracing::error!("a change broke down: {error}");
+            Error::Failed
+        })?;
+        Ok(outcome?)
+    }
+
     /// Takes events; returns when they are on disk and the next answers know them.
     pub(crate) async fn take_events(
-        &self,
-        tenant: &Tenant,
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
         events: Vec<Event>,
         repeat: Repeat,
     ) -> Result<Applied, Error> {
         let mut users: Vec<String> = events.iter().map(|event| event.user.clone()).collect();
         let change = Change::Events { tenant: tenant.name.clone(), events, repeat };
-        let applied = self.store.change(change).await?;
-        self.counts.events.fetch_add(applied.rows, Ordering::Relaxed);
         users.sort_unstable();
         users.dedup();
-        users.iter().for_each(|user| tenant.histories.forget(user));
+        let forget =
+            move |tenant: &Tenant| users.iter().for_each(|user| tenant.histories.forget(user));
+        let applied = self.settle(tenant, change, forget).await?;
+        self.counts.events.fetch_add(applied.rows, Ordering::Relaxed);
         Ok(applied)
     }
 
     /// Removes events of a user with an item.
     pub(crate) async fn drop_events(
-        &self,
-        tenant: &Tenant,
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
         kind: Option<&str>,
         (user, item): (&str, &str),
     ) -> Result<Applied, Error> {
@@ -39,9 +61,8 @@ impl App {
             user: user.to_owned(),
             item: item.to_owned(),
         };
-        let applied = self.store.change(change).await?;
-        tenant.histories.forget(user);
-        Ok(applied)
+        let user = user.to_owned();
+        self.settle(tenant, change, move |tenant| tenant.histories.forget(&user)).await
     }
 
     /// Writes items and hands them to the model.
@@ -51,20 +72,24 @@ impl App {
         items: Vec<Item>,
     ) -> Result<Vec<Reception>, Error> {
         let change = Change::Items { tenant: tenant.name.clone(), items: items.clone() };
-        self.store.change(change).await?;
-        tenant.forget_barred();
+        self.settle(tenant, change, Tenant::forget_barred).await?;
         Ok(tenant.receive(self, items))
     }
 
     /// Removes an item with its events.
-    pub(crate) async fn erase_item(&self, tenant: &Tenant, id: &str) -> Result<Applied, Error> {
+    pub(crate) async fn erase_item(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        id: &str,
+    ) -> Result<Applied, Error> {
         let time = self.clock.unix_ms();
         let change = Change::EraseItem { tenant: tenant.name.clone(), id: id.to_owned(), time };
-        let applied = self.store.change(change).await?;
-        tenant.forget_barred();
-        // Whoever took it did not any more.
-        tenant.histories.forget_all();
-        Ok(applied)
+        let forget = |tenant: &Tenant| {
+            tenant.forget_barred();
+            // Whoever took it did not any more.
+            tenant.histories.forget_all();
+        };
+        self.settle(tenant, change, forget).await
     }
 
     /// Writes users.
@@ -77,11 +102,14 @@ impl App {
     }
 
     /// Removes a user with their events and lists.
-    pub(crate) async fn erase_user(&self, tenant: &Tenant, id: &str) -> Result<Applied, Error> {
+    pub(crate) async fn erase_user(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        id: &str,
+    ) -> Result<Applied, Error> {
         let time = self.clock.unix_ms();
         let change = Change::EraseUser { tenant: tenant.name.clone(), id: id.to_owned(), time };
-        let applied = self.store.change(change).await?;
-        tenant.histories.forget(id);
-        Ok(applied)
+        let id = id.to_owned();
+        self.settle(tenant, change, move |tenant| tenant.histories.forget(&id)).await
     }
 }

@@ -17,6 +17,13 @@ pub(crate) const EVENTS: usize = 500;
 const SHELVES: usize = 64;
 /// Seconds for which something is known that other servers may change.
 const SHARED: f64 = 1.0;
+/// Seconds for which it is known where none do: what was written after its time-out is seen by then.
+const OWN: f64 = 60.0;
+
+/// Returns the seconds for which something read from a store is known.
+pub(super) fn known_for(store: &Store) -> f64 {
+    if store.is_shared() { SHARED } else { OWN }
+}
 
 /// What one user did.
 #[derive(Debug, Default)]
@@ -36,7 +43,11 @@ impl Known {
         let taken = |event: Event| Taken {
             item: event.item,
             // Clients that know no strengths send zero.
-            value: if event.value.abs() < f64::EPSILON { 1.0 } else { event.value as f32 },
+            value: if event.value.abs() < f64::EPSILON {
+                1.0
+            } else {
+                event.value.clamp(f32::MIN.into(), f32::MAX.into()) as f32
+            },
             time: event.time.div_euclid(1000),
         };
         Self { taken: events.into_iter().map(taken).collect(), last, erased }
@@ -79,8 +90,7 @@ impl Histories {
     ) -> Result<(Arc<Known>, bool), Error> {
         let changes = {
             let shelf = self.shelf(user);
-            let known =
-                shelf.users.get(user).filter(|(_, at)| !store.is_shared() || now - at < SHARED);
+            let known = shelf.users.get(user).filter(|(_, at)| now - at < known_for(store));
             if let Some((known, _)) = known {
                 return Ok((known.clone(), true));
             }

@@ -79,10 +79,15 @@ impl Slot {
         self.0.read().unwrap_or_else(PoisonError::into_inner).before.clone()
     }
 
-    /// Lets another model answer.
+    /// Lets another model answer. The same one opened again leaves the one before it where it is.
     pub(crate) fn promote(&self, model: Arc<Loaded>) {
         let mut two = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        two.before = two.now.replace(model);
+        let is_same = |now: &Arc<Loaded>| (&now.id, &now.dir) == (&model.id, &model.dir);
+        if two.now.as_ref().is_some_and(is_same) {
+            two.now = Some(model);
+        } else {
+            two.before = two.now.replace(model);
+        }
     }
 
     /// Lets the same model with more items answer, unless another one does by now; returns whether it does.

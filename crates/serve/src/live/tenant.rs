@@ -5,13 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tastemaker_store::Store;
 
-use super::history::Histories;
+use super::history::{Histories, known_for};
 use super::newcomers::Waiting;
 use super::slot::Slot;
 use crate::Error;
 
-/// Seconds for which items that must not be shown are known, where other servers may change them.
-const SHARED: f64 = 1.0;
 /// Popular items that are known.
 const N_POPULAR: usize = 2000;
 
@@ -24,6 +22,8 @@ pub(crate) struct Tenant {
     pub(crate) slot: Slot,
     pub(crate) histories: Histories,
     pub(super) waiting: Waiting,
+    /// Models are promoted one after the other.
+    pub(super) promoting: tokio::sync::Mutex<()>,
     barred: Timed<HashSet<String>>,
     barred_changes: Mutex<u64>,
     popular: Timed<Vec<(String, i64)>>,
@@ -36,6 +36,7 @@ impl Tenant {
             slot: Slot::default(),
             histories: Histories::new(users),
             waiting: Waiting::default(),
+            promoting: tokio::sync::Mutex::default(),
             barred: Mutex::default(),
             barred_changes: Mutex::default(),
             popular: Mutex::default(),
@@ -48,8 +49,7 @@ impl Tenant {
         store: &Store,
         now: f64,
     ) -> Result<Arc<HashSet<String>>, Error> {
-        let limit = if store.is_shared() { SHARED } else { f64::INFINITY };
-        if let Some(known) = fresh(&self.barred, now, limit) {
+        if let Some(known) = fresh(&self.barred, now, known_for(store)) {
             return Ok(known);
         }
         let changes = *self.barred_changes.lock().unwrap_or_else(PoisonError::into_inner);

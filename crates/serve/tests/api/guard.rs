@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
 use serde_json::json;
 use tastemaker_serve::Settings;
 use tastemaker_serve::store::{Change, Scope};
@@ -26,6 +28,39 @@ async fn nobody_without_a_key_is_let_in_where_it_is_not_open() {
     }
     for path in ["/health/live", "/health/ready", "/metrics", "/openapi.json"] {
         assert_eq!(home.get(path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_get_nothing_where_no_key_is_needed() {
+    let home = Home::with(|_| Settings { open: true, local: true, ..Settings::default() }).await;
+    let ask = async |headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method("POST").uri("/v1/models/rollback");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        home.send(request.body(Body::empty()).unwrap()).await
+    };
+    for own in [
+        &[("host", "localhost:8080")][..],
+        &[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")],
+        &[("host", "[::1]:8080"), ("sec-fetch-site", "same-origin")],
+    ] {
+        assert_eq!(ask(own).await.status, 409, "{own:?}: there is no model to go back to");
+    }
+    for foreign in [
+        &[("host", "localhost:8080"), ("origin", "https://elsewhere.example")][..],
+        &[("host", "localhost:8080"), ("origin", "null")],
+        &[("host", "localhost:8080"), ("sec-fetch-site", "cross-site")],
+        &[("host", "rebound.example:8080")],
+    ] {
+        let got = ask(foreign).await;
+        let kind = &got.body["type"];
+        assert_eq!(
+            (got.status, kind),
+            (403, &json!("urn:tastemaker:problem:foreign")),
+            "{foreign:?}"
+        );
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Got {
     pub(crate) response: Response<()>,
 }
 
-fn places(dir: &std::path::Path) -> Places {
+pub(crate) fn places(dir: &std::path::Path) -> Places {
     let fetch = fetch::Places::new(dir.join("cache"));
     Places::new(fetch::Places { offline: true, ..fetch })
 }

@@ -35,6 +35,7 @@ async fn a_model_is_promoted_and_rolled_back_and_a_corrupt_one_changes_nothing()
     assert_eq!(home.post("/v1/models/rollback", json!({})).await.status, 409);
     assert_eq!(promote("good").await.status, 200);
     assert_eq!(serving().await, "good@8");
+    assert_eq!(promote("good").await.status, 200, "again");
     let active = home.dir.path().join("models/default/active");
     assert_eq!(std::fs::read_to_string(&active).unwrap(), "good");
     assert_eq!(home.post("/v1/models/rollback", json!({})).await.status, 200);

@@ -109,7 +109,8 @@ async fn found_by_text(store: &Store, tenant: &str) {
     assert_eq!(search("a\0b").await, 0);
     let put = Item { categories: r#"["50%","a\"b"]"#.into(), ..item("p1", false, 1) };
     store.change(Change::Items { tenant: tenant.into(), items: vec![put] }).await.unwrap();
-    for (category, found) in [("50%", 1), ("a\"b", 1), ("50", 0), ("_0%", 0)] {
+    for (category, found) in [("50%", 1), ("a\"b", 1), ("50", 0), ("_0%", 0), ("A\"B", 0), (",", 0)]
+    {
         assert_eq!(store.in_category(tenant, category).await.unwrap().len(), found, "{category}");
     }
 }

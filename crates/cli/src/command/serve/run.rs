@@ -20,6 +20,7 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
         model: args.model.clone(),
         models: args.models.clone(),
         open: args.open || args.addr.ip().is_loopback(),
+        local: !args.open,
         workers: args.workers.map_or(usual.workers, usize::from),
         queue: args.queue,
         rate: args.rate,
