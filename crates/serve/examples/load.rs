@@ -70,7 +70,7 @@ fn ask(
         let path = path.replace("{n}", &user);
         let sent = Instant::now();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         writer.write_all(head.as_bytes()).unwrap();
