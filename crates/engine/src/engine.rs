@@ -361,22 +361,33 @@ impl Engine {
         n: usize,
         users: usize,
     ) -> Result<Vec<(String, usize, f32)>, Error> {
+        let all: Vec<usize> = (0..self.data.n_users()).collect();
+        let mut reached = self.audience_among(item, n, &all)?;
+        reached.truncate(users);
+        Ok(reached)
+    }
+
+    /// Does the same for some users of the data, by their numbers.
+    pub fn audience_among(
+        &self,
+        item: &str,
+        n: usize,
+        users: &[usize],
+    ) -> Result<Vec<(String, usize, f32)>, Error> {
         use rayon::prelude::*;
         let item = self.item(item)?;
         let mut reached: Vec<(usize, f32, usize)> = self.with_lists(|lists| {
-            (0..self.data.n_users())
-                .into_par_iter()
-                .filter_map(|user| {
-                    let history = self.data.histories.row(user);
-                    let request = Request::new(Some(UserId::from_index(user)), history);
-                    let list = lists.recommend(&request, n);
-                    let place = list.iter().position(|scored| scored.item == item)?;
-                    Some((place + 1, list[place].score, user))
-                })
-                .collect()
+            let place = |user: &usize| {
+                let history = self.data.histories.row(*user);
+                let request = Request::new(Some(UserId::from_index(*user)), history);
+                let list = lists.recommend(&request, n);
+                let place = list.iter().position(|scored| scored.item == item)?;
+                Some((place + 1, list[place].score, *user))
+            };
+            users.par_iter().filter_map(place).collect()
         })?;
         reached.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
-        let named = reached.into_iter().take(users);
+        let named = reached.into_iter();
         Ok(named
             .map(|(rank, score, user)| {
                 (self.user_name(UserId::from_index(user)).to_owned(), rank, score)

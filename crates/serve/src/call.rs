@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -27,6 +27,8 @@ pub(crate) struct Call {
     /// What stands behind the question mark, decoded.
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body: Bytes,
+    /// What the sender has already, by its tags.
+    pub(crate) if_none_match: Option<String>,
     /// The version of Gorse's answers that is wanted.
     pub(crate) gorse_version: u32,
 }
@@ -83,6 +85,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) body: Vec<u8>,
+    /// Beside those of every answer, or instead of them.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Answer {
@@ -92,16 +96,30 @@ impl Answer {
             tracing::error!("an answer cannot be written: {error}");
             Error::Failed
         })?;
-        Ok(Self { status: StatusCode::OK, content_type: "application/json", body })
+        Ok(Self {
+            status: StatusCode::OK,
+            content_type: "application/json",
+            body,
+            headers: Vec::new(),
+        })
     }
 
     /// Answers with text.
     pub(crate) fn text(content_type: &'static str, text: String) -> Self {
-        Self { status: StatusCode::OK, content_type, body: text.into_bytes() }
+        Self { status: StatusCode::OK, content_type, body: text.into_bytes(), headers: Vec::new() }
     }
 
     /// Answers with another status.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
+    }
+
+    /// Answers with more headers.
+    pub(crate) fn with_headers<const N: usize>(
+        mut self,
+        headers: [(HeaderName, HeaderValue); N],
+    ) -> Self {
+        self.headers.extend(headers);
+        self
     }
 }

@@ -8,11 +8,12 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{Query, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use serde_json::Value;
 use tastemaker_store::{Scope, new_id};
 
 use crate::auth::Identity;
 use crate::call::{Answer, Call};
-use crate::live::App;
+use crate::live::{App, Tenant};
 use crate::routes::Route;
 use crate::{DEFAULT_TENANT, Error};
 
@@ -38,11 +39,19 @@ pub(crate) async fn pass(
 ) -> Response {
     let begun = app.clock.seconds();
     let request_id = request_id(request.headers(), &app);
-    let work = handle(&app, &route, parts, request);
+    let mut tenant = None;
+    let work = handle(&app, &route, parts, request, &mut tenant);
     let outcome = match tokio::time::timeout(app.settings.timeout, work).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::TimedOut),
     };
+    let outcome = outcome.map_err(|error| error.told(&request_id));
+    if let Err((error, problem)) = &outcome
+        && (error.status().0.is_server_error() || matches!(error, Error::TooFast))
+    {
+        let tenant = tenant.unwrap_or_else(|| app.tenant(DEFAULT_TENANT));
+        tenant.failures.note(app.clock.unix_ms(), (route.method.as_str(), route.path), problem);
+    }
     let response = respond(outcome, &request_id);
     app.routes[number].1.count(response.status().as_u16(), app.clock.seconds() - begun);
     response
@@ -50,7 +59,8 @@ pub(crate) async fn pass(
 
 /// Answers what no route is for.
 pub(crate) fn refuse(app: &App, headers: &HeaderMap, error: Error) -> Response {
-    respond(Err(error), &request_id(headers, app))
+    let request_id = request_id(headers, app);
+    respond(Err(error.told(&request_id)), &request_id)
 }
 
 async fn handle(
@@ -58,6 +68,7 @@ async fn handle(
     route: &Route,
     parts: Parts,
     request: Request,
+    tenant: &mut Option<Arc<Tenant>>,
 ) -> Result<Answer, Error> {
     let (head, body) = request.into_parts();
     let who = match route.scope {
@@ -65,6 +76,7 @@ async fn handle(
         Some(needs) => {
             let known = (&app.store, app.clock.as_ref());
             let who = app.keys.identify(&head.headers, known, app.settings.open).await?;
+            *tenant = Some(app.tenant(&who.tenant));
             app.rates.take(&who.key, app.settings.rate, app.clock.seconds())?;
             if who.key.is_empty() && is_foreign(&head.headers, app.settings.local) {
                 return Err(Error::Foreign);
@@ -89,13 +101,15 @@ async fn handle(
         None => Bytes::new(),
     };
     let version = head.headers.get("x-api-version").and_then(|version| version.to_str().ok());
+    let known = head.headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     let call = Call {
         app: app.clone(),
-        tenant: app.tenant(&who.tenant),
+        tenant: tenant.clone().unwrap_or_else(|| app.tenant(&who.tenant)),
         who,
         path,
         query: query.0,
         body,
+        if_none_match: known.map(str::to_owned),
         gorse_version: version.and_then(|version| version.parse().ok()).unwrap_or(1),
     };
     (route.handle)(call).await
@@ -143,13 +157,12 @@ fn request_id(headers: &HeaderMap, app: &App) -> String {
     given.filter(is_plain).map_or_else(|| new_id(app.clock.unix_ms()), str::to_owned)
 }
 
-fn respond(outcome: Result<Answer, Error>, request_id: &str) -> Response {
+fn respond(outcome: Result<Answer, (Error, Value)>, request_id: &str) -> Response {
     let (answer, retry, is_key) = match outcome {
         Ok(answer) => (answer, None, false),
-        Err(error) => {
-            let body = error.problem(request_id).to_string().into_bytes();
-            let answer =
-                Answer { status: error.status().0, content_type: "application/problem+json", body };
+        Err((error, problem)) => {
+            let answer = Answer::text("application/problem+json", problem.to_string());
+            let answer = answer.with_status(error.status().0);
             (answer, error.retry_after(), matches!(error, Error::Key))
         }
     };
@@ -159,6 +172,9 @@ fn respond(outcome: Result<Answer, Error>, request_id: &str) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in answer.headers {
+        headers.insert(name, value);
     }
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);

@@ -152,7 +152,7 @@ impl Error {
     }
 
     /// Returns the problem as RFC 9457 wants it. What happened inside a failing server is for its log.
-    pub(crate) fn problem(&self, request_id: &str) -> Value {
+    fn problem(&self, request_id: &str) -> Value {
         let (status, slug) = self.status();
         let detail = if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
             tracing::error!("{request_id}: {self}");
@@ -171,6 +171,12 @@ impl Error {
             "detail": detail,
             "instance": format!("urn:tastemaker:request:{request_id}"),
         })
+    }
+
+    /// Returns itself with the problem.
+    pub(crate) fn told(self, request_id: &str) -> (Self, Value) {
+        let problem = self.problem(request_id);
+        (self, problem)
     }
 
     /// Says when a client that was turned away may come again.

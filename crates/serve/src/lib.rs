@@ -5,6 +5,7 @@
 mod api;
 mod auth;
 mod call;
+mod dashboard;
 mod door;
 mod error;
 mod gorse;

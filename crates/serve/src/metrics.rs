@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::live::App;
 
 /// Upper ends of the histogram's bars, in seconds.
-const BARS: [f64; 14] =
+pub(crate) const BARS: [f64; 14] =
     [0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0, 10.0];
 
 /// What happened on one route.
@@ -18,7 +18,47 @@ pub(crate) struct RouteMetrics {
     micros: AtomicU64,
 }
 
+/// The same at one moment, or between two.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Answers by the first digit of their status.
+    pub(crate) answers: [u64; 6],
+    pub(crate) bars: [u64; BARS.len()],
+}
+
+impl Seen {
+    /// Counts the answers.
+    pub(crate) fn all(&self) -> u64 {
+        self.answers.iter().sum()
+    }
+
+    /// Counts those that failed by no fault of the client.
+    pub(crate) const fn failed(&self) -> u64 {
+        self.answers[5]
+    }
+
+    /// Returns what happened since an earlier moment.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            answers: std::array::from_fn(|i| self.answers[i].saturating_sub(earlier.answers[i])),
+            bars: std::array::from_fn(|i| self.bars[i].saturating_sub(earlier.bars[i])),
+        }
+    }
+
+    /// Adds what happened in another time.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.answers.iter_mut().zip(other.answers).for_each(|(all, n)| *all += n);
+        self.bars.iter_mut().zip(other.bars).for_each(|(all, n)| *all += n);
+    }
+}
+
 impl RouteMetrics {
+    /// Returns what was counted up to now.
+    pub(crate) fn seen(&self) -> Seen {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Seen { answers: self.answers.each_ref().map(count), bars: self.bars.each_ref().map(count) }
+    }
+
     pub(crate) fn count(&self, status: u16, seconds: f64) {
         self.answers[usize::from(status / 100).min(5)].fetch_add(1, Ordering::Relaxed);
         if let Some(bar) = BARS.iter().position(|end| seconds <= *end) {
@@ -57,6 +97,8 @@ impl RouteMetrics {
 pub(crate) struct Counts {
     /// Events that were new.
     pub(crate) events: AtomicU64,
+    /// Events that were new and name the list they came from.
+    pub(crate) from_lists: AtomicU64,
     /// Lists that were shown without being kept, because too much waited.
     pub(crate) unkept: AtomicU64,
     /// Users whose events were in memory.
@@ -78,6 +120,7 @@ pub(crate) fn text(app: &App) -> String {
     let counts = &app.counts;
     let counters = [
         ("events_total", counts.events.load(Ordering::Relaxed)),
+        ("events_from_lists_total", counts.from_lists.load(Ordering::Relaxed)),
         ("lists_not_kept_total", counts.unkept.load(Ordering::Relaxed)),
         ("history_cache_hits_total", counts.hits.load(Ordering::Relaxed)),
         ("history_cache_misses_total", counts.misses.load(Ordering::Relaxed)),

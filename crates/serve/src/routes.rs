@@ -19,7 +19,7 @@ use crate::api::{
 use crate::call::{Answer, Call};
 use crate::live::App;
 use crate::metrics::RouteMetrics;
-use crate::{Error, door, gorse, openapi};
+use crate::{Error, dashboard, door, gorse, openapi};
 
 type Outcome = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
 type Handle = Box<dyn Fn(Call) -> Outcome + Send + Sync>;
@@ -40,7 +40,7 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    fn new<F>(
+    pub(crate) fn new<F>(
         scope: impl Into<Option<Scope>>,
         at: (Method, &'static str),
         handle: fn(Call) -> F,
@@ -60,19 +60,19 @@ impl Route {
         }
     }
 
-    fn says(self, summary: &'static str) -> Self {
+    pub(crate) fn says(self, summary: &'static str) -> Self {
         Self { summary, ..self }
     }
 
-    fn asks(self, query: &'static [&'static str]) -> Self {
+    pub(crate) fn asks(self, query: &'static [&'static str]) -> Self {
         Self { query, ..self }
     }
 
-    fn takes<T: JsonSchema>(self) -> Self {
+    pub(crate) fn takes<T: JsonSchema>(self) -> Self {
         Self { takes: Some(SchemaGenerator::subschema_for::<T>), ..self }
     }
 
-    fn gives<T: JsonSchema>(self) -> Self {
+    pub(crate) fn gives<T: JsonSchema>(self) -> Self {
         Self { gives: Some(SchemaGenerator::subschema_for::<T>), ..self }
     }
 }
@@ -305,7 +305,7 @@ fn gorse_feedback() -> Vec<Route> {
 pub(crate) fn all() -> Vec<Route> {
     let gorse = gorse_catalogue().into_iter().chain(gorse_feedback());
     let gorse = gorse.map(|route| route.says("As in Gorse"));
-    own().into_iter().chain(watching()).chain(gorse).collect()
+    own().into_iter().chain(watching()).chain(dashboard::routes()).chain(gorse).collect()
 }
 
 /// Makes a counter for every route.

@@ -35,6 +35,7 @@ pub async fn run(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     ready(listener.local_addr().map_err(failed)?);
     let clearing = tokio::spawn(app.clone().clear_old_lists());
+    let looking = tokio::spawn(app.clone().keep_looking());
     let connections = Connections::new(&app);
     tokio::select! {
         () = accept(&listener, &connections) => {}
@@ -43,6 +44,7 @@ pub async fn run(
     drop(listener);
     connections.finish().await;
     clearing.abort();
+    looking.abort();
     Ok(app.store.flush().await?)
 }
 

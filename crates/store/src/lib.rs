@@ -3,6 +3,7 @@
 //! acknowledged after its commit and not before.
 #![warn(missing_docs)]
 
+mod browse;
 mod change;
 mod error;
 mod id;

@@ -61,11 +61,11 @@ fn user(row: &AnyRow) -> Result<User, sqlx::Error> {
 }
 
 /// Returns the pattern of whatever holds a text.
-fn holding(text: &str) -> String {
+pub(crate) fn holding(text: &str) -> String {
     format!("%{}%", text.replace('!', "!!").replace('%', "!%").replace('_', "!_"))
 }
 
-fn page<T>(rows: Vec<T>, n: usize, place: impl Fn(&T) -> String) -> Page<T> {
+pub(crate) fn page<T>(rows: Vec<T>, n: usize, place: impl Fn(&T) -> String) -> Page<T> {
     let is_full = rows.len() >= n;
     let cursor = rows.last().filter(|_| is_full).map(place).unwrap_or_default();
     Page { rows, cursor }
@@ -83,7 +83,7 @@ impl Store {
         Ok(query.bind(n).fetch_all(&self.read).await?)
     }
 
-    async fn list<T>(
+    pub(crate) async fn list<T>(
         &self,
         sql: impl Into<String>,
         (binds, n): (&[&str], usize),

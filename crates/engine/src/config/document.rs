@@ -1,5 +1,6 @@
 //! The default settings as a commented TOML file, and the JSON Schema of all settings. Both come from the code.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
@@ -26,6 +27,20 @@ pub fn default_document() -> String {
     );
     section(&mut out, &schema, &schema, &defaults, &mut Vec::new());
     out
+}
+
+/// Says what a section such as `["models", "ials"]` is for, and each of its keys; `None` where there is no such section.
+pub fn about(path: &[&str]) -> Option<(String, BTreeMap<String, String>)> {
+    let root = schema();
+    let mut at = &root;
+    for name in path {
+        at = properties(&root, at)?.get(*name)?;
+    }
+    let keys = properties(&root, at)?.iter();
+    Some((
+        describe(&root, at),
+        keys.map(|(key, schema)| (key.clone(), describe(&root, schema))).collect(),
+    ))
 }
 
 fn section(out: &mut String, root: &Value, schema: &Value, values: &Value, path: &mut Vec<String>) {
@@ -107,6 +122,13 @@ fn toml_value(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_section_can_be_asked_what_it_is_for() {
+        let (section, keys) = about(&["models", "ials"]).unwrap();
+        assert!(!section.is_empty() && keys["factors"].len() > 5, "{section} {keys:?}");
+        assert!(about(&["models", "nothing"]).is_none() && about(&["run", "seed"]).is_none());
+    }
     use crate::config::{Sources, load};
 
     #[test]

@@ -7,7 +7,7 @@ mod tree;
 
 pub use check::Problem;
 pub(crate) use check::problems;
-pub use document::{default_document, schema};
+pub use document::{about, default_document, schema};
 pub use load::{Given, Loaded, Sources, load};
 pub(crate) use load::{merge, nested, read as read_toml};
 pub use tree::{Config, ReasonLanguage, ReasonSettings, RunSettings, SearchSettings, TextSettings};

@@ -112,6 +112,8 @@ pub(crate) async fn stats(call: Call) -> Result<Answer, Error> {
     });
     Answer::json(&json!({
         "tenant": call.tenant.name,
+        "scope": call.who.scope.to_string(),
+        "needs_key": !call.who.key.is_empty(),
         "store": { "users": users, "items": items, "events": events, "recommendations": lists },
         "model": model,
     }))

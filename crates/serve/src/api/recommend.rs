@@ -12,7 +12,7 @@ use tastemaker_store::{Change, Shown, is_id, new_id};
 
 use crate::Error;
 use crate::call::{Answer, Call, MAX_ROWS};
-use crate::live::{App, Known, Loaded, Tenant};
+use crate::live::{App, Known, Loaded, Tenant, Which};
 
 /// Items when nothing else is said.
 pub(crate) const N: usize = 10;
@@ -47,6 +47,13 @@ pub(crate) struct RecommendRequest {
     pub(crate) exclude: Vec<String>,
     /// Adds a reason to every item.
     pub(crate) explain: bool,
+    /// Which model is asked. Lists of `previous` are for comparison: they are not kept and have no `recommendation_id`.
+    #[serde(skip_serializing_if = "is_serving")]
+    pub(crate) model: Which,
+}
+
+fn is_serving(which: &Which) -> bool {
+    *which == Which::Serving
 }
 
 /// A list, best first.
@@ -130,6 +137,7 @@ pub(crate) async fn by_address(call: Call) -> Result<Answer, Error> {
         context: BTreeMap::new(),
         exclude: list("exclude"),
         explain: call.number("explain", false)?,
+        model: Which::Serving,
     };
     answer(&call, request).await
 }
@@ -137,7 +145,8 @@ pub(crate) async fn by_address(call: Call) -> Result<Answer, Error> {
 async fn answer(call: &Call, request: RecommendRequest) -> Result<Answer, Error> {
     check(&request)?;
     let made = make(&call.app, &call.tenant, &request, None).await?;
-    let recommendation_id = keep(call, &request, &made);
+    let recommendation_id =
+        if is_serving(&request.model) { keep(call, &request, &made) } else { None };
     Answer::json(&RecommendAnswer {
         recommendation_id,
         model: made.model.map(|model| model.id.clone()),
@@ -205,7 +214,7 @@ pub(crate) async fn make(
         _ => Arc::new(Known::default()),
     };
     let barred = tenant.barred(&app.store, now).await?;
-    let Some(loaded) = tenant.slot.now() else {
+    let Some(loaded) = tenant.slot.which(request.model)? else {
         return popular(app, tenant, request, (&known, &barred)).await;
     };
     let (model, request) = (loaded.clone(), request.clone());

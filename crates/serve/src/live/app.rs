@@ -12,6 +12,7 @@ use tastemaker_store::{Change, Store, is_tenant};
 use super::tenant::Tenants;
 use super::{Loaded, Tenant};
 use crate::auth::Keys;
+use crate::dashboard::Series;
 use crate::limit::{Rates, Workers};
 use crate::metrics::{Counts, RouteMetrics};
 use crate::{DEFAULT_TENANT, Error, Settings};
@@ -34,6 +35,7 @@ pub struct App {
     pub(crate) rates: Rates,
     pub(crate) workers: Workers,
     pub(crate) counts: Counts,
+    pub(crate) series: Series,
     /// By method and path, in the order of the routes.
     pub(crate) routes: Vec<((String, &'static str), RouteMetrics)>,
     tenants: Tenants,
@@ -56,6 +58,7 @@ impl App {
             keys: Keys::default(),
             rates: Rates::default(),
             counts: Counts::default(),
+            series: Series::default(),
             tenants: Mutex::new(HashMap::new()),
         });
         if let Some(root) = app.settings.models.as_ref().filter(|root| !root.is_dir()) {
@@ -119,6 +122,8 @@ impl App {
     async fn introduce_later(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         if let Err(error) = self.introduce(tenant).await {
             tracing::warn!("new items of {} wait for the next model: {error}", tenant.name);
+            let warning = format!("new items wait for the next model: {error}");
+            tenant.failures.warn(self.clock.unix_ms(), warning);
         }
     }
 
@@ -174,6 +179,12 @@ impl App {
     /// Lists the models a tenant may promote.
     pub(crate) fn models_of(&self, tenant: &str) -> Vec<String> {
         self.settings.folder(tenant).map(|folder| names(&folder)).unwrap_or_default()
+    }
+
+    /// Lists the folders of these.
+    pub(crate) fn model_dirs(&self, tenant: &str) -> Vec<PathBuf> {
+        let Ok(folder) = self.settings.folder(tenant) else { return Vec::new() };
+        names(&folder).into_iter().map(|name| folder.join(name)).collect()
     }
 
     /// Clears away old lists, as long as the server runs.

@@ -38,6 +38,8 @@ impl App {
         repeat: Repeat,
     ) -> Result<Applied, Error> {
         let mut users: Vec<String> = events.iter().map(|event| event.user.clone()).collect();
+        let names_list = |event: &&Event| !event.recommendation.is_empty() && event.kind != "impression";
+        let from_lists = events.iter().filter(names_list).count() as u64;
         let change = Change::Events { tenant: tenant.name.clone(), events, repeat };
         users.sort_unstable();
         users.dedup();
@@ -45,6 +47,7 @@ impl App {
             move |tenant: &Tenant| users.iter().for_each(|user| tenant.histories.forget(user));
         let applied = self.settle(tenant, change, forget).await?;
         self.counts.events.fetch_add(applied.rows, Ordering::Relaxed);
+        self.counts.from_lists.fetch_add(from_lists.min(applied.rows), Ordering::Relaxed);
         Ok(applied)
     }
 

@@ -10,5 +10,5 @@ mod tenant;
 pub use app::App;
 pub(crate) use history::{EVENTS, Known};
 pub(crate) use newcomers::Reception;
-pub(crate) use slot::Loaded;
+pub(crate) use slot::{Loaded, Which};
 pub(crate) use tenant::Tenant;

@@ -91,7 +91,11 @@ async fn serve(app: Arc<App>, tenant: Arc<Tenant>) {
         // Another model may be promoted meanwhile: the batch is for that one then.
         while let Some(loaded) = tenant.slot.now() {
             let old = loaded.clone();
-            let work = move || (take_in(&loaded, &batch), batch);
+            let (server, to) = (app.clone(), tenant.clone());
+        let work = move || {
+                let warn = |warning| to.failures.warn(server.clock.unix_ms(), warning);
+                (take_in(&loaded, &batch, &warn), batch)
+            };
             let Ok((grown, back)) = tokio::task::spawn_blocking(work).await else { break };
             batch = back;
             let Some((grown, n)) = grown else { break };
@@ -104,7 +108,11 @@ async fn serve(app: Arc<App>, tenant: Arc<Tenant>) {
 }
 
 /// Returns the model with all items of a batch that it can take in.
-fn take_in(loaded: &Loaded, batch: &[Item]) -> Option<(Loaded, usize)> {
+fn take_in(
+    loaded: &Loaded,
+    batch: &[Item],
+    warn: &dyn Fn(String),
+) -> Option<(Loaded, usize)> {
     let mut newcomers: Vec<Newcomer> = Vec::new();
     for item in batch {
         let is_known = loaded.engine.item(&item.id).is_ok();
@@ -125,7 +133,10 @@ fn take_in(loaded: &Loaded, batch: &[Item]) -> Option<(Loaded, usize)> {
         match engine.grown(std::slice::from_ref(&newcomer)) {
             Ok(engine) => grown = Some((engine, n + 1)),
             Err(error) => {
-                tracing::warn!("the item `{}` waits for the next training: {error}", newcomer.0);
+                let warning =
+                    format!("the item `{}` waits for the next training: {error}", newcomer.0);
+                tracing::warn!("{warning}");
+                warn(warning);
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tastemaker_engine::{Engine, Places, artifact};
 
@@ -58,6 +60,17 @@ impl Loaded {
     }
 }
 
+/// One of the two models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Which {
+    /// The one that answers.
+    #[default]
+    Serving,
+    /// The one before it.
+    Previous,
+}
+
 #[derive(Default)]
 struct Two {
     now: Option<Arc<Loaded>>,
@@ -77,6 +90,14 @@ impl Slot {
     /// Returns the one before it.
     pub(crate) fn before(&self) -> Option<Arc<Loaded>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).before.clone()
+    }
+
+    /// Returns one of the two; `None` also where there is no model at all.
+    pub(crate) fn which(&self, which: Which) -> Result<Option<Arc<Loaded>>, Error> {
+        match which {
+            Which::Serving => Ok(self.now()),
+            Which::Previous => self.before().map(Some).ok_or(Error::NoPrevious),
+        }
     }
 
     /// Lets another model answer. The same one opened again leaves the one before it where it is.

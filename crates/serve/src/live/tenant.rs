@@ -9,6 +9,7 @@ use super::history::{Histories, known_for};
 use super::newcomers::Waiting;
 use super::slot::Slot;
 use crate::Error;
+use crate::dashboard::Failures;
 
 /// Popular items that are known.
 const N_POPULAR: usize = 2000;
@@ -21,6 +22,7 @@ pub(crate) struct Tenant {
     pub(crate) name: String,
     pub(crate) slot: Slot,
     pub(crate) histories: Histories,
+    pub(crate) failures: Failures,
     pub(super) waiting: Waiting,
     /// Models are promoted one after the other.
     pub(super) promoting: tokio::sync::Mutex<()>,
@@ -35,6 +37,7 @@ impl Tenant {
             name: name.to_owned(),
             slot: Slot::default(),
             histories: Histories::new(users),
+            failures: Failures::default(),
             waiting: Waiting::default(),
             promoting: tokio::sync::Mutex::default(),
             barred: Mutex::default(),
