@@ -34,6 +34,8 @@ pub struct Settings {
     pub keep_days: u32,
     /// Time for which it is known what is popular; counting takes a while where there are many events.
     pub popular: Duration,
+    /// Time between two looks at what the server did, 720 of which are kept.
+    pub sample: Duration,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             users: 100_000,
             keep_days: 30,
             popular: Duration::from_secs(2),
+            sample: Duration::from_secs(5),
         }
     }
 }

@@ -28,7 +28,7 @@ macro_rules! files {
 }
 
 /// Name, kind and content of every file.
-const FILES: [(&str, &str, &str); 20] = files![
+const FILES: [(&str, &str, &str); 21] = files![
     (HTML, "index.html"),
     (CSS, "style.css"),
     (SVG, "icon.svg"),
@@ -40,6 +40,7 @@ const FILES: [(&str, &str, &str); 20] = files![
     (JS, "dialogs.js"),
     (JS, "dom.js"),
     (JS, "failures.js"),
+    (JS, "find.js"),
     (JS, "items.js"),
     (JS, "keyboard.js"),
     (JS, "lists.js"),

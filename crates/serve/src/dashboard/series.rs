@@ -1,4 +1,4 @@
-//! What the server did within the last hour, in memory: a sample every five seconds, so that a page opened later shows the past.
+//! What the server did within the last hour, in memory, so that a page opened later shows the past.
 //! Counts are those of the whole server, as `/metrics` gives them to everybody.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,9 +14,7 @@ use crate::call::{Answer, Call};
 use crate::live::App;
 use crate::metrics::Seen;
 
-/// Seconds between two samples.
-const EVERY: f64 = 5.0;
-/// Samples that are kept: those of an hour.
+/// Samples that are kept: those of an hour, with one every five seconds.
 const KEPT: usize = 720;
 
 /// What happened between two samples.
@@ -50,13 +48,13 @@ pub(crate) struct Series(Mutex<Ring>);
 
 impl Ring {
     /// Takes a sample, unless the last one is too young.
-    fn tick(&mut self, (at, time): (f64, i64), now: Totals, waiting: [usize; 2]) {
+    fn tick(&mut self, (every, time): (f64, i64), now: Totals, waiting: [usize; 2]) {
         let Some(last) = &self.last else {
             self.last = Some(now);
             return;
         };
-        let seconds = at - last.at;
-        if seconds < 0.9 * EVERY {
+        let seconds = now.at - last.at;
+        if seconds < 0.9 * every {
             return;
         }
         let routes = now.routes.iter().zip(&last.routes).enumerate();
@@ -76,22 +74,22 @@ impl App {
     pub(crate) fn look(&self) {
         let counts = &self.counts;
         let counts = [&counts.events, &counts.from_lists, &counts.hits, &counts.misses];
-        let at = self.clock.seconds();
         let now = Totals {
-            at,
+            at: self.clock.seconds(),
             routes: self.routes.iter().map(|(_, metrics)| metrics.seen()).collect(),
             counts: counts.map(|count| count.load(Ordering::Relaxed)),
         };
         let waiting = [self.workers.waiting(), self.store.waiting()];
         let mut ring = self.series.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.tick((at, self.clock.unix_ms()), now, waiting);
+        let every = self.settings.sample.as_secs_f64();
+        ring.tick((every, self.clock.unix_ms()), now, waiting);
     }
 
     /// Looks at the counts as long as the server runs.
     pub(crate) async fn keep_looking(self: Arc<Self>) {
         loop {
             self.look();
-            tokio::time::sleep(std::time::Duration::from_secs_f64(EVERY)).await;
+            tokio::time::sleep(self.settings.sample).await;
         }
     }
 }
@@ -167,7 +165,7 @@ pub(super) async fn show(call: Call) -> Result<Answer, Error> {
         by_route.iter().map(|(number, seen)| route_out(&call.app, *number, seen)).collect();
     routes.sort_by_key(|route| std::cmp::Reverse(route.requests));
     Answer::json(&SeriesAnswer {
-        every_s: EVERY,
+        every_s: call.app.settings.sample.as_secs_f64(),
         samples: samples.into_iter().map(|sample| sample_out(&call.app, sample)).collect(),
         routes,
     })
@@ -231,7 +229,7 @@ mod tests {
     fn a_sample_holds_what_happened_since_the_one_before_and_an_hour_is_kept() {
         let mut ring = Ring::default();
         let mut tick = |at: f64, n: u64| {
-            ring.tick((at, (1000.0 * at) as i64), totals(at, n), [0, 0]);
+            ring.tick((5.0, (1000.0 * at) as i64), totals(at, n), [0, 0]);
             ring.samples.clone()
         };
         assert_eq!(tick(0.0, 3).len(), 0, "what was before the first look belongs to no sample");

@@ -4,6 +4,7 @@
 
 mod answers;
 mod catalogue;
+mod dashboard;
 mod gorse;
 mod guard;
 mod home;
