@@ -23,7 +23,10 @@ function example(document_, schema, depth = 0) {
   const type = Array.isArray(at.type) ? at.type.find((name) => name !== 'null') : at.type;
   if (type === 'object' || at.properties) {
     const names = at.required?.length ? at.required : Object.keys(at.properties ?? {}).filter((name) => depth === 0 || name !== 'additionalProperties');
-    return Object.fromEntries(names.map((name) => [name, example(document_, at.properties?.[name], depth + 1)]));
+    const all = names.map((name) => [name, example(document_, at.properties?.[name], depth + 1)]);
+    // What may be left out and says nothing is left out.
+    const isOptional = depth === 0 && !at.required?.length;
+    return Object.fromEntries(all.filter(([, value]) => !isOptional || !['""', '[]', '[""]', '{}', 'null'].includes(JSON.stringify(value))));
   }
   if (type === 'array') return depth > 2 ? [] : [example(document_, at.items, depth + 1)];
   if (type === 'integer') return at.minimum ?? 10;

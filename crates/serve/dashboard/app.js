@@ -30,6 +30,8 @@ const UNDER = { 'add-item': 'items' };
 
 const main = document.getElementById('main');
 let leaving = null;
+/** The key whose owner is shown. */
+let known = null;
 
 /** Reads the address: a page, and what it is about. */
 function place() {
@@ -40,8 +42,6 @@ function place() {
 }
 
 async function open() {
-  // The link that skips to the content is no page.
-  if (location.hash === '#main') { main.focus(); return; }
   leaving?.abort();
   leaving = new AbortController();
   const { signal } = leaving;
@@ -67,17 +67,18 @@ async function open() {
   main.dataset.page = page;
   const heading = root.querySelector('h1');
   if (!document.activeElement?.matches('input, textarea, select')) heading?.focus({ preventScroll: true });
-  identify(signal);
+  if (known !== key.get()) identify();
 }
 
-/** Shows whose data this is, and what may be done. */
-async function identify(signal) {
+/** Shows whose data this is, and what may be done; once for a key. */
+async function identify() {
+  const who = document.getElementById('who');
   try {
-    const stats = await get('/v1/stats', signal);
-    replace(document.getElementById('who'), stats.tenant, ' · ', stats.scope);
-    document.body.dataset.scope = stats.scope;
-  } catch (error) {
-    if (!signal.aborted) replace(document.getElementById('who'), '');
+    const { tenant, scope } = await get('/v1/stats');
+    known = key.get();
+    replace(who, tenant, ' · ', scope);
+  } catch {
+    replace(who);
   }
 }
 
@@ -89,6 +90,11 @@ function toggleTheme() {
   try { localStorage.setItem('tastemaker-theme', next); } catch { /* not kept, then */ }
 }
 
+// The link that skips to the content is no page.
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  main.focus();
+});
 document.getElementById('theme').addEventListener('click', toggleTheme);
 document.getElementById('key').addEventListener('click', async () => {
   const value = await askForKey(key.get() ? 'A key is in use; this one takes its place.' : '');

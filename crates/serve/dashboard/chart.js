@@ -18,18 +18,22 @@ function nice(x) {
 
 /**
  * A chart of lines. `lines` are { name, values, kind }, a value null where there is none; `xs` are their places.
- * `y` and `x` write a value; `floor` is where the axis begins, 0 where it is left out.
+ * `y` and `x` write a value; the axis begins at 0, or
+ * with `floor: 'fit'` near the least value.
  */
-export function chart({ label, xs, lines, y = String, x = String, floor = 0 }) {
+export function chart({ label, xs, lines, y = String, x = String, floor }) {
   const all = lines.flatMap((line) => line.values).filter((value) => value !== null && Number.isFinite(value));
-  const low = floor === 'fit' && all.length ? Math.min(...all) : 0;
-  const span = nice((all.length ? Math.max(...all) : 1) - low);
+  const [least, most] = all.length ? [floor === 'fit' ? Math.min(...all) : 0, Math.max(...all)] : [0, 1];
+  const step = nice((most - least) / 3);
+  const low = Math.floor(least / step + 1e-9) * step;
+  const steps = Math.max(1, Math.ceil((most - low) / step - 1e-9));
+  const span = steps * step;
   const [first, last] = [xs[0] ?? 0, xs[xs.length - 1] ?? 1];
   const px = (value) => LEFT + ((value - first) / (last - first || 1)) * (WIDTH - LEFT - RIGHT);
   const py = (value) => TOP + (1 - (value - low) / span) * (HEIGHT - TOP - BOTTOM);
 
-  const grid = [0, 0.5, 1].map((part) => {
-    const value = low + part * span;
+  const grid = Array.from({ length: steps + 1 }, (_, place) => {
+    const value = low + place * step;
     return [
       s('line', { class: 'grid', x1: LEFT, x2: WIDTH - RIGHT, y1: py(value), y2: py(value) }),
       s('text', { class: 'axis', x: LEFT - 6, y: py(value) + 4, 'text-anchor': 'end' }, y(value)),
@@ -44,8 +48,8 @@ export function chart({ label, xs, lines, y = String, x = String, floor = 0 }) {
   const legend = h('figcaption', {});
   const tell = (index) => replace(legend,
     h('span', { class: 'label' }, label),
-    lines.map((line) => h('span', { class: `key ${line.kind}` }, line.name, ' ', h('b', {}, shown(line.values[index], y)))),
-    h('span', { class: 'at' }, index === xs.length - 1 || !xs.length ? '' : x(xs[index])));
+    h('span', { class: 'at' }, index === xs.length - 1 || !xs.length ? '' : x(xs[index])),
+    lines.map((line) => h('span', { class: `key ${line.kind}` }, line.name, ' ', h('b', {}, shown(line.values[index], y)))));
   const newest = xs.length - 1;
   tell(newest);
   svg.addEventListener('pointermove', (event) => {

@@ -51,6 +51,7 @@ export const figure = (x) => (x === 0 || (Math.abs(x) >= 0.01 && Math.abs(x) < 1
 /** 3.2 ms, 1.4 s */
 export function duration(ms) {
   if (ms === undefined || ms === null) return '–';
+  if (ms === 0) return '0 ms';
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }

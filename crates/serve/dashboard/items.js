@@ -64,8 +64,8 @@ async function one(root, id, signal) {
   const item = await get(path`/v1/items/${id}`, signal);
   root.append(title(value(titleOf(item)), h('span', { class: 'id' }, id)),
     h('div', { class: 'columns' },
-      h('div', {}, panel('Fields', facts(item))),
-      h('div', {}, panel('Items like it', like), panel('Who gets it', reached))));
+      h('div', {}, panel('Fields', facts(item)), panel('Who gets it', reached)),
+      panel('Items like it', like)));
   audience(reached, id, signal);
   try {
     const { items } = await get(path`/v1/similar/${id}` + query({ n: 10 }), signal);

@@ -8,6 +8,8 @@ import { table } from './table.js';
 /** Points of a line: an hour has more samples than can be told apart. */
 const POINTS = 120;
 const MINUTE = 60_000;
+/** Looks at the course between two looks at how much there is. */
+const COUNTING = 12;
 
 const sum = (samples, name) => samples.reduce((all, sample) => all + sample[name], 0);
 const highest = (samples, name) => {
@@ -102,30 +104,39 @@ function model(stats) {
 
 export async function show(root, _, signal) {
   const [top, drawn, asked, kept, answering] = ['div', 'div', 'div', 'div', 'div'].map((tag) => h(tag, {}));
-  const trouble_ = h('div', {});
+  const notice = h('div', {});
   drawn.className = 'charts';
   top.className = 'tiles-box';
-  root.append(title('Overview'), trouble_, top, drawn,
+  root.append(title('Overview'), notice, top, drawn,
     h('div', { class: 'columns wide-first' }, panel('Routes', asked), h('div', {}, panel('Model', answering), panel('Store', kept))));
   let samples = [];
-  const look = async () => {
-    const newest = samples[samples.length - 1]?.time;
-    const [series, stats] = await Promise.all([get(`/v1/stats/series${query({ since: newest })}`, signal), get('/v1/stats', signal)]);
-    samples = [...samples, ...series.samples].filter((sample) => sample.time > Date.now() - 60 * MINUTE);
-    replace(top, tiles(samples));
-    replace(drawn, charts(samples));
-    replace(asked, routes(series.routes));
+  const recount = async () => {
+    const stats = await get('/v1/stats', signal);
     replace(kept, store(stats));
     replace(answering, model(stats));
+  };
+  const look = async () => {
+    const newest = samples[samples.length - 1]?.time;
+    const series = await get(`/v1/stats/series${query({ since: newest })}`, signal);
+    samples = [...samples, ...series.samples].filter((sample) => sample.time > Date.now() - 60 * MINUTE);
+    replace(top, tiles(samples));
+    // What somebody is looking at stays as it is for a while.
+    if (!drawn.firstChild || !drawn.matches(':hover')) replace(drawn, charts(samples));
+    if (!asked.contains(document.activeElement)) replace(asked, routes(series.routes));
     return 1000 * series.every_s;
   };
-  const every = await look();
+  const [every] = await Promise.all([look(), recount()]);
+  let looks = 0;
   const again = async () => {
     try {
-      if (!document.hidden) await look();
-      replace(trouble_);
+      if (document.hidden) return;
+      await look();
+      looks += 1;
+      // Counting all rows of the store takes a while where there are many.
+      if (looks % COUNTING === 0) await recount();
+      replace(notice);
     } catch (error) {
-      if (!signal.aborted) replace(trouble_, trouble(error));
+      if (!signal.aborted) replace(notice, trouble(error));
     }
   };
   const timer = setInterval(again, every);

@@ -1,8 +1,7 @@
 // A question put together by hand: for a user, a session or words; with a filter, a context and exclusions.
 
-import { exchange, get, query } from './client.js';
+import { exchange, get, Problem, query } from './client.js';
 import { duration, empty, h, panel, replace, say, title, trouble } from './dom.js';
-import { Problem } from './client.js';
 import { list } from './lists.js';
 
 const lines = (text) => text.split('\n').map((line) => line.trim()).filter(Boolean);
@@ -65,7 +64,7 @@ export async function show(root, _, signal) {
     session: h('div', {}, h('label', {}, 'Items taken in this session, oldest first, one a line', area), finder(area, signal)),
     words: h('label', {}, 'A taste in words', h('textarea', { name: 'words', rows: 3, maxlength: 8192 })) };
   const notWords = h('div', { class: 'stack' },
-    h('label', {}, 'Filter', h('input', { name: 'filter', placeholder: "such as year >= 1990 and class = 'Drama'", autocomplete: 'off', spellcheck: 'false' })),
+    h('label', {}, 'Filter', h('input', { name: 'filter', placeholder: 'such as year >= 1990 && "Drama" in genres', autocomplete: 'off', spellcheck: 'false' })),
     h('label', {}, 'Context, one key=value a line', h('textarea', { name: 'context', rows: 2, placeholder: 'device=phone', spellcheck: 'false' })),
     h('label', { class: 'check' }, h('input', { type: 'checkbox', name: 'explain', checked: true }), 'With reasons'));
   const outcome = h('div', { class: 'outcome', 'aria-live': 'off' }, panel('Answer', empty('Put a question together and ask it: nothing is learnt from it, though the list is kept so that it can be explained.')));
@@ -94,7 +93,7 @@ export async function show(root, _, signal) {
     h('fieldset', {}, h('legend', {}, 'For'), way('user', 'a user'), way('session', 'a session'), way('words', 'words')),
     Object.values(only), notWords,
     h('label', {}, 'Leave out, one item a line', h('textarea', { name: 'exclude', rows: 2, spellcheck: 'false' })),
-    h('div', { class: 'bar' },
+    h('div', { class: 'bar ends' },
       h('label', {}, 'How many', h('input', { name: 'n', type: 'number', min: 1, max: 1000, value: '10' })),
       h('label', {}, 'Model', h('select', { name: 'model' }, h('option', { value: 'serving' }, 'serving'), h('option', { value: 'previous' }, 'previous')))),
     h('div', { class: 'buttons' }, h('button', {}, 'Ask')));

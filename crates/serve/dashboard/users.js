@@ -41,11 +41,12 @@ async function browse(root, signal) {
 
 /** What somebody did. */
 function history(events) {
+  const hasValues = events.some((event) => event.value !== 1);
   return h('ol', { class: 'history', 'aria-label': 'History, newest first' }, events.map((event) => h('li', {},
     h('a', { href: to('items', event.item_id), class: 'name' }, event.title),
     h('div', { class: 'numbers' },
       event.source === 'store' && h('span', { class: 'chip' }, event.event_type || 'event'),
-      event.value !== 1 && h('span', {}, figure(event.value).replace(/\.?0+$/, '')),
+      hasValues && h('span', {}, figure(event.value).replace(/\.?0+$/, '')),
       event.timestamp && moment(event.timestamp)))));
 }
 
