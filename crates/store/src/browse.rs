@@ -37,21 +37,13 @@ impl Store {
     }
 
     /// Returns those of some users that are listed here, or were erased.
-    pub async fn users_among(
-        &self,
-        tenant: &str,
-        ids: &[&str],
-    ) -> Result<HashSet<String>, Error> {
+    pub async fn users_among(&self, tenant: &str, ids: &[&str]) -> Result<HashSet<String>, Error> {
         let wheres = [("id", "users", ""), ("user_id", "events", ""), ERASED_USER];
         self.among(tenant, ids, &wheres).await
     }
 
     /// Returns those of some items that are listed here, or were erased.
-    pub async fn items_among(
-        &self,
-        tenant: &str,
-        ids: &[&str],
-    ) -> Result<HashSet<String>, Error> {
+    pub async fn items_among(&self, tenant: &str, ids: &[&str]) -> Result<HashSet<String>, Error> {
         self.among(tenant, ids, &[("id", "items", ""), ERASED_ITEM]).await
     }
 

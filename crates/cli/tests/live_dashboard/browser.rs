@@ -91,7 +91,8 @@ impl Browser {
 
     /// Runs a script; what it returns comes back.
     pub(crate) fn run(&self, script: &str) -> Value {
-        let answer = self.command(("POST", "execute/sync"), &json!({ "script": script, "args": [] }));
+        let answer =
+            self.command(("POST", "execute/sync"), &json!({ "script": script, "args": [] }));
         assert!(answer.get("error").is_none(), "{script}: {answer}");
         answer
     }
@@ -103,7 +104,11 @@ impl Browser {
         while self.run(&format!("return Boolean({expression})")) != json!(true) {
             if begun.elapsed() > PATIENCE {
                 let page = self.run("return document.body.innerText");
-                panic!("never true: {expression}\n{}\n{:?}", page.as_str().unwrap(), self.complaints());
+                panic!(
+                    "never true: {expression}\n{}\n{:?}",
+                    page.as_str().unwrap(),
+                    self.complaints()
+                );
             }
             std::thread::sleep(Duration::from_millis(30));
         }
@@ -180,8 +185,21 @@ fn ask(address: &str, (method, path): (&str, &str), body: &Value) -> Option<Valu
     );
     stream.write_all(head.as_bytes()).ok()?;
     stream.write_all(body.as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
-    let text = String::from_utf8(answer).ok()?;
-    serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
+    // The driver leaves the connection open: what is said of the length ends the answer.
+    let mut lines = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        lines.read_line(&mut line).ok()?;
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some((_, n)) = line.split_once("content-length:") {
+            length = n.trim().parse().ok()?;
+        }
+    }
+    let mut answer = vec![0; length];
+    lines.read_exact(&mut answer).ok()?;
+    serde_json::from_slice(&answer).ok()
 }

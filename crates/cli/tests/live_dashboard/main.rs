@@ -82,7 +82,10 @@ fn every_page_opens_by_click_and_nothing_leaves_the_server() {
     stage.is_at("find");
     // The bad filter was asked on purpose, and the browser says so.
     let complaints = page.complaints();
-    assert!(complaints.iter().all(|line| line.contains("422") && line.contains("/v1/recommend")), "{complaints:?}");
+    assert!(
+        complaints.iter().all(|line| line.contains("422") && line.contains("/v1/recommend")),
+        "{complaints:?}"
+    );
     stage.is_clean();
 }
 
@@ -106,7 +109,10 @@ fn ids_and_titles_are_text_whatever_they_hold() {
     stage.go("users");
     page.click(".found tbody th a");
     page.wait(&format!("document.querySelector('h1 .id')?.textContent === {}", json!(HOSTILE)));
-    page.wait(&format!("document.querySelector('.history .chip')?.textContent === {}", json!(HOSTILE)));
+    page.wait(&format!(
+        "document.querySelector('.history .chip')?.textContent === {}",
+        json!(HOSTILE)
+    ));
     page.wait(&format!("document.querySelector('.history a')?.textContent === {}", json!(long)));
     // A page that is too wide would have to be pushed about.
     assert_eq!(page.run("return document.documentElement.scrollWidth <= innerWidth"), true);

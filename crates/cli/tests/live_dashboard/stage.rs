@@ -35,9 +35,7 @@ pub(crate) fn two_models() -> Home {
             .args(NO_SEARCH)
             .good();
     }
-    let epoch = |loss: f64, validation: f64| {
-        serde_json::json!({ "loss": loss, "validation": validation, "samples": 9, "seconds": 0.1 })
-    };
+    let epoch = |loss: f64, validation: f64| serde_json::json!({ "loss": loss, "validation": validation, "samples": 9, "seconds": 0.1 });
     let curves = serde_json::json!([{
         "model": "sasrec", "best_epoch": 2, "epochs": [epoch(2.0, 0.1), epoch(1.5, 0.2), epoch(1.2, 0.15)],
     }]);
@@ -95,9 +93,8 @@ impl Stage {
 
     #[track_caller]
     pub(crate) fn is_at(&self, page: &str) {
-        self.browser.wait(&format!(
-            "document.querySelector('main[aria-busy=false][data-page={page}] h1')"
-        ));
+        self.browser
+            .wait(&format!("document.querySelector('main[aria-busy=false][data-page={page}] h1')"));
     }
 
     /// Everything went well, and nothing left this server.
@@ -107,7 +104,8 @@ impl Stage {
         let requests = self.browser.requests();
         assert!(requests.len() > 10, "{requests:?}");
         // Chromium's own first page is no request of ours.
-        let is_foreign = |url: &&String| !url.starts_with(&format!("{}/", self.origin)) && *url != "data:,";
+        let is_foreign =
+            |url: &&String| !url.starts_with(&format!("{}/", self.origin)) && *url != "data:,";
         let foreign: Vec<&String> = requests.iter().filter(is_foreign).collect();
         assert!(foreign.is_empty(), "{foreign:?}");
         assert_eq!(self.browser.run("return document.querySelectorAll('.trouble').length"), 0);

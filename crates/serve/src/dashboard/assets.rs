@@ -107,8 +107,11 @@ mod tests {
                 assert!(FILES.iter().any(|(known, ..)| *known == file), "{name}: {path}");
             }
             let elsewhere = content.match_indices("://").map(|(at, _)| &content[..at]);
-            let schemes = elsewhere.filter(|before| before.ends_with("http") || before.ends_with("https"));
-            let is_name = |before: &&str| !before.ends_with("xmlns=\"http") && !before.ends_with("const SVG = 'http");
+            let schemes =
+                elsewhere.filter(|before| before.ends_with("http") || before.ends_with("https"));
+            let is_name = |before: &&str| {
+                !before.ends_with("xmlns=\"http") && !before.ends_with("const SVG = 'http")
+            };
             assert_eq!(schemes.filter(is_name).count(), 0, "{name} names another origin");
         }
     }

@@ -97,7 +97,8 @@ pub(super) async fn users(call: Call) -> Result<Answer, Error> {
     let wanted = q.to_lowercase();
     while rows.len() < n {
         let (model, wanted, room) = (loaded.clone(), wanted.clone(), n - rows.len());
-        let found = call.app.workers.run(move || Ok(find_users(&model, &wanted, (from, room)))).await?;
+        let found =
+            call.app.workers.run(move || Ok(find_users(&model, &wanted, (from, room)))).await?;
         let Some(last) = found.last() else {
             return Answer::json(&UserRows { users: rows, cursor: String::new() });
         };
@@ -112,9 +113,8 @@ pub(super) async fn users(call: Call) -> Result<Answer, Error> {
 
 fn user_row(user_id: String, source: &'static str, loaded: Option<&Loaded>) -> UserRow {
     let engine = loaded.map(|loaded| &loaded.engine);
-    let n_events = engine.and_then(|engine| {
-        Some(engine.known_history(engine.user(&user_id).ok()?).len())
-    });
+    let n_events =
+        engine.and_then(|engine| Some(engine.known_history(engine.user(&user_id).ok()?).len()));
     let source = if n_events.is_some() && source == "store" { "both" } else { source };
     UserRow { user_id, source, n_events: n_events.unwrap_or_default() }
 }
@@ -160,7 +160,8 @@ pub(super) async fn items(call: Call) -> Result<Answer, Error> {
     let words: Vec<String> = q.to_lowercase().split_whitespace().map(str::to_owned).collect();
     while rows.len() < n {
         let (model, words, room) = (loaded.clone(), words.clone(), n - rows.len());
-        let found = call.app.workers.run(move || Ok(find_items(&model, &words, (from, room)))).await?;
+        let found =
+            call.app.workers.run(move || Ok(find_items(&model, &words, (from, room)))).await?;
         let Some((last, _)) = found.last() else {
             return Answer::json(&ItemRows { items: rows, cursor: String::new() });
         };

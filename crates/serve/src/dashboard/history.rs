@@ -90,9 +90,8 @@ fn of_data(loaded: &Loaded, id: &str) -> Vec<(HistoryEvent, i64)> {
 }
 
 fn of_store(event: &Event, loaded: Option<&Loaded>) -> (HistoryEvent, i64) {
-    let title = loaded.and_then(|loaded| {
-        Some(loaded.engine.title(loaded.engine.item(&event.item).ok()?))
-    });
+    let title =
+        loaded.and_then(|loaded| Some(loaded.engine.title(loaded.engine.item(&event.item).ok()?)));
     let out = HistoryEvent {
         item_id: event.item.clone(),
         title: title.unwrap_or_default(),

@@ -46,7 +46,9 @@ pub(super) async fn show(call: Call) -> Result<Answer, Error> {
     let loaded = call.tenant.slot.now();
     let model = loaded.as_ref().map(|model| model.id.clone()).unwrap_or_default();
     let sections = match loaded {
-        Some(loaded) => call.app.workers.run(move || Ok(of_model(&artifact::manifest(&loaded.dir)?))).await?,
+        Some(loaded) => {
+            call.app.workers.run(move || Ok(of_model(&artifact::manifest(&loaded.dir)?))).await?
+        }
         None => Vec::new(),
     };
     Answer::json(&SettingsAnswer { version: env!("CARGO_PKG_VERSION"), server, model, sections })
@@ -59,20 +61,65 @@ fn of_server(settings: &Settings, store: &str) -> Vec<Setting> {
     };
     let rows = [
         ("store", json!(store), "Where events, items and lists are kept (--store)"),
-        ("model", path(&settings.model), "The model of the tenant `default`, where none of `models` is active (--model)"),
-        ("models", path(&settings.models), "A folder with a folder for each tenant, in which its models lie (--models)"),
-        ("open", json!(settings.open), "Lets everybody in who has no key, as long as there are no keys (--open)"),
-        ("local", json!(settings.local), "Who has no key must call the server by a name of this machine"),
-        ("workers", json!(settings.workers), "Answers that are computed at the same time (--workers)"),
-        ("queue", json!(settings.queue), "Answers that wait for their turn; more are turned away with 503 (--queue)"),
-        ("rate", json!(settings.rate), "Requests of a key within a second; 0 = any number (--rate)"),
+        (
+            "model",
+            path(&settings.model),
+            "The model of the tenant `default`, where none of `models` is active (--model)",
+        ),
+        (
+            "models",
+            path(&settings.models),
+            "A folder with a folder for each tenant, in which its models lie (--models)",
+        ),
+        (
+            "open",
+            json!(settings.open),
+            "Lets everybody in who has no key, as long as there are no keys (--open)",
+        ),
+        (
+            "local",
+            json!(settings.local),
+            "Who has no key must call the server by a name of this machine",
+        ),
+        (
+            "workers",
+            json!(settings.workers),
+            "Answers that are computed at the same time (--workers)",
+        ),
+        (
+            "queue",
+            json!(settings.queue),
+            "Answers that wait for their turn; more are turned away with 503 (--queue)",
+        ),
+        (
+            "rate",
+            json!(settings.rate),
+            "Requests of a key within a second; 0 = any number (--rate)",
+        ),
         ("body_bytes", json!(settings.body), "Longest body (--body-mb)"),
         ("head_s", json!(settings.head.as_secs_f64()), "Longest time for the head of a request"),
-        ("timeout_s", json!(settings.timeout.as_secs_f64()), "Longest time for a request (--timeout-s)"),
+        (
+            "timeout_s",
+            json!(settings.timeout.as_secs_f64()),
+            "Longest time for a request (--timeout-s)",
+        ),
         ("connections", json!(settings.connections), "Connections that may be open"),
         ("users", json!(settings.users), "Users whose events are kept in memory"),
-        ("keep_days", json!(settings.keep_days), "Days for which lists can be explained; 0 = for ever (--keep-days)"),
-        ("popular_s", json!(settings.popular.as_secs_f64()), "Time for which it is known what is popular"),
+        (
+            "keep_days",
+            json!(settings.keep_days),
+            "Days for which lists can be explained; 0 = for ever (--keep-days)",
+        ),
+        (
+            "popular_s",
+            json!(settings.popular.as_secs_f64()),
+            "Time for which it is known what is popular",
+        ),
+        (
+            "sample_s",
+            json!(settings.sample.as_secs_f64()),
+            "Time between two looks at what the server did, 720 of which are kept",
+        ),
     ];
     let row = |(name, value, about): (&str, Value, &str)| Setting {
         name: name.into(),
@@ -88,14 +135,22 @@ fn of_model(manifest: &Manifest) -> Vec<Section> {
         sections.push(section(&["models", &part.name], &part.settings));
     }
     if let Some(fusion) = &manifest.fusion {
-        sections.push(section(&["fusion"], &json!(fusion)));
+        sections.push(section(&["fusion"], &plain(fusion)));
     }
-    sections.push(section(&["rerank"], &json!(manifest.rerank)));
-    sections.push(section(&["pipeline"], &json!(manifest.pipeline)));
+    sections.push(section(&["rerank"], &plain(&manifest.rerank)));
+    sections.push(section(&["pipeline"], &plain(&manifest.pipeline)));
     let text = json!({ "template": manifest.template, "encoder": manifest.encoder.as_ref().map(|encoder| encoder.name()) });
     sections.push(section(&["text"], &text));
     sections.push(section(&["run"], &json!({ "seed": manifest.seed })));
     sections
+}
+
+/// Writes and reads: so that single precision stays as people write it, 0.3 and not 0.30000001192092896.
+fn plain(settings: &impl Serialize) -> Value {
+    serde_json::to_string(settings)
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
 }
 
 fn section(path: &[&str], values: &Value) -> Section {

@@ -38,7 +38,8 @@ impl App {
         repeat: Repeat,
     ) -> Result<Applied, Error> {
         let mut users: Vec<String> = events.iter().map(|event| event.user.clone()).collect();
-        let names_list = |event: &&Event| !event.recommendation.is_empty() && event.kind != "impression";
+        let names_list =
+            |event: &&Event| !event.recommendation.is_empty() && event.kind != "impression";
         let from_lists = events.iter().filter(names_list).count() as u64;
         let change = Change::Events { tenant: tenant.name.clone(), events, repeat };
         users.sort_unstable();

@@ -92,7 +92,7 @@ async fn serve(app: Arc<App>, tenant: Arc<Tenant>) {
         while let Some(loaded) = tenant.slot.now() {
             let old = loaded.clone();
             let (server, to) = (app.clone(), tenant.clone());
-        let work = move || {
+            let work = move || {
                 let warn = |warning| to.failures.warn(server.clock.unix_ms(), warning);
                 (take_in(&loaded, &batch, &warn), batch)
             };
@@ -108,11 +108,7 @@ async fn serve(app: Arc<App>, tenant: Arc<Tenant>) {
 }
 
 /// Returns the model with all items of a batch that it can take in.
-fn take_in(
-    loaded: &Loaded,
-    batch: &[Item],
-    warn: &dyn Fn(String),
-) -> Option<(Loaded, usize)> {
+fn take_in(loaded: &Loaded, batch: &[Item], warn: &dyn Fn(String)) -> Option<(Loaded, usize)> {
     let mut newcomers: Vec<Newcomer> = Vec::new();
     for item in batch {
         let is_known = loaded.engine.item(&item.id).is_ok();
