@@ -123,6 +123,9 @@ impl Browser {
     #[track_caller]
     fn element(&self, selector: &str) -> String {
         self.wait(&format!("document.querySelector({})", json!(selector)));
+        // The driver takes what lies below the frame for what can be seen.
+        let scroll = "scrollIntoView({ block: 'center', behavior: 'instant' })";
+        self.run(&format!("document.querySelector({}).{scroll}", json!(selector)));
         let wanted = json!({ "using": "css selector", "value": selector });
         let found = self.command(("POST", "element"), &wanted);
         found[ELEMENT].as_str().unwrap_or_else(|| panic!("{selector}: {found}")).to_owned()
