@@ -4,7 +4,7 @@ import { h, replace, s } from './dom.js';
 
 const WIDTH = 560;
 const HEIGHT = 150;
-const LEFT = 44;
+const LEFT = 50;
 const BOTTOM = 20;
 const TOP = 8;
 const RIGHT = 8;

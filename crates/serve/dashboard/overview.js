@@ -28,9 +28,9 @@ function middle(samples) {
   return null;
 }
 
-/** Puts neighbouring samples together, so that there are at most POINTS. */
-function buckets(samples) {
-  const size = Math.max(1, Math.ceil(samples.length / POINTS));
+/** Puts neighbouring samples together, so that there are at most POINTS; `least` of them where what is counted is rare. */
+function buckets(samples, least = 1) {
+  const size = Math.max(1, Math.ceil(samples.length / POINTS), Math.min(least, Math.floor(samples.length / 10)));
   const all = [];
   // From the end, so that the newest bucket is full.
   for (let end = samples.length; end > 0; end -= size) all.unshift(samples.slice(Math.max(0, end - size), end));
@@ -55,21 +55,22 @@ function tiles(samples) {
 }
 
 function charts(samples) {
-  const parts = buckets(samples);
-  const xs = parts.map((part) => part[part.length - 1].time);
-  const per = (name, unit) => parts.map((part) => (unit * sum(part, name)) / sum(part, 'seconds'));
+  const [parts, minutes] = [buckets(samples), buckets(samples, MINUTE / 5000)];
+  const ends = (all) => all.map((part) => part[part.length - 1].time);
+  const xs = ends(parts);
+  const per = (all, name, unit) => all.map((part) => (unit * sum(part, name)) / sum(part, 'seconds'));
   const x = (time) => new Date(time).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' });
   const y = (value) => (value >= 100 ? brief(Math.round(value)) : String(Math.round(value * 10) / 10));
   const share = (part) => (sum(part, 'lists') ? (100 * sum(part, 'from_lists')) / sum(part, 'lists') : null);
   return [
     chart({ label: 'Requests a second', xs, x, y, lines: [
-      { name: 'all', kind: 'a', values: per('requests', 1) },
-      { name: 'failed', kind: 'bad', values: per('failed', 1) }] }),
+      { name: 'all', kind: 'a', values: per(parts, 'requests', 1) },
+      { name: 'failed', kind: 'bad', values: per(parts, 'failed', 1) }] }),
     chart({ label: 'Time of an answer', xs, x, y: duration, lines: [
       { name: 'half within', kind: 'a', values: parts.map(middle) },
       { name: '99 of 100 within', kind: 'b', values: parts.map((part) => highest(part, 'p99_ms')) }] }),
-    chart({ label: 'Events a minute', xs, x, y, lines: [{ name: 'new', kind: 'a', values: per('events', 60) }] }),
-    chart({ label: 'Quality: taken from a hundred lists', xs, x, y, lines: [{ name: 'taken', kind: 'c', values: parts.map(share) }] }),
+    chart({ label: 'Events a minute', xs: ends(minutes), x, y, lines: [{ name: 'new', kind: 'a', values: per(minutes, 'events', 60) }] }),
+    chart({ label: 'Quality: taken from a hundred lists', xs: ends(minutes), x, y, lines: [{ name: 'taken', kind: 'c', values: minutes.map(share) }] }),
   ];
 }
 

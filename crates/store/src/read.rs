@@ -61,7 +61,7 @@ fn user(row: &AnyRow) -> Result<User, sqlx::Error> {
 }
 
 /// Returns the pattern of whatever holds a text.
-pub(crate) fn holding(text: &str) -> String {
+fn holding(text: &str) -> String {
     format!("%{}%", text.replace('!', "!!").replace('%', "!%").replace('_', "!_"))
 }
 

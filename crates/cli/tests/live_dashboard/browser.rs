@@ -5,9 +5,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tastemaker_core::{Clock as _, SystemClock};
 
 /// Longest time that a page may take for something.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -100,9 +101,10 @@ impl Browser {
     /// Waits until an expression is true of the page.
     #[track_caller]
     pub(crate) fn wait(&self, expression: &str) {
-        let begun = Instant::now();
+        let clock = SystemClock::default();
+        let begun = clock.seconds();
         while self.run(&format!("return Boolean({expression})")) != json!(true) {
-            if begun.elapsed() > PATIENCE {
+            if clock.seconds() - begun > PATIENCE.as_secs_f64() {
                 let page = self.run("return document.body.innerText");
                 panic!(
                     "never true: {expression}\n{}\n{:?}",

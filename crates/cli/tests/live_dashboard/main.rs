@@ -1,6 +1,6 @@
 //! The dashboard in a real browser: every page by clicks and by keys, models promoted and brought back, keys, and ids that would do harm
 //! if they were read as markup. Needs Debian's `chromium` and `chromium-driver`.
-#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what it did not expect")]
 
 mod browser;
 #[path = "../black_box/home.rs"]

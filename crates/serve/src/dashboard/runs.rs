@@ -86,7 +86,7 @@ fn run(dir: &Path, roles: Vec<&'static str>) -> Run {
         Ok(manifest) => Run {
             created: manifest.created,
             parts: manifest.parts.into_iter().map(|part| part.name).collect(),
-            encoder: manifest.encoder.map(|encoder| encoder.name().to_owned()),
+            encoder: manifest.encoder.map(|encoder| encoder.name()),
             seed: manifest.seed,
             bytes: manifest.files.values().map(|file| file.bytes).sum(),
             trainings: trainings(dir).unwrap_or_default(),

@@ -43,6 +43,8 @@ pub(crate) async fn keeps_the_contract(address: &str) {
     pages(&store, &tenant).await;
     found_by_text(&store, &tenant).await;
     odd_ids(&store, &tenant).await;
+    browsed(&store, &new_id(2)).await;
+    known_among_many(&store, &new_id(3)).await;
     erasure(&store, &tenant).await;
     keys(&store, &tenant).await;
     shown(&store, &tenant).await;
@@ -113,6 +115,59 @@ async fn found_by_text(store: &Store, tenant: &str) {
     {
         assert_eq!(store.in_category(tenant, category).await.unwrap().len(), found, "{category}");
     }
+}
+
+/// Users are listed once, whether they have fields, did something, or both.
+async fn browsed(store: &Store, tenant: &str) {
+    let user = |id: &str| User { id: id.into(), fields: "{}".into(), comment: String::new() };
+    let users = ["both", "%", "%_", "蜜"].map(user).into();
+    store.change(Change::Users { tenant: tenant.into(), users }).await.unwrap();
+    let did = ["both", "did", "Did"].map(|user| event(user, user, "i", 1));
+    events(store, tenant, did.into(), Repeat::Keep).await;
+    let all = async |beginning: &str| {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = store.user_ids(tenant, (beginning, &cursor), 2).await.unwrap();
+            all.extend(page.rows);
+            cursor = page.cursor;
+            if cursor.is_empty() {
+                all.sort_unstable();
+                return all;
+            }
+        }
+    };
+    assert_eq!(all("").await, ["%", "%_", "Did", "both", "did", "蜜"]);
+    assert_eq!(
+        (all("%").await, all("d").await),
+        (vec!["%".into(), "%_".into()], vec!["did".into()])
+    );
+    assert_eq!((all("蜜").await.len(), all("_").await.len()), (1, 0));
+    store
+        .change(Change::EraseUser { tenant: tenant.into(), id: "did".into(), time: 2 })
+        .await
+        .unwrap();
+    let mut known: Vec<String> = store
+        .users_among(tenant, &["both", "did", "nobody", "蜜"])
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
+    known.sort_unstable();
+    assert_eq!(known, ["both", "did", "蜜"], "who was erased counts as known");
+    assert_eq!(all("d").await, Vec::<String>::new());
+}
+
+/// More ids than a statement takes are asked for in parts.
+async fn known_among_many(store: &Store, tenant: &str) {
+    let ids: Vec<String> = (0..450).map(|n| format!("i{n}")).collect();
+    store
+        .change(Change::Items { tenant: tenant.into(), items: vec![item("i449", true, 1)] })
+        .await
+        .unwrap();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let known = store.items_among(tenant, &ids).await.unwrap();
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), ["i449"]);
+    assert!(store.items_among(tenant, &[]).await.unwrap().is_empty());
 }
 
 async fn odd_ids(store: &Store, tenant: &str) {
