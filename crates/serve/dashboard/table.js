@@ -23,7 +23,9 @@ export function table(caption, columns, rows) {
  * Rows page by page: `load(cursor)` gives { rows, cursor }. Shows `nothing` where there are none.
  */
 export async function pages(root, load, { caption, columns, nothing }) {
-  const first = await load('');
+  let first = await load('');
+  // A page of what was all listed before may be empty, and not be the last.
+  while (!first.rows.length && first.cursor) first = await load(first.cursor);
   if (!first.rows.length) {
     replace(root, nothing);
     return;

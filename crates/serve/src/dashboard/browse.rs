@@ -11,8 +11,10 @@ use crate::live::Loaded;
 
 /// What may stand behind the question mark.
 pub(super) const ASKS: &[&str] = &["q", "n", "cursor"];
-/// Most rows of a page.
+/// Most rows of a page, and of the model's data that are looked up in the store at once.
 const MAX: usize = 200;
+/// Look-ups for a page; where the store has all that the model has, a page may be empty and the next one is not the last.
+const LOOKS: usize = 20;
 
 /// A page of users.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -95,18 +97,23 @@ pub(super) async fn users(call: Call) -> Result<Answer, Error> {
         return Answer::json(&UserRows { users: rows, cursor: String::new() });
     };
     let wanted = q.to_lowercase();
-    while rows.len() < n {
-        let (model, wanted, room) = (loaded.clone(), wanted.clone(), n - rows.len());
-        let found =
-            call.app.workers.run(move || Ok(find_users(&model, &wanted, (from, room)))).await?;
-        let Some(last) = found.last() else {
-            return Answer::json(&UserRows { users: rows, cursor: String::new() });
-        };
-        from = last.index() + 1;
+    for _ in 0..LOOKS {
+        let (model, wanted) = (loaded.clone(), wanted.clone());
+        let found = call.app.workers.run(move || Ok(find_users(&model, &wanted, from))).await?;
         let ids: Vec<&str> = found.iter().map(|user| loaded.engine.user_name(*user)).collect();
         let known = store.users_among(tenant, &ids).await?;
-        let others = ids.into_iter().filter(|id| !known.contains(*id));
-        rows.extend(others.map(|id| user_row(id.to_owned(), "model", Some(&loaded))));
+        for (user, id) in found.iter().zip(ids) {
+            if rows.len() == n {
+                return Answer::json(&UserRows { users: rows, cursor: format!("m{from}") });
+            }
+            from = user.index() + 1;
+            if !known.contains(id) {
+                rows.push(user_row(id.to_owned(), "model", Some(&loaded)));
+            }
+        }
+        if found.len() < MAX {
+            return Answer::json(&UserRows { users: rows, cursor: String::new() });
+        }
     }
     Answer::json(&UserRows { users: rows, cursor: format!("m{from}") })
 }
@@ -119,13 +126,13 @@ fn user_row(user_id: String, source: &'static str, loaded: Option<&Loaded>) -> U
     UserRow { user_id, source, n_events: n_events.unwrap_or_default() }
 }
 
-fn find_users(loaded: &Loaded, wanted: &str, (from, room): (usize, usize)) -> Vec<UserId> {
+fn find_users(loaded: &Loaded, wanted: &str, from: usize) -> Vec<UserId> {
     let engine = &loaded.engine;
     let users = (from..engine.data().n_users()).map(UserId::from_index);
     let holds = |user: &UserId| {
         wanted.is_empty() || engine.user_name(*user).to_lowercase().contains(wanted)
     };
-    users.filter(holds).take(room).collect()
+    users.filter(holds).take(MAX).collect()
 }
 
 /// `GET /v1/browse/items`.
@@ -158,21 +165,24 @@ pub(super) async fn items(call: Call) -> Result<Answer, Error> {
         return Answer::json(&ItemRows { items: rows, cursor: String::new() });
     };
     let words: Vec<String> = q.to_lowercase().split_whitespace().map(str::to_owned).collect();
-    while rows.len() < n {
-        let (model, words, room) = (loaded.clone(), words.clone(), n - rows.len());
-        let found =
-            call.app.workers.run(move || Ok(find_items(&model, &words, (from, room)))).await?;
-        let Some((last, _)) = found.last() else {
-            return Answer::json(&ItemRows { items: rows, cursor: String::new() });
-        };
-        from = last.index() + 1;
+    for _ in 0..LOOKS {
+        let (model, words) = (loaded.clone(), words.clone());
+        let found = call.app.workers.run(move || Ok(find_items(&model, &words, from))).await?;
         let name = |item: &ItemId| loaded.engine.item_name(*item);
         let ids: Vec<&str> = found.iter().map(|(item, _)| name(item)).collect();
         let known = store.items_among(tenant, &ids).await?;
-        let others = found.iter().filter(|(item, _)| !known.contains(name(item)));
-        rows.extend(others.map(|(item, title)| {
-            item_row((name(item).to_owned(), title.clone()), "model", Some(&loaded))
-        }));
+        for ((item, title), id) in found.iter().zip(ids) {
+            if rows.len() == n {
+                return Answer::json(&ItemRows { items: rows, cursor: format!("m{from}") });
+            }
+            from = item.index() + 1;
+            if !known.contains(id) {
+                rows.push(item_row((id.to_owned(), title.clone()), "model", Some(&loaded)));
+            }
+        }
+        if found.len() < MAX {
+            return Answer::json(&ItemRows { items: rows, cursor: String::new() });
+        }
     }
     Answer::json(&ItemRows { items: rows, cursor: format!("m{from}") })
 }
@@ -191,11 +201,7 @@ fn item_row(
     ItemRow { item_id, title, source, hidden: false, n_events: known.unwrap_or_default() }
 }
 
-fn find_items(
-    loaded: &Loaded,
-    words: &[String],
-    (from, room): (usize, usize),
-) -> Vec<(ItemId, String)> {
+fn find_items(loaded: &Loaded, words: &[String], from: usize) -> Vec<(ItemId, String)> {
     let engine = &loaded.engine;
     let items = (from..engine.data().n_items()).map(ItemId::from_index);
     let titled = items.map(|item| (item, engine.title(item)));
@@ -203,5 +209,5 @@ fn find_items(
         let text = format!("{} {}", title, engine.item_name(*item)).to_lowercase();
         words.iter().all(|word| text.contains(word))
     };
-    titled.filter(holds).take(room).collect()
+    titled.filter(holds).take(MAX).collect()
 }
