@@ -8,7 +8,7 @@ use tastemaker_engine::artifact::{self, Manifest};
 use tastemaker_engine::config;
 
 use crate::call::{Answer, Call};
-use crate::{Error, Settings};
+use crate::{DEFAULT_TENANT, Error, Settings};
 
 /// All settings.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -42,7 +42,11 @@ pub(crate) struct Setting {
 /// `GET /v1/settings`.
 pub(super) async fn show(call: Call) -> Result<Answer, Error> {
     let store = if call.app.store.is_shared() { "postgres" } else { "sqlite" };
-    let server = of_server(&call.app.settings, store);
+    let mut server = of_server(&call.app.settings, store);
+    if call.tenant.name != DEFAULT_TENANT {
+        // Where things lie on this machine is for who runs it.
+        server.retain(|row| !["model", "models"].contains(&row.name.as_str()));
+    }
     let loaded = call.tenant.slot.now();
     let model = loaded.as_ref().map(|model| model.id.clone()).unwrap_or_default();
     let sections = match loaded {

@@ -253,6 +253,9 @@ async fn settings_and_failures_are_for_administrators_and_tell_no_secret() {
             .all(|row| row["about"].as_str().unwrap().len() > 5),
         "{knn}"
     );
+    let elsewhere = get("/v1/settings", &other.secret).await.body;
+    let names = ids_of(&elsewhere["server"], "name");
+    assert!(names.contains(&"rate".into()) && !names.contains(&"model".into()), "{names:?}");
     // Who asks too often is turned away, and that is kept; for their own tenant alone.
     let mut turned_away = 0;
     for _ in 0..9 {
