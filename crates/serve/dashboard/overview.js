@@ -47,10 +47,10 @@ function tiles(samples) {
   return h('dl', { class: 'tiles' },
     tile('Requests', seconds ? (sum(now, 'requests') / seconds).toFixed(1) : '0.0', 'a second'),
     tile('Half within', duration(middle(now)), 'last minute'),
-    tile('99 of 100 within', duration(highest(now, 'p99_ms')), 'last minute'),
+    tile('99 % within', duration(highest(now, 'p99_ms')), 'last minute'),
     tile('Events', brief(sum(samples, 'events')), 'last hour'),
-    tile('Users in memory', hits + misses ? `${Math.round((100 * hits) / (hits + misses))} %` : '–', 'of those asked for'),
-    tile('Taken from lists', lists ? `${((100 * sum(samples, 'from_lists')) / lists).toFixed(1)}` : '–', 'a hundred lists'),
+    tile('In memory', hits + misses ? `${Math.round((100 * hits) / (hits + misses))} %` : '–', 'of users asked for'),
+    tile('From lists', lists ? `${((100 * sum(samples, 'from_lists')) / lists).toFixed(1)}` : '–', 'in a hundred'),
     tile('Failed', brief(failed), 'last hour'));
 }
 
@@ -67,8 +67,8 @@ function charts(samples) {
       { name: 'all', kind: 'a', values: per(parts, 'requests', 1) },
       { name: 'failed', kind: 'bad', values: per(parts, 'failed', 1) }] }),
     chart({ label: 'Time of an answer', xs, x, y: duration, lines: [
-      { name: 'half within', kind: 'a', values: parts.map(middle) },
-      { name: '99 of 100 within', kind: 'b', values: parts.map((part) => highest(part, 'p99_ms')) }] }),
+      { name: 'p50', kind: 'a', values: parts.map(middle) },
+      { name: 'p99', kind: 'b', values: parts.map((part) => highest(part, 'p99_ms')) }] }),
     chart({ label: 'Events a minute', xs: ends(minutes), x, y, lines: [{ name: 'new', kind: 'a', values: per(minutes, 'events', 60) }] }),
     chart({ label: 'Quality: taken from a hundred lists', xs: ends(minutes), x, y, lines: [{ name: 'taken', kind: 'c', values: minutes.map(share) }] }),
   ];
@@ -80,8 +80,8 @@ function routes(rows) {
     ['Route', (row) => h('code', {}, `${row.method} ${row.path}`)],
     ['Requests', (row) => count(row.requests), 'right'],
     ['Failed', (row) => count(row.failed), 'right'],
-    ['Half within', (row) => duration(row.p50_ms), 'right'],
-    ['99 of 100', (row) => duration(row.p99_ms), 'right'],
+    ['p50', (row) => duration(row.p50_ms), 'right'],
+    ['p99', (row) => duration(row.p99_ms), 'right'],
   ], rows).element;
 }
 

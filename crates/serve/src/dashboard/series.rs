@@ -105,7 +105,8 @@ pub(crate) struct SeriesAnswer {
     routes: Vec<RouteOut>,
 }
 
-/// What happened between two samples. Requests are those that a key is for; the pages' own questions for these numbers are left out.
+/// What happened between two samples. Requests are those that a key is for, without changes of the model and the pages' own questions for
+/// these numbers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct SampleOut {
     /// Unix milliseconds of its end.
@@ -183,13 +184,18 @@ fn route_out(app: &App, number: usize, seen: &Seen) -> RouteOut {
     }
 }
 
+/// Loading a model takes as long as it takes and is no question; nor is what the pages ask to draw all this.
+fn is_question(path: &str) -> bool {
+    let is_own = path.starts_with("/v1/") && path != "/v1/stats/series";
+    let is_gorse = path.starts_with("/api/") && !path.contains("health");
+    is_gorse || is_own && !path.starts_with("/v1/models/")
+}
+
 fn sample_out(app: &App, sample: &Sample) -> SampleOut {
     let (mut all, mut lists) = (Seen::default(), 0);
     for (number, seen) in &sample.routes {
         let path = app.routes[*number].0.1;
-        if path.starts_with("/api/") && !path.contains("health")
-            || path.starts_with("/v1/") && path != "/v1/stats/series"
-        {
+        if is_question(path) {
             all.add(seen);
         }
         if path.ends_with("/recommend") || path.starts_with("/api/recommend") {
