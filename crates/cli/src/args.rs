@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::command::chat::Chat;
 use crate::command::compare::Compare;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
-use crate::command::serve::{Keys, Serve};
+use crate::command::serve::{Keys, Mcp, Serve};
 use crate::command::talk::{ChatRec, ProfileArgs};
 use crate::command::weights::Weights;
 use crate::command::writing::ModelArg;
@@ -120,6 +120,8 @@ pub(crate) enum Command {
     Encode(Encode),
     /// Answer over HTTP: recommendations, events, items; learns from each event
     Serve(Serve),
+    /// Let an assistant recommend: the tools of the server over stdin and stdout (Model Context Protocol)
+    Mcp(Mcp),
     /// Keys of the server: create, list, revoke
     Keys(Keys),
     /// Talk with a language model, on this machine or behind an address

@@ -41,6 +41,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Export(args) => export::run(args, context),
         Command::Encode(args) => export::encode(args, context),
         Command::Serve(args) => serve::run(args, context),
+        Command::Mcp(args) => serve::mcp(args, context),
         Command::Keys(args) => serve::keys(args, context),
         Command::Chat(args) => chat::run(args, context),
         Command::ChatRec(args) => talk::run(args, context),

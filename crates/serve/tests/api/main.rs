@@ -8,5 +8,6 @@ mod gorse;
 mod guard;
 mod home;
 mod limits;
+mod mcp;
 mod models;
 mod tenants;

@@ -1,4 +1,4 @@
-//! What can be said after `tastemaker serve` and `tastemaker keys`.
+//! What can be said after `tastemaker serve`, `tastemaker mcp` and `tastemaker keys`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -61,6 +61,26 @@ pub(crate) struct Serve {
     /// Days for which lists can be explained; 0 = for ever
     #[arg(long, default_value_t = 30, value_name = "DAYS")]
     pub(crate) keep_days: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, in the settings of an assistant:
+  {\"mcpServers\": {\"tastemaker\": {\"command\": \"tastemaker\", \"args\": [\"mcp\", \"--model\", \"/home/me/model\", \"--store\", \"/home/me/tastemaker.db\"]}}}
+
+It speaks the Model Context Protocol on stdin and stdout and ends when stdin does. A running server has the same tools at /mcp.")]
+pub(crate) struct Mcp {
+    /// The model that answers; without one, what is popular and new
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Folder with models by name, as `serve` has it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) models: Option<PathBuf>,
+    /// Whose data the assistant sees
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    pub(crate) tenant: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 #[derive(Debug, Args)]

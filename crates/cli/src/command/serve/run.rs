@@ -50,7 +50,7 @@ pub(super) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 /// Comes true with Ctrl-C, or with what `kill` and service managers send.
-async fn told_to_end() {
+pub(super) async fn told_to_end() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

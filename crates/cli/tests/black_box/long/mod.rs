@@ -6,6 +6,7 @@ mod curves;
 #[path = "../../../../text/tests/gguf/tiny.rs"]
 mod gguf;
 mod language;
+mod mcp;
 mod pipelines;
 mod reading;
 mod remote;
