@@ -1,6 +1,6 @@
 // The published JavaScript client of Gorse, unchanged, against `tastemaker serve` (docs/guides/serving.md).
 //
-//   npm install gorsejs && cp bench/clients/gorse_scenario.mjs .
+//   npm install gorsejs tslib && cp bench/clients/gorse_scenario.mjs .
 //   tastemaker serve --store scenario.db & node gorse_scenario.mjs [http://127.0.0.1:8080] [key]
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, header};
+use axum::http::{HeaderValue, Method, Request, header};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
@@ -26,6 +26,9 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = Method::POST;
     *request.headers_mut() = headers;
+    // HTTP/2 names the host elsewhere.
+    let host = request.headers_mut().entry(header::HOST);
+    host.or_insert(HeaderValue::from_static("localhost"));
     let (head, body) = service.handle(request).await.into_parts();
     let body = to_bytes(Body::new(body), usize::MAX).await.map_err(|error| {
         tracing::error!("an answer to an assistant broke off: {error}");

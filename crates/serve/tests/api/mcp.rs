@@ -156,11 +156,11 @@ async fn huge_deep_and_broken_messages_are_refused() {
 #[tokio::test]
 async fn a_key_is_needed_and_one_that_reads_records_nothing() {
     let home = closed().await;
+    let (read, write) =
+        (home.key("default", Scope::Read).await, home.key("default", Scope::Write).await);
     let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }).to_string();
     assert_eq!(home.message(ping.clone(), "").await.status, 401);
     assert_eq!(home.message(ping, "tm_0000000000000000_00").await.status, 401);
-    let (read, write) =
-        (home.key("default", Scope::Read).await, home.key("default", Scope::Write).await);
     let event = json!({ "user_id": "u1", "item_id": "i1" });
     let why = home.tool("record_feedback", event.clone(), &read.secret).await.unwrap_err();
     assert!(why.contains("scope `write`"), "{why}");
