@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::command::chat::Chat;
 use crate::command::compare::Compare;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
+use crate::command::retrain::Retrain;
 use crate::command::serve::{Keys, Mcp, Serve};
 use crate::command::talk::{ChatRec, ProfileArgs};
 use crate::command::weights::Weights;
@@ -98,6 +99,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Fit a model on everything and save it
     Train(Train),
+    /// Train the next model of a serving one on what was heard since, and judge whether it should take its place
+    Retrain(Retrain),
     /// Measure one or many models, side by side
     Evaluate(Evaluate),
     /// Measure two models or pipelines on the same users, and test which is better

@@ -8,6 +8,7 @@ mod call;
 mod door;
 mod error;
 mod gorse;
+mod jobs;
 mod limit;
 mod live;
 pub mod mcp;

@@ -17,6 +17,7 @@ use crate::api::{
     events, explain, health, items, models, openai, recommend, rerank, similar, users,
 };
 use crate::call::{Answer, Call};
+use crate::jobs::api as jobs;
 use crate::live::App;
 use crate::metrics::RouteMetrics;
 use crate::{Error, door, gorse, mcp, openapi};
@@ -190,6 +191,25 @@ fn own() -> Vec<Route> {
     ]
 }
 
+fn long() -> Vec<Route> {
+    use Scope::Admin;
+    vec![
+        Route::new(Admin, get("/v1/jobs"), jobs::list)
+            .says("Trainings, newest first")
+            .gives::<jobs::JobsAnswer>(),
+        Route::new(Admin, post("/v1/jobs"), jobs::post)
+            .says("Trains the model anew on what is known now, in a process beside this one")
+            .takes::<jobs::JobRequest>()
+            .gives::<jobs::Job>(),
+        Route::new(Admin, get("/v1/jobs/{job_id}"), jobs::show)
+            .says("One training")
+            .gives::<jobs::Job>(),
+        Route::new(Admin, delete("/v1/jobs/{job_id}"), jobs::cancel)
+            .says("Ends a training")
+            .gives::<jobs::Job>(),
+    ]
+}
+
 fn watching() -> Vec<Route> {
     vec![
         Route::new(None, get("/health/live"), health::live)
@@ -325,7 +345,7 @@ fn gorse_lists() -> Vec<Route> {
 pub(crate) fn all() -> Vec<Route> {
     let gorse = gorse_catalogue().into_iter().chain(gorse_feedback()).chain(gorse_lists());
     let gorse = gorse.map(|route| route.says("As in Gorse"));
-    own().into_iter().chain(watching()).chain(gorse).collect()
+    own().into_iter().chain(long()).chain(watching()).chain(gorse).collect()
 }
 
 /// Makes a counter for every route.

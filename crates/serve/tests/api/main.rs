@@ -7,6 +7,7 @@ mod catalogue;
 mod gorse;
 mod guard;
 mod home;
+mod jobs;
 mod limits;
 mod mcp;
 mod models;

@@ -11,6 +11,7 @@ mod pipelines;
 mod reading;
 mod remote;
 mod resume;
+mod retrain;
 mod search;
 mod serve;
 #[expect(dead_code, reason = "the tests of `text` use more of it")]
