@@ -176,6 +176,13 @@ fn own() -> Vec<Route> {
         Route::new(Read, get("/v1/stats"), models::stats)
             .says("How much there is")
             .gives::<Value>(),
+    ]
+}
+
+/// What clients and assistants of others ask for.
+fn of_others() -> Vec<Route> {
+    use Scope::Read;
+    vec![
         Route::new(Read, post("/v1/embeddings"), openai::embeddings)
             .says("Texts to vectors, as OpenAI's clients ask for it")
             .takes::<openai::EmbeddingsRequest>()
@@ -345,7 +352,7 @@ fn gorse_lists() -> Vec<Route> {
 pub(crate) fn all() -> Vec<Route> {
     let gorse = gorse_catalogue().into_iter().chain(gorse_feedback()).chain(gorse_lists());
     let gorse = gorse.map(|route| route.says("As in Gorse"));
-    own().into_iter().chain(long()).chain(watching()).chain(gorse).collect()
+    own().into_iter().chain(of_others()).chain(long()).chain(watching()).chain(gorse).collect()
 }
 
 /// Makes a counter for every route.

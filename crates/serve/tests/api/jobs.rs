@@ -215,3 +215,44 @@ async fn what_a_server_left_under_way_is_lost_to_the_next_one() {
     assert_eq!((got.status, &got.body["type"]), (409, &json!("urn:tastemaker:problem:no-trainer")));
     cancel(&home, &id).await;
 }
+
+#[tokio::test]
+async fn the_clock_starts_a_training_and_the_end_of_the_server_ends_one() {
+    let home = home(COPY).await;
+    let models = home.dir.path().join("models");
+    let serve = async |script: &str, hours: f64, end: &str| {
+        let settings = Settings {
+            models: Some(models.clone()),
+            open: true,
+            trainer: trainer(script),
+            retrain_hours: hours,
+            ..Settings::default()
+        };
+        let places = crate::home::places(home.dir.path());
+        let app = tastemaker_serve::App::open(home.store.clone(), settings, places).await.unwrap();
+        let router = tastemaker_serve::router(app.clone());
+        let there = Home { router, store: home.store.clone(), dir: tempfile::tempdir().unwrap() };
+        let ends = async {
+            if hours <= 0.0 {
+                start(&there).await;
+            }
+            while !there.get("/v1/jobs").await.body.to_string().contains(end) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tastemaker_serve::run(app, "127.0.0.1:0".parse().unwrap(), |_| {}, ends).await.unwrap();
+        there.get("/v1/jobs").await.body["jobs"][0].clone()
+    };
+    // Without an event there is nothing to learn, however long it has been.
+    home.event("u1", "i1").await;
+    home.store.flush().await.unwrap();
+    let job = serve(COPY, 1e-9, "\"done\"").await;
+    assert_eq!((&job["because"], &job["promoted"]), (&json!("hours"), &json!(true)));
+    let pid = home.dir.path().join("pid");
+    let script = format!("echo $$ > {}; {FOREVER}", pid.display());
+    let job = serve(&script, 0.0, "working").await;
+    assert_eq!(job["state"], "cancelled");
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let is_there = std::process::Command::new("kill").args(["-0", pid.trim()]).output().unwrap();
+    assert!(!is_there.status.success(), "{pid} runs on");
+}
