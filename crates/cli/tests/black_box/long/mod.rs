@@ -6,17 +6,15 @@ mod curves;
 #[path = "../../../../text/tests/gguf/tiny.rs"]
 mod gguf;
 mod language;
-mod mcp;
 mod pipelines;
 mod reading;
 mod remote;
 mod resume;
-mod retrain;
 mod search;
-mod serve;
 #[expect(dead_code, reason = "the tests of `text` use more of it")]
 #[path = "../../../../text/tests/remote/server.rs"]
 mod server;
+mod serving;
 mod talk;
 #[path = "../../../../text/tests/bert/tiny.rs"]
 mod tiny;

@@ -104,7 +104,8 @@ fn a_training_whose_server_is_gone_ends() {
     let manifest: Value = home.read("model/manifest.json").parse().unwrap();
     let mut long = manifest.clone();
     // Longer than anybody waits.
-    long["parts"][0]["settings"]["iterations"] = json!(1_000_000);
+    long["parts"][0]["settings"]["iterations"] = json!(10_000);
+    long["parts"][0]["settings"]["factors"] = json!(512);
     assert_ne!(long, manifest);
     home.put("model/manifest.json", long.to_string());
     let mut command = Command::new(env!("CARGO_BIN_EXE_tastemaker"));
