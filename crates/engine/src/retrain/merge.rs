@@ -182,7 +182,11 @@ fn rows(
         return Ok(None);
     }
     let mut out = Writer::new(path)?;
-    let mut put = |id: &str, mut row: Map<String, Value>, fields: Map<String, Value>| {
+    // The first row names every column, so that those without a value stay columns, in their order.
+    let mut first = Some(columns.empty());
+    let mut put = |id: &str, old: Map<String, Value>, fields: Map<String, Value>| {
+        let mut row = first.take().unwrap_or_default();
+        row.extend(old);
         columns.lay_over(&mut row, fields);
         row.insert(id_name.into(), Value::String(id.into()));
         out.put(&row)
@@ -251,6 +255,11 @@ impl Columns {
         Self { may_grow: kinds.is_empty(), kinds }
     }
 
+    /// Returns a row without any value.
+    fn empty(&self) -> Map<String, Value> {
+        self.kinds.iter().map(|(name, _)| (name.clone(), Value::Null)).collect()
+    }
+
     fn learn(&mut self, fields: &Map<String, Value>, id_name: &str) {
         for name in fields.keys().filter(|name| *name != id_name) {
             let is_known = self.kinds.iter().any(|(known, _)| known == name);
@@ -301,6 +310,8 @@ fn fitting(value: Value, kind: Kind) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tastemaker_core::Silent;
+    use tastemaker_data::import;
 
     use super::*;
 
@@ -314,6 +325,75 @@ mod tests {
         assert_eq!(fitting(json!({ "a": 1 }), Kind::Any), Some(json!(r#"{"a":1}"#)));
         assert_eq!(fitting(json!(null), Kind::Any), None);
         assert_eq!(fitting(json!(""), Kind::Text), None);
+    }
+
+    fn data(dir: &Path, sources: &Sources, options: &ImportOptions) -> Dataset {
+        import(sources, options, dir, &Silent).unwrap();
+        Dataset::open(dir).unwrap()
+    }
+
+    fn cell(data: &Dataset, item: &str, column: &str) -> Option<String> {
+        data.items.field(data.items.ids().get(item)? as usize, column)
+    }
+
+    #[test]
+    fn what_was_heard_is_laid_over_and_what_was_erased_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let interactions = "user_id,item_id,rating,timestamp\na,1,3,1500000000\na,2,4,1500000001\nb,1,5,1500000002\n";
+        let items = "item_id,title,year,genres,text\n1,Heat,1995,Crime|Drama,\n2,Alien,1979,Horror,\n3,Rocky,1976.5,Drama,\n";
+        let sources = Sources {
+            interactions: put("e.csv", interactions),
+            items: Some(put("i.csv", items)),
+            ..Sources::default()
+        };
+        let base = data(&dir.path().join("base"), &sources, &ImportOptions::default());
+        let heard = dir.path().join("heard");
+        std::fs::create_dir_all(&heard).unwrap();
+        let event = |user: &str, item: &str, time: i64| {
+            json!({ "user_id": user, "item_id": item, "value": 2.0, "timestamp": time }).to_string()
+                + "\n"
+        };
+        // The first is in the data already; b came back; c was erased while this was written.
+        let events = [
+            ("a", "1", 1_500_000_000),
+            ("a", "4", 1_600_000_000),
+            ("b", "2", 1_600_000_001),
+            ("c", "1", 1_600_000_002),
+        ];
+        put(
+            "heard/events.jsonl",
+            &events.map(|(user, item, time)| event(user, item, time)).concat(),
+        );
+        let four = json!({ "item_id": "4", "fields": { "title": "Ran", "year": "soon", "genres": ["War"], "price": 3 } });
+        let two = json!({ "item_id": "2", "fields": { "title": "Aliens" } });
+        put("heard/items.jsonl", &format!("{four}\n{two}\n"));
+        put("heard/erased.jsonl", "{\"user\":\"b\"}\n{\"item\":\"3\"}\n");
+        put("heard/withdrawn.jsonl", "{\"user\":\"c\"}\n");
+        let work = dir.path().join("work");
+        std::fs::create_dir_all(&work).unwrap();
+        let files = merge(&base, &heard, &work).unwrap();
+        let Merged { of_serving, new, repeated, erased } = files.merged;
+        assert_eq!((of_serving, new, repeated, erased), (2, 2, 1, 2));
+        let next = data(&dir.path().join("next"), &files.sources, &files.options);
+        let kinds = |data: &Dataset| -> Vec<(String, &str)> {
+            let columns = data.items.columns().iter();
+            columns.map(|column| (column.name.clone(), column.values.kind())).collect()
+        };
+        assert_eq!(kinds(&next), kinds(&base));
+        assert_eq!(next.histories.n_events(), 4);
+        let users: Vec<&str> = next.users.ids().iter().collect();
+        assert_eq!(users, ["a", "b"]);
+        assert!(next.items.ids().get("3").is_none());
+        assert_eq!(cell(&next, "1", "genres").as_deref(), Some("Crime, Drama"));
+        assert_eq!(cell(&next, "2", "title").as_deref(), Some("Aliens"));
+        assert_eq!(cell(&next, "2", "year").as_deref(), Some("1979"));
+        assert_eq!(cell(&next, "4", "title").as_deref(), Some("Ran"));
+        assert_eq!(cell(&next, "4", "year"), None);
     }
 
     #[test]
