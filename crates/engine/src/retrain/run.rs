@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tastemaker_core::{Clock, Progress};
-use tastemaker_data::{Dataset, Sources, Staging, import};
+use tastemaker_data::{Dataset, Sources, Staging, TimeUnit, import};
 
 use super::judge::{Case, cases, held_from, scores};
 use super::merge::{Files, Line, Writer, merge};
@@ -59,6 +59,9 @@ impl Retraining<'_> {
         import(&files.sources, &files.options, &whole, self.progress)?;
         let data = Dataset::open(&whole)?;
         let mut notes = kinds(serving.data(), &data);
+        if serving.data().manifest.time == TimeUnit::Order && files.merged.new > 0 {
+            notes.push("old events have an order and no dates, new ones have dates".into());
+        }
         let judged = self.judge((serving, &manifest), &data, (&files, work.path()), &loaded)?;
         let facts = json!({
             "name": data.manifest.name,

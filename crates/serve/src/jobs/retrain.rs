@@ -16,6 +16,11 @@ use super::snapshot::snapshot;
 use crate::Error;
 use crate::live::{App, Tenant};
 
+/// Name of the folder of a model that is being trained.
+const OUT: &str = "model";
+/// Models that came of retraining and are kept; those that were put there by hand are not counted.
+const KEPT: usize = 10;
+
 /// What came of a training.
 struct Trained {
     name: String,
@@ -57,9 +62,17 @@ impl App {
     ) {
         let dir = work(folder).join(id);
         // What is dropped when it is told to end kills its process.
-        let outcome = tokio::select! {
-            outcome = self.do_retrain(tenant, id, (folder, &dir)) => Some(outcome),
+        let trained = tokio::select! {
+            outcome = self.train(tenant, id, (folder, &dir)) => Some(outcome),
             () = async { ends.wait_for(|ends| *ends).await.map(drop).unwrap_or_default() } => None,
+        };
+        // From here on it is not ended any more: a model that answers was promoted.
+        let outcome = match trained {
+            Some(Ok(judged)) => {
+                Some(self.take_over(tenant, folder, (&dir.join(OUT), &judged)).await)
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
         };
         // A large folder takes a while.
         tokio::task::spawn_blocking(move || std::fs::remove_dir_all(dir).ok()).await.ok();
@@ -70,6 +83,9 @@ impl App {
                 Some(Ok(Trained { name, promoted, report })) => {
                     job.state = State::Done;
                     job.why = report["why"].as_str().unwrap_or_default().to_owned();
+                    if !promoted && report["promote"] == true {
+                        job.why.push_str("; but another model answers by now");
+                    }
                     (job.model, job.promoted, job.report) = (Some(name), promoted, Some(report));
                 }
                 Some(Err(error)) => {
@@ -84,17 +100,18 @@ impl App {
         }
     }
 
-    async fn do_retrain(
+    /// Trains in a process of its own; returns the id of the model that the new one was judged against.
+    async fn train(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
         id: &str,
         (folder, dir): (&Path, &Path),
-    ) -> Result<Trained, Error> {
+    ) -> Result<String, Error> {
         let _turn = self.jobs.turn.acquire().await.map_err(|_| Error::Failed)?;
         let serving = tenant.slot.now().ok_or(Error::NoModel)?;
         let running = self.jobs.change(&tenant.name, id, |job| job.state = State::Running);
         running.map_or(Ok(()), |job| job.write(&work(folder)))?;
-        let (changes, out) = (dir.join("changes"), dir.join("model"));
+        let (changes, out) = (dir.join("changes"), dir.join(OUT));
         let failed = |source| Error::Write { path: changes.display().to_string(), source };
         std::fs::create_dir_all(&changes).map_err(failed)?;
         let n = snapshot(self, tenant, &serving, &changes).await?;
@@ -116,8 +133,7 @@ impl App {
             let why = format!("the process ended with {status}: {}", last_line(&training.said()));
             return Err(Error::Train { why });
         }
-        drop(serving);
-        self.take_over(tenant, folder, &out).await
+        Ok(serving.id.clone())
     }
 
     /// Puts a trained model among the others, and lets it answer if its report says so.
@@ -125,7 +141,7 @@ impl App {
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
         folder: &Path,
-        out: &Path,
+        (out, judged): (&Path, &str),
     ) -> Result<Trained, Error> {
         let text = std::fs::read(report_path(out)).unwrap_or_default();
         let no_report = |error| Error::Train { why: format!("its report cannot be read: {error}") };
@@ -135,12 +151,34 @@ impl App {
         std::fs::rename(report_path(out), report_path(&place)).map_err(failed)?;
         std::fs::rename(out, &place).map_err(failed)?;
         let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let promoted = report["promote"] == true;
+        // Somebody may have promoted another one meanwhile, and knows better.
+        let is_serving = tenant.slot.now().is_some_and(|now| now.id == judged);
+        let promoted = report["promote"] == true && is_serving;
         if promoted {
             let loaded = self.promote(tenant, &name).await?;
             tracing::info!("{} answers for {} from now on", loaded.id, tenant.name);
         }
+        self.clear_old_models(tenant, folder);
         Ok(Trained { name, promoted, report })
+    }
+
+    /// Takes away the oldest models that came of retraining, but none that answers or is gone back to.
+    fn clear_old_models(&self, tenant: &Tenant, folder: &Path) {
+        let mut old = self.models_of(&tenant.name);
+        old.retain(|name| report_path(&folder.join(name)).is_file());
+        // Their names are times.
+        old.sort_unstable();
+        let too_many = old.len().saturating_sub(KEPT);
+        let in_use = [tenant.slot.now(), tenant.slot.before()];
+        for name in old.into_iter().take(too_many) {
+            let dir = folder.join(&name);
+            if in_use.iter().flatten().any(|model| model.dir == dir) {
+                continue;
+            }
+            tracing::info!("{} of {} is old and goes", name, tenant.name);
+            std::fs::remove_dir_all(&dir).ok();
+            std::fs::remove_file(report_path(&dir)).ok();
+        }
     }
 
     /// Names a folder for a model by the time, as no other one is.

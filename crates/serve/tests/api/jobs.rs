@@ -2,11 +2,13 @@
 #![cfg(unix)]
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use serde_json::{Value, json};
-use tastemaker_serve::Settings;
 use tastemaker_serve::store::Scope;
+use tastemaker_serve::{App, Settings, router};
 
 use crate::home::{Got, Home, trained};
 
@@ -34,6 +36,20 @@ async fn home(script: &str) -> Home {
     .await
 }
 
+/// Another server on the same folder and store.
+async fn served(home: &Home, script: &str, retrain_hours: f64) -> (Arc<App>, Router) {
+    let settings = Settings {
+        models: Some(home.dir.path().join("models")),
+        open: true,
+        trainer: trainer(script),
+        retrain_hours,
+        ..Settings::default()
+    };
+    let places = crate::home::places(home.dir.path());
+    let app = App::open(home.store.clone(), settings, places).await.unwrap();
+    (app.clone(), router(app))
+}
+
 async fn start(home: &Home) -> String {
     let got = home.post("/v1/jobs", json!({ "kind": "retrain" })).await;
     assert_eq!(got.status, 202, "{}", got.body);
@@ -41,14 +57,16 @@ async fn start(home: &Home) -> String {
 }
 
 async fn until(home: &Home, id: &str, is: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..1000 {
+    let mut looks = 1000;
+    loop {
         let job = home.get(&format!("/v1/jobs/{id}")).await.body;
         if is(&job) {
             return job;
         }
+        looks -= 1;
+        assert!(looks > 0, "it never came so far: {job}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("the job never came so far: {}", home.get("/v1/jobs").await.body);
 }
 
 async fn over(home: &Home, id: &str) -> Value {
@@ -92,6 +110,41 @@ async fn a_new_model_is_promoted_listed_and_taken_back() {
     assert!(back["id"].as_str().unwrap().starts_with("first@"));
     assert_eq!(home.list("u1", 3).await.len(), 3);
     assert_eq!(home.get("/v1/jobs").await.body["jobs"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn old_models_go_but_not_those_that_were_put_there_or_answer() {
+    let home = home(COPY).await;
+    let job = over(&home, &start(&home).await).await;
+    let answers = job["model"].as_str().unwrap().to_owned();
+    let home = Home { router: served(&home, &COPY.replace("true", "false"), 0.0).await.1, ..home };
+    for _ in 0..12 {
+        let job = over(&home, &start(&home).await).await;
+        assert_eq!((&job["state"], &job["promoted"]), (&json!("done"), &json!(false)), "{job}");
+    }
+    let models = home.get("/v1/models").await.body;
+    let there: Vec<&str> =
+        models["available"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    // Ten of the thirteen, the oldest of which answers, and the one that was there.
+    assert!(there.contains(&"first") && there.contains(&answers.as_str()), "{there:?}");
+    assert!((11..=12).contains(&there.len()), "{there:?}");
+}
+
+#[tokio::test]
+async fn a_model_that_was_promoted_meanwhile_stays() {
+    let waits = format!(r#"while [ ! -e "$4/../../../go" ]; do sleep 0.05; done; {COPY}"#);
+    let home = home(&waits).await;
+    trained(home.dir.path(), "models/default/second", ("item-knn", 7));
+    let id = start(&home).await;
+    until(&home, &id, |job| job["state"] == "running").await;
+    let got = home.post("/v1/models/promote", json!({ "name": "second" })).await;
+    assert_eq!(got.status, 200);
+    std::fs::write(home.dir.path().join("models/default/go"), "").unwrap();
+    let job = over(&home, &id).await;
+    assert_eq!((&job["state"], &job["promoted"]), (&json!("done"), &json!(false)), "{job}");
+    assert!(job["why"].as_str().unwrap().contains("another model answers"), "{job}");
+    let models = home.get("/v1/models").await.body;
+    assert!(models["data"][0]["id"].as_str().unwrap().starts_with("second@"), "{models}");
 }
 
 #[tokio::test]
@@ -203,12 +256,9 @@ async fn what_a_server_left_under_way_is_lost_to_the_next_one() {
         ..Settings::default()
     };
     let places = crate::home::places(home.dir.path());
-    let next = tastemaker_serve::App::open(home.store.clone(), settings, places).await.unwrap();
-    let next = Home {
-        router: tastemaker_serve::router(next),
-        store: home.store.clone(),
-        dir: tempfile::tempdir().unwrap(),
-    };
+    let next = router(App::open(home.store.clone(), settings, places).await.unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let next = Home { router: next, store: home.store.clone(), dir };
     assert_eq!(next.get(&format!("/v1/jobs/{id}")).await.body["state"], "lost");
     // One that was not told what to train with says so.
     let got = next.post("/v1/jobs", json!({ "kind": "retrain" })).await;
@@ -219,18 +269,8 @@ async fn what_a_server_left_under_way_is_lost_to_the_next_one() {
 #[tokio::test]
 async fn the_clock_starts_a_training_and_the_end_of_the_server_ends_one() {
     let home = home(COPY).await;
-    let models = home.dir.path().join("models");
     let serve = async |script: &str, hours: f64, end: &str| {
-        let settings = Settings {
-            models: Some(models.clone()),
-            open: true,
-            trainer: trainer(script),
-            retrain_hours: hours,
-            ..Settings::default()
-        };
-        let places = crate::home::places(home.dir.path());
-        let app = tastemaker_serve::App::open(home.store.clone(), settings, places).await.unwrap();
-        let router = tastemaker_serve::router(app.clone());
+        let (app, router) = served(&home, script, hours).await;
         let there = Home { router, store: home.store.clone(), dir: tempfile::tempdir().unwrap() };
         let ends = async {
             if hours <= 0.0 {
