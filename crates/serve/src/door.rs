@@ -12,7 +12,7 @@ use serde_json::Value;
 use tastemaker_store::{Scope, new_id};
 
 use crate::auth::Identity;
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, without_zero_bytes};
 use crate::live::{App, Tenant};
 use crate::routes::Route;
 use crate::{DEFAULT_TENANT, Error};
@@ -93,15 +93,12 @@ async fn handle(
     let query: Query<Vec<(String, String)>> = Query::try_from_uri(&head.uri)
         .map_err(|error| Error::Query { name: "query".into(), why: error.to_string() })?;
     let path: Vec<(String, String)> = path;
-    if let Some((name, _)) = path.iter().chain(&query.0).find(|(_, value)| value.contains('\0')) {
-        return Err(Error::Query { name: name.clone(), why: "it holds a zero byte".into() });
-    }
+    without_zero_bytes(path.iter().chain(&query.0))?;
     let body = match route.takes {
         Some(_) => read(body, &head.headers, app.settings.body).await?,
         None => Bytes::new(),
     };
     let version = head.headers.get("x-api-version").and_then(|version| version.to_str().ok());
-    let known = head.headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     let call = Call {
         app: app.clone(),
         tenant: tenant.clone().unwrap_or_else(|| app.tenant(&who.tenant)),
@@ -109,8 +106,8 @@ async fn handle(
         path,
         query: query.0,
         body,
-        if_none_match: known.map(str::to_owned),
         gorse_version: version.and_then(|version| version.parse().ok()).unwrap_or(1),
+        headers: head.headers,
     };
     (route.handle)(call).await
 }

@@ -36,12 +36,15 @@ pub async fn run(
     ready(listener.local_addr().map_err(failed)?);
     let clearing = tokio::spawn(app.clone().clear_old_lists());
     let looking = tokio::spawn(app.clone().keep_looking());
+    let training = tokio::spawn(app.clone().keep_models_young());
     let connections = Connections::new(&app);
     tokio::select! {
         () = accept(&listener, &connections) => {}
         () = end => {}
     }
     drop(listener);
+    training.abort();
+    app.jobs.end_all().await;
     connections.finish().await;
     clearing.abort();
     looking.abort();

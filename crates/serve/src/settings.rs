@@ -1,5 +1,6 @@
 //! What can be chosen about a server.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +37,12 @@ pub struct Settings {
     pub popular: Duration,
     /// Time between two looks at what the server did, 720 of which are kept.
     pub sample: Duration,
+    /// The program that trains models anew and what it is told first; paths of the models and of what was heard follow. Empty = none.
+    pub trainer: Vec<OsString>,
+    /// New events after which a model is trained anew by itself; 0 = never.
+    pub retrain_events: u64,
+    /// Hours after which it is, if there was an event; 0 = never.
+    pub retrain_hours: f64,
 }
 
 impl Default for Settings {
@@ -56,6 +63,9 @@ impl Default for Settings {
             keep_days: 30,
             popular: Duration::from_secs(2),
             sample: Duration::from_secs(5),
+            trainer: Vec::new(),
+            retrain_events: 0,
+            retrain_hours: 0.0,
         }
     }
 }

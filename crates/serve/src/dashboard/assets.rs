@@ -61,12 +61,17 @@ pub(super) fn redirect(_: Call) -> Ready<Result<Answer, Error>> {
 
 /// `GET /dashboard/`.
 pub(super) fn index(call: Call) -> Ready<Result<Answer, Error>> {
-    ready(named("index.html", call.if_none_match.as_deref()))
+    ready(named("index.html", known(&call)))
 }
 
 /// `GET /dashboard/{file}`.
 pub(super) fn file(call: Call) -> Ready<Result<Answer, Error>> {
-    ready(named(call.part("file"), call.if_none_match.as_deref()))
+    ready(named(call.part("file"), known(&call)))
+}
+
+/// What the sender has already, by its tags.
+fn known(call: &Call) -> Option<&str> {
+    call.headers.get(header::IF_NONE_MATCH)?.to_str().ok()
 }
 
 fn named(name: &str, known: Option<&str>) -> Result<Answer, Error> {

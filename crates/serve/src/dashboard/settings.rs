@@ -120,6 +120,16 @@ fn of_server(settings: &Settings, store: &str) -> Vec<Setting> {
             "Time for which it is known what is popular",
         ),
         (
+            "retrain_events",
+            json!(settings.retrain_events),
+            "New events after which a model is trained anew by itself; 0 = never (--retrain-events)",
+        ),
+        (
+            "retrain_hours",
+            json!(settings.retrain_hours),
+            "Hours after which it is, if there was an event; 0 = never (--retrain-hours)",
+        ),
+        (
             "sample_s",
             json!(settings.sample.as_secs_f64()),
             "Time between two looks at what the server did, 720 of which are kept",

@@ -49,6 +49,7 @@ impl App {
         let applied = self.settle(tenant, change, forget).await?;
         self.counts.events.fetch_add(applied.rows, Ordering::Relaxed);
         self.counts.from_lists.fetch_add(from_lists.min(applied.rows), Ordering::Relaxed);
+        tenant.heard.fetch_add(applied.rows, Ordering::Relaxed);
         Ok(applied)
     }
 

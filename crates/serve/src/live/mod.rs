@@ -9,6 +9,6 @@ mod tenant;
 
 pub use app::App;
 pub(crate) use history::{EVENTS, Known};
-pub(crate) use newcomers::Reception;
+pub(crate) use newcomers::{Reception, told};
 pub(crate) use slot::{Loaded, Which};
 pub(crate) use tenant::Tenant;

@@ -1,6 +1,7 @@
 //! Everything of one tenant: nothing here is shared with another.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tastemaker_store::Store;
@@ -26,6 +27,10 @@ pub(crate) struct Tenant {
     pub(super) waiting: Waiting,
     /// Models are promoted one after the other.
     pub(super) promoting: tokio::sync::Mutex<()>,
+    /// Events since the last training began.
+    pub(crate) heard: AtomicU64,
+    /// Unix milliseconds when it did; 0 before the first.
+    pub(crate) trained_at: AtomicI64,
     barred: Timed<HashSet<String>>,
     barred_changes: Mutex<u64>,
     popular: Timed<Vec<(String, i64)>>,
@@ -40,6 +45,8 @@ impl Tenant {
             failures: Failures::default(),
             waiting: Waiting::default(),
             promoting: tokio::sync::Mutex::default(),
+            heard: AtomicU64::default(),
+            trained_at: AtomicI64::default(),
             barred: Mutex::default(),
             barred_changes: Mutex::default(),
             popular: Mutex::default(),

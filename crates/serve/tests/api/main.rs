@@ -8,6 +8,8 @@ mod dashboard;
 mod gorse;
 mod guard;
 mod home;
+mod jobs;
 mod limits;
+mod mcp;
 mod models;
 mod tenants;
