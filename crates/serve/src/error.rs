@@ -152,7 +152,7 @@ impl Error {
     }
 
     /// Returns the problem as RFC 9457 wants it. What happened inside a failing server is for its log.
-    fn problem(&self, request_id: &str) -> Value {
+    pub(crate) fn problem(&self, request_id: &str) -> Value {
         let (status, slug) = self.status();
         let detail = if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
             tracing::error!("{request_id}: {self}");
