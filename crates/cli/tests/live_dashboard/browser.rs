@@ -20,31 +20,40 @@ pub(crate) const ENTER: &str = "\u{E007}";
 
 /// A browser with one page.
 pub(crate) struct Browser {
-    driver: Child,
+    /// Ends after the session.
+    _driver: Driver,
     address: String,
     session: String,
 }
 
+/// Our own child, ended whatever becomes of a test.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ends the browser; the driver is our own child.
         let path = format!("/session/{}", self.session);
         ask(&self.address, ("DELETE", &path), &Value::Null);
-        self.driver.kill().ok();
-        self.driver.wait().ok();
     }
 }
 
 impl Browser {
     /// Starts one that keeps what it must keep in `folder`.
     pub(crate) fn start(folder: &Path) -> Self {
-        let mut driver = Command::new("chromedriver")
+        let driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver is there: apt-get install chromium chromium-driver");
-        let mut lines = BufReader::new(driver.stdout.take().unwrap());
+        let mut driver = Driver(driver);
+        let mut lines = BufReader::new(driver.0.stdout.take().unwrap());
         let port = loop {
             let mut line = String::new();
             assert!(lines.read_line(&mut line).unwrap() > 0, "chromedriver ended");
@@ -77,7 +86,7 @@ impl Browser {
         let made = ask(&address, ("POST", "/session"), &wanted).unwrap();
         let session = made["value"]["sessionId"].as_str();
         let session = session.unwrap_or_else(|| panic!("no browser: {made}")).to_owned();
-        Self { driver, address, session }
+        Self { _driver: driver, address, session }
     }
 
     fn command(&self, (method, path): (&str, &str), body: &Value) -> Value {

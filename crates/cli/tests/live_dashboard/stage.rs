@@ -13,14 +13,17 @@ use crate::home::{Home, NO_SEARCH, SMALL};
 pub(crate) struct Stage {
     pub(crate) browser: Browser,
     pub(crate) origin: String,
-    server: Child,
+    _server: Server,
     pub(crate) home: Home,
 }
 
-impl Drop for Stage {
+/// Our own child, ended whatever becomes of a test.
+struct Server(Child);
+
+impl Drop for Server {
     fn drop(&mut self) {
-        self.server.kill().ok();
-        self.server.wait().ok();
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
@@ -45,7 +48,7 @@ pub(crate) fn two_models() -> Home {
 
 impl Stage {
     pub(crate) fn new(home: Home, args: &[&str]) -> Self {
-        let mut server = Command::new(env!("CARGO_BIN_EXE_tastemaker"))
+        let server = Command::new(env!("CARGO_BIN_EXE_tastemaker"))
             .current_dir(home.path(""))
             .env("HOME", home.path(""))
             .args(["serve", "--offline", "--addr", "127.0.0.1:0"])
@@ -54,7 +57,8 @@ impl Stage {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(server.stderr.take().unwrap());
+        let mut server = Server(server);
+        let mut lines = BufReader::new(server.0.stderr.take().unwrap());
         let mut said = String::new();
         let address = loop {
             let mut line = String::new();
@@ -66,7 +70,7 @@ impl Stage {
         };
         std::thread::spawn(move || lines.read_to_string(&mut String::new()));
         let browser = Browser::start(&home.path(""));
-        Self { browser, origin: format!("http://{address}"), server, home }
+        Self { browser, origin: format!("http://{address}"), _server: server, home }
     }
 
     /// Sends one request past the browser.
