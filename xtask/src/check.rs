@@ -1,19 +1,22 @@
 //! Everything a change must pass, the quick parts first. The test runner comes last, so that its summary closes the output.
 
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use cargo_metadata::TargetKind;
 
 use crate::{
     step::{Step, cargo, timed},
-    targets::targets,
+    targets::{built, targets},
     tidy,
 };
 
 const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
 const DOC: &[&str] = &["doc", "--workspace", "--no-deps"];
 const DOC_TESTS: &[&str] = &["test", "--workspace", "--doc"];
+// All at once: `cargo run --package` would build every crate again with other features.
+const EXAMPLES: &[&str] = &["build", "--workspace", "--examples"];
 const NEXTEST: &[&str] = &["nextest", "run", "--workspace", "--profile", "ci"];
 const TESTS: &[&str] = &["test", "--workspace", "--lib", "--bins", "--tests"];
 const AS_CI: &[(&str, &str)] = &[("CI", "true"), ("INSTA_UPDATE", "no")];
@@ -25,14 +28,28 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     step("lints", CLIPPY, &[])?;
     step("documentation", DOC, &[("RUSTDOCFLAGS", "-D warnings")])?;
     step("examples in documentation", DOC_TESTS, AS_CI)?;
-    // Those of `engine` show how the library is used; others measure files they are given, and are only built.
-    let shown = targets(root, &TargetKind::Example)?.into_iter();
-    for (package, example) in shown.filter(|(package, _)| package == "tastemaker-engine") {
-        let args = ["run", "--quiet", "--package", &package, "--example", &example];
-        step(&format!("example {example}"), &args, &[])?;
-    }
+    step("examples", EXAMPLES, &[])?;
+    run_examples(root)?;
     step("tests", if has_nextest(root) { NEXTEST } else { TESTS }, AS_CI)?;
     println!("==> all well");
+    Ok(())
+}
+
+/// Runs the examples of `engine`, which show how the library is used; others measure files they are given, and are only built.
+fn run_examples(root: &Path) -> Result<()> {
+    let folder = built(root)?.join("debug/examples");
+    let all = targets(root, &TargetKind::Example)?.into_iter();
+    for (_, example) in all.filter(|(package, _)| package == "tastemaker-engine") {
+        timed(&format!("example {example}"), || {
+            let status = Command::new(folder.join(&example)).current_dir(root).status();
+            if !status.with_context(|| format!("{example} cannot be started"))?.success() {
+                bail!(
+                    "{example} failed; to repeat it: cargo run -p tastemaker-engine --example {example}"
+                );
+            }
+            Ok(())
+        })?;
+    }
     Ok(())
 }
 

@@ -88,6 +88,8 @@ pub struct Ask<'a> {
     pub newer: &'a [Taken],
     /// Items that must not be listed.
     pub exclude: &'a [String],
+    /// More of them, by number.
+    pub barred: &'a [ItemId],
     /// How many.
     pub n: usize,
     /// Adds a reason to every item.
@@ -256,7 +258,8 @@ impl Engine {
 
     fn listing(&self, ask: &Ask<'_>, traced: bool) -> Result<(Vec<Listed>, ListTrace), Error> {
         let (user, own) = self.asker(ask)?;
-        let exclude = self.items(ask.exclude)?;
+        let mut exclude = self.items(ask.exclude)?;
+        exclude.extend_from_slice(ask.barred);
         let history = self.history(user, own.as_ref());
         let request = Request { exclude: &exclude, ..Request::new(user, history) };
         let n = ask.n.min(MAX_N);
@@ -384,7 +387,17 @@ impl Engine {
             .collect())
     }
 
-    /// Finds an item by its id.
+    /// Finds an item by its id; quick also where there is none.
+    pub fn known_item(&self, id: &str) -> Option<ItemId> {
+        self.data.items.ids().get(id).map(ItemId)
+    }
+
+    /// Finds a user by their id; quick also where there is none.
+    pub fn known_user(&self, id: &str) -> Option<UserId> {
+        self.data.users.ids().get(id).map(UserId)
+    }
+
+    /// Finds an item by its id, or tells the nearest one there is.
     pub fn item(&self, id: &str) -> Result<ItemId, Error> {
         let ids = self.data.items.ids();
         let unknown =
@@ -392,7 +405,7 @@ impl Engine {
         ids.get(id).map(ItemId).ok_or_else(unknown)
     }
 
-    /// Finds a user by their id.
+    /// Finds a user by their id, or tells the nearest one there is.
     pub fn user(&self, id: &str) -> Result<UserId, Error> {
         let ids = self.data.users.ids();
         let unknown =

@@ -30,6 +30,10 @@ pub struct Settings {
     pub connections: usize,
     /// Users whose events are kept in memory.
     pub users: usize,
+    /// Bytes of lists that are kept, so that they need not be made again; 0 = none.
+    pub cache: u64,
+    /// Longest time for which a list is kept; what changes a list ends it at once.
+    pub cached_for: Duration,
     /// Days for which lists that were shown can be explained; 0 = for ever.
     pub keep_days: u32,
     /// Time for which it is known what is popular; counting takes a while where there are many events.
@@ -51,6 +55,8 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             connections: 16_384,
             users: 100_000,
+            cache: 64 << 20,
+            cached_for: Duration::from_secs(60),
             keep_days: 30,
             popular: Duration::from_secs(2),
         }

@@ -10,7 +10,7 @@ use tastemaker_engine::Places;
 use tastemaker_store::{Change, Store, is_tenant};
 
 use super::tenant::Tenants;
-use super::{Loaded, Tenant};
+use super::{Answers, Loaded, Tenant};
 use crate::auth::Keys;
 use crate::limit::{Rates, Workers};
 use crate::metrics::{Counts, RouteMetrics};
@@ -34,6 +34,7 @@ pub struct App {
     pub(crate) rates: Rates,
     pub(crate) workers: Workers,
     pub(crate) counts: Counts,
+    pub(crate) answers: Answers,
     /// By method and path, in the order of the routes.
     pub(crate) routes: Vec<((String, &'static str), RouteMetrics)>,
     tenants: Tenants,
@@ -48,6 +49,7 @@ impl App {
     ) -> Result<Arc<Self>, Error> {
         let app = Arc::new(Self {
             workers: Workers::new(settings.workers, settings.queue),
+            answers: Answers::new(settings.cache, settings.cached_for.as_secs_f64()),
             routes: crate::routes::counted(),
             store,
             settings,
