@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::command::bench::Bench;
 use crate::command::chat::Chat;
 use crate::command::compare::Compare;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
@@ -120,6 +121,8 @@ pub(crate) enum Command {
     Encode(Encode),
     /// Answer over HTTP: recommendations, events, items; learns from each event
     Serve(Serve),
+    /// Load on a server, and how long its answers take
+    Bench(Bench),
     /// Keys of the server: create, list, revoke
     Keys(Keys),
     /// Talk with a language model, on this machine or behind an address

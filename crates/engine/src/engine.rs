@@ -16,7 +16,7 @@ use tastemaker_pipeline::{Asked, Fused, FusionSettings, RerankSettings};
 
 use crate::Error;
 use crate::chat::Writer;
-use crate::lists::{ListTrace, Live};
+use crate::lists::{ListTrace, Live, Near};
 use crate::reasons::Reason;
 use crate::registry::{FUSED, Model};
 use crate::texts::Reader;
@@ -46,6 +46,8 @@ pub struct Engine {
     pub(crate) writer: Option<(Writer, f64)>,
     pub(crate) rerank: RerankSettings,
     pub(crate) pipeline: Live,
+    /// Finds the best items of a large catalogue.
+    pub(crate) near: Option<Arc<Near>>,
     /// What can be asked for in a talk, read when one begins.
     pub(crate) lexicon: OnceLock<Arc<Lexicon>>,
     /// Read when they are first asked for.
@@ -150,6 +152,7 @@ impl Engine {
             writer: None,
             rerank: RerankSettings::default(),
             pipeline: Live::default(),
+            near: None,
             lexicon: OnceLock::new(),
             labels: OnceLock::new(),
             has_added_items: false,

@@ -115,6 +115,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A server that is to be measured does not answer.
+    #[error("{address} does not answer: {source}")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Something that must not happen.
     #[error("the server failed; its log says why")]
     Failed,
@@ -147,6 +155,7 @@ impl Error {
             | Self::Unguarded { .. }
             | Self::NoFolder { .. }
             | Self::Write { .. }
+            | Self::Unreachable { .. }
             | Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
         }
     }

@@ -10,6 +10,7 @@ mod error;
 mod gorse;
 mod limit;
 mod live;
+pub mod load;
 mod metrics;
 mod openapi;
 mod routes;

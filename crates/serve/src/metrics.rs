@@ -97,7 +97,7 @@ pub(crate) fn text(app: &App) -> String {
     let gauges = [
         ("store_queue", app.store.waiting()),
         ("answer_queue", app.workers.waiting()),
-        ("answer_cache_bytes", usize::try_from(app.answers.bytes()).unwrap_or(usize::MAX)),
+        ("answer_cache_bytes", app.answers.bytes()),
         ("models_loaded", app.n_models()),
     ];
     for (name, n) in gauges {

@@ -31,7 +31,7 @@ pub struct Settings {
     /// Users whose events are kept in memory.
     pub users: usize,
     /// Bytes of lists that are kept, so that they need not be made again; 0 = none.
-    pub cache: u64,
+    pub cache: usize,
     /// Longest time for which a list is kept; what changes a list ends it at once.
     pub cached_for: Duration,
     /// Days for which lists that were shown can be explained; 0 = for ever.

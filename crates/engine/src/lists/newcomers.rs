@@ -66,6 +66,7 @@ impl Engine {
         (self.has_added_items, self.labels) = (true, OnceLock::new());
         self.lexicon = OnceLock::new();
         self.pipeline.reset();
+        self.near = None;
         let mut vectors = self.vectors.as_deref().cloned().unwrap_or_default();
         vectors.append(&encoded);
         let vectors = Arc::new(vectors);

@@ -3,19 +3,18 @@
 //! A list rests on the model, on what its user did and on the items that must not be shown. Each of them is replaced when it changes,
 //! so a list is good as long as it was made of the very ones that are there now, and nobody has to say what an event touches.
 
-use std::sync::{Arc, Weak};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use hashlink::LruCache;
 
 use super::tenant::Barred;
 use super::{Known, Loaded};
 use crate::api::recommend::{RecommendedItem, Source};
 
 /// Bytes that a list takes beside its texts.
-const OVERHEAD: u64 = 512;
-/// Lists of the usual size, for the layout of the cache.
-const USUAL: u64 = 4096;
+const OVERHEAD: usize = 512;
+const SHELVES: usize = 16;
 
 /// Who asked what.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,39 +52,45 @@ impl PartialEq for Grounds {
     }
 }
 
-#[derive(Clone)]
 struct Kept {
     source: Source,
     list: Arc<Vec<RecommendedItem>>,
     grounds: Grounds,
     /// Seconds of the clock when it was made.
     at: f64,
+    bytes: usize,
 }
 
-#[derive(Clone)]
-struct Bytes;
-
-impl Weighter<Question, Kept> for Bytes {
-    fn weight(&self, question: &Question, kept: &Kept) -> u64 {
-        let question = question.tenant.len() + question.user.len() + question.asked.len();
-        let items: usize = kept.list.iter().map(RecommendedItem::bytes).sum();
-        (question + items) as u64 + OVERHEAD
-    }
+struct Shelf {
+    lists: LruCache<Question, Kept>,
+    bytes: usize,
 }
 
-/// The lists of all tenants.
+/// The lists of all tenants; those that were asked for longest ago make room.
 pub(crate) struct Answers {
-    lists: Option<Cache<Question, Kept, Bytes>>,
+    shelves: Vec<Mutex<Shelf>>,
+    hasher: RandomState,
+    /// Most bytes of a shelf.
+    room: usize,
     /// Seconds for which a list is good at most.
     seconds: f64,
 }
 
 impl Answers {
     /// Keeps so many bytes of lists, none for 0.
-    pub(crate) fn new(bytes: u64, seconds: f64) -> Self {
-        let items = usize::try_from(bytes / USUAL).unwrap_or(usize::MAX).max(16);
-        let lists = (bytes > 0).then(|| Cache::with_weighter(items, bytes, Bytes));
-        Self { lists, seconds }
+    pub(crate) fn new(bytes: usize, seconds: f64) -> Self {
+        let shelf = || Mutex::new(Shelf { lists: LruCache::new_unbounded(), bytes: 0 });
+        Self {
+            shelves: (0..SHELVES).map(|_| shelf()).collect(),
+            hasher: RandomState::new(),
+            room: bytes / SHELVES,
+            seconds,
+        }
+    }
+
+    fn shelf(&self, question: &Question) -> MutexGuard<'_, Shelf> {
+        let shelf = self.hasher.hash_one(question) as usize % SHELVES;
+        self.shelves[shelf].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Finds a list that was made of these grounds.
@@ -95,9 +100,10 @@ impl Answers {
         grounds: &Grounds,
         now: f64,
     ) -> Option<(Source, Arc<Vec<RecommendedItem>>)> {
-        let kept = self.lists.as_ref()?.get(question)?;
+        let mut shelf = self.shelf(question);
+        let kept = shelf.lists.get(question)?;
         let is_good = kept.grounds == *grounds && now - kept.at < self.seconds;
-        is_good.then_some((kept.source, kept.list))
+        is_good.then(|| (kept.source, kept.list.clone()))
     }
 
     /// Keeps a list.
@@ -108,20 +114,83 @@ impl Answers {
         grounds: Grounds,
         now: f64,
     ) {
-        if let Some(lists) = &self.lists {
-            lists.insert(question, Kept { source, list, grounds, at: now });
+        let texts = question.tenant.len() + question.user.len() + question.asked.len();
+        let items: usize = list.iter().map(RecommendedItem::bytes).sum();
+        let bytes = texts + items + OVERHEAD;
+        if bytes > self.room {
+            return;
+        }
+        let mut shelf = self.shelf(&question);
+        let old = shelf.lists.insert(question, Kept { source, list, grounds, at: now, bytes });
+        shelf.bytes = shelf.bytes + bytes - old.map_or(0, |old| old.bytes);
+        while shelf.bytes > self.room
+            && let Some((_, oldest)) = shelf.lists.remove_lru()
+        {
+            shelf.bytes -= oldest.bytes;
         }
     }
 
     /// Forgets the lists of a user.
     pub(crate) fn forget_user(&self, tenant: &str, user: &str) {
-        if let Some(lists) = &self.lists {
-            lists.retain(|question, _| question.tenant != tenant || question.user != user);
+        for shelf in &self.shelves {
+            let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut freed = 0;
+            shelf.lists.retain(|question, kept| {
+                let stays = question.tenant != tenant || question.user != user;
+                freed += if stays { 0 } else { kept.bytes };
+                stays
+            });
+            shelf.bytes -= freed;
         }
     }
 
     /// Returns the bytes of the lists that are kept.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.lists.as_ref().map_or(0, Cache::weight)
+    pub(crate) fn bytes(&self) -> usize {
+        let bytes =
+            |shelf: &Mutex<Shelf>| shelf.lock().unwrap_or_else(PoisonError::into_inner).bytes;
+        self.shelves.iter().map(bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(user: &str, asked: &str) -> Question {
+        Question { tenant: "t".into(), user: user.into(), asked: asked.into() }
+    }
+
+    fn list() -> (Source, Arc<Vec<RecommendedItem>>) {
+        (Source::Model, Arc::default())
+    }
+
+    fn grounds(known: &Arc<Known>) -> Grounds {
+        Grounds { model: Weak::new(), known: Arc::downgrade(known), barred: Weak::new() }
+    }
+
+    #[test]
+    fn a_list_is_good_for_a_while_on_the_same_grounds_only() {
+        let (answers, known) = (Answers::new(1 << 20, 60.0), Arc::new(Known::default()));
+        answers.keep(question("u", "n=1"), list(), grounds(&known), 0.0);
+        assert!(answers.find(&question("u", "n=1"), &grounds(&known), 59.0).is_some());
+        assert!(answers.find(&question("u", "n=1"), &grounds(&known), 60.0).is_none());
+        assert!(answers.find(&question("u", "n=2"), &grounds(&known), 1.0).is_none());
+        let other = Arc::new(Known::default());
+        assert!(answers.find(&question("u", "n=1"), &grounds(&other), 1.0).is_none());
+    }
+
+    #[test]
+    fn memory_is_bounded_and_given_back() {
+        let (answers, known) = (Answers::new(SHELVES * 4 * OVERHEAD, 60.0), Arc::default());
+        for n in 0..1000 {
+            let user = format!("u{n}");
+            answers.keep(question(&user, ""), list(), grounds(&known), 0.0);
+        }
+        assert!((OVERHEAD..=SHELVES * 4 * OVERHEAD).contains(&answers.bytes()));
+        (0..1000).for_each(|n| answers.forget_user("t", &format!("u{n}")));
+        assert_eq!(answers.bytes(), 0);
+        let none = Answers::new(0, 60.0);
+        none.keep(question("u", ""), list(), grounds(&known), 0.0);
+        assert_eq!(none.bytes(), 0);
     }
 }

@@ -58,6 +58,12 @@ pub(crate) struct Serve {
     /// Longest time for a request, in seconds
     #[arg(long, default_value_t = 30, value_name = "S", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) timeout_s: u16,
+    /// Memory for lists that need not be made again as long as nothing they rest on changes, in MB; 0 = none
+    #[arg(long, default_value_t = 64, value_name = "MB", value_parser = clap::value_parser!(u32).range(..=65_536))]
+    pub(crate) cache_mb: u32,
+    /// Longest time for which such a list is good, in seconds
+    #[arg(long, default_value_t = 60, value_name = "S")]
+    pub(crate) cache_s: u32,
     /// Days for which lists can be explained; 0 = for ever
     #[arg(long, default_value_t = 30, value_name = "DAYS")]
     pub(crate) keep_days: u32,
