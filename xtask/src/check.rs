@@ -19,6 +19,18 @@ const DOC_TESTS: &[&str] = &["test", "--workspace", "--doc"];
 const EXAMPLES: &[&str] = &["build", "--workspace", "--examples"];
 const NEXTEST: &[&str] = &["nextest", "run", "--workspace", "--profile", "ci"];
 const TESTS: &[&str] = &["test", "--workspace", "--lib", "--bins", "--tests"];
+/// Tests that say by their names that they need a service, on those that `.ci/run` starts.
+const LIVE: &[&str] = &[
+    "nextest",
+    "run",
+    "--workspace",
+    "--profile",
+    "ci",
+    "--features",
+    "tastemaker-store/live,tastemaker-serve/live,tastemaker-cli/live",
+    "-E",
+    "test(live_postgres) + binary(live_dashboard)",
+];
 const AS_CI: &[(&str, &str)] = &[("CI", "true"), ("INSTA_UPDATE", "no")];
 
 pub(crate) fn run(root: &Path) -> Result<()> {
@@ -31,6 +43,13 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     step("examples", EXAMPLES, &[])?;
     run_examples(root)?;
     step("tests", if has_nextest(root) { NEXTEST } else { TESTS }, AS_CI)?;
+    if runs_services() {
+        step("tests with a Postgres and a browser", LIVE, AS_CI)?;
+    } else {
+        println!(
+            "==> tests with a Postgres and a browser: left out, as TASTEMAKER_TEST_POSTGRES names no database; `.ci/run` starts one"
+        );
+    }
     println!("==> all well");
     Ok(())
 }
@@ -51,6 +70,10 @@ fn run_examples(root: &Path) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+fn runs_services() -> bool {
+    std::env::var_os("TASTEMAKER_TEST_POSTGRES").is_some()
 }
 
 fn has_nextest(root: &Path) -> bool {

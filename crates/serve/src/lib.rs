@@ -16,6 +16,7 @@ mod openapi;
 mod routes;
 mod run;
 mod settings;
+mod tls;
 
 pub use error::Error;
 pub use live::App;
@@ -23,6 +24,7 @@ pub use routes::router;
 pub use run::run;
 pub use settings::Settings;
 pub use tastemaker_store as store;
+pub use tls::Certificate;
 
 /// The tenant of whoever needs no key.
 pub const DEFAULT_TENANT: &str = "default";

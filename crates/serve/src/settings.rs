@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Certificate;
+
 /// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -14,6 +16,8 @@ pub struct Settings {
     pub open: bool,
     /// Who has no key must call the server by a name of this machine: a page whose name leads here is not let in.
     pub local: bool,
+    /// Makes connections secret.
+    pub tls: Option<Certificate>,
     /// Answers that are computed at the same time.
     pub workers: usize,
     /// Answers that wait for their turn; more are turned away.
@@ -47,6 +51,7 @@ impl Default for Settings {
             models: None,
             open: false,
             local: false,
+            tls: None,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             queue: 256,
             rate: 0,

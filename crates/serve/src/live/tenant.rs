@@ -70,6 +70,8 @@ pub(crate) struct Tenant {
     /// What is known of who has no history.
     pub(crate) nobody: Arc<Known>,
     pub(super) waiting: Waiting,
+    /// Items and users are read and written again one after the other.
+    pub(crate) patching: tokio::sync::Mutex<()>,
     /// Models are promoted one after the other.
     pub(super) promoting: tokio::sync::Mutex<()>,
     barred: Timed<Barred>,
@@ -87,6 +89,7 @@ impl Tenant {
             histories: Histories::new(users),
             nobody: Arc::default(),
             waiting: Waiting::default(),
+            patching: tokio::sync::Mutex::default(),
             promoting: tokio::sync::Mutex::default(),
             barred: Mutex::default(),
             barred_changes: Mutex::default(),

@@ -145,42 +145,6 @@ fn no_body_makes_the_server_fail() {
     });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_on_which_nothing_comes_are_closed() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path().join("store.db").to_str().unwrap()).await.unwrap();
-    let head = Duration::from_millis(200);
-    let settings = Settings { open: true, head, connections: 2, ..Settings::default() };
-    let app = App::open(store, settings, places(dir.path())).await.unwrap();
-    let (tell, address) = tokio::sync::oneshot::channel();
-    let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let ready = |address| tell.send(address).unwrap();
-    let end_of = async { ended.await.unwrap_or_default() };
-    let server =
-        tokio::spawn(tastemaker_serve::run(app, "127.0.0.1:0".parse().unwrap(), ready, end_of));
-    let address = address.await.unwrap();
-    // The second looks like HTTP/2 as far as it goes.
-    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
-    let mut half = tokio::net::TcpStream::connect(address).await.unwrap();
-    half.write_all(b"PRI ").await.unwrap();
-    // Every place is taken: this one is served when they are gone.
-    let mut third = tokio::net::TcpStream::connect(address).await.unwrap();
-    third
-        .write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .await
-        .unwrap();
-    let mut answer = String::new();
-    let reading = third.read_to_string(&mut answer);
-    tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let mut rest = Vec::new();
-    assert_eq!(silent.read_to_end(&mut rest).await.unwrap_or_default(), 0);
-    assert_eq!(half.read_to_end(&mut rest).await.unwrap_or_default(), 0);
-    end.send(()).unwrap();
-    server.await.unwrap().unwrap();
-}
-
 #[tokio::test]
 async fn zero_bytes_and_endless_numbers_are_refused() {
     let home = Home::empty().await;

@@ -9,4 +9,5 @@ mod guard;
 mod home;
 mod limits;
 mod models;
+mod sockets;
 mod tenants;
