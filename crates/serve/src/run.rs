@@ -116,7 +116,7 @@ impl Connections {
                     match tokio::time::timeout(talk.head, acceptor.accept(stream)).await {
                         Ok(Ok(stream)) => talk.with(stream).await,
                         Ok(Err(error)) => {
-                            tracing::debug!("a connection did not come about: {error}")
+                            tracing::debug!("a connection did not come about: {error}");
                         }
                         Err(_) => tracing::debug!("a connection on which nothing came was closed"),
                     }

@@ -1,15 +1,11 @@
 //! What is too long, too deep or too odd.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::Request;
 use proptest::prelude::*;
 use serde_json::json;
-use tastemaker_serve::store::Store;
-use tastemaker_serve::{App, Settings};
 
-use crate::home::{Home, places};
+use crate::home::Home;
 
 async fn raw(home: &Home, path: &str, body: impl Into<Body>) -> u16 {
     let request =
