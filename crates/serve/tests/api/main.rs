@@ -6,7 +6,7 @@ mod answers;
 mod catalogue;
 mod gorse;
 mod guard;
-mod home;
+pub(crate) mod home;
 mod limits;
 mod models;
 mod sockets;
