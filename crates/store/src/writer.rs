@@ -104,6 +104,16 @@ fn gather_shown(group: &mut Vec<Waiting>) {
 
 async fn write(pool: &AnyPool, group: &[Waiting]) -> Result<Vec<Applied>, Error> {
     let mut conn = pool.acquire().await?;
+    let outcome = transact(&mut conn, group).await;
+    if outcome.is_err() {
+        // A database may end a transaction by itself when it fails, as SQLite does on a full disk, and the driver then takes it for open:
+        // what came next on this connection would be acknowledged as part of it, and never committed.
+        conn.detach().close_hard().await.ok();
+    }
+    outcome
+}
+
+async fn transact(conn: &mut AnyConnection, group: &[Waiting]) -> Result<Vec<Applied>, Error> {
     let mut transaction = conn.begin().await?;
     let mut applied = Vec::with_capacity(group.len());
     for waiting in group {
