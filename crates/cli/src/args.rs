@@ -8,7 +8,8 @@ use crate::command::bench::Bench;
 use crate::command::chat::Chat;
 use crate::command::compare::Compare;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
-use crate::command::serve::{Keys, Serve};
+use crate::command::retrain::Retrain;
+use crate::command::serve::{Keys, Mcp, Serve};
 use crate::command::talk::{ChatRec, ProfileArgs};
 use crate::command::weights::Weights;
 use crate::command::writing::ModelArg;
@@ -99,6 +100,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Fit a model on everything and save it
     Train(Train),
+    /// Train the next model of a serving one on what was heard since, and judge whether it should take its place
+    Retrain(Retrain),
     /// Measure one or many models, side by side
     Evaluate(Evaluate),
     /// Measure two models or pipelines on the same users, and test which is better
@@ -123,6 +126,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Load on a server, and how long its answers take
     Bench(Bench),
+    /// Let an assistant recommend: the tools of the server over stdin and stdout (Model Context Protocol)
+    Mcp(Mcp),
     /// Keys of the server: create, list, revoke
     Keys(Keys),
     /// Talk with a language model, on this machine or behind an address

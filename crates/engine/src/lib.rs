@@ -19,6 +19,7 @@ mod reading;
 mod reasons;
 pub mod registry;
 pub mod remote;
+pub mod retrain;
 pub mod search;
 pub mod talk;
 pub mod texts;

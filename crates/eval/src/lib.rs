@@ -24,5 +24,5 @@ pub use report::{
     Chart, ColdRow, ColdTable, Course, ModelRow, Report, Series, StageRow, courses_svg,
     is_courses_svg, to_html, to_json, to_svg, to_table, write_html,
 };
-pub use run::{Run, quick_ndcg, run};
+pub use run::{Run, ndcg_of, quick_ndcg, run};
 pub use significance::{Comparison, Stat, bootstrap, compare, holm};

@@ -306,6 +306,11 @@ impl Run {
     }
 }
 
+/// Returns the NDCG@k of one list, from the places of its targets, counted from 0 and in order; infinity for a target that is not in it.
+pub fn ndcg_of(ranks: &[f64], k: usize) -> f64 {
+    Ndcg::new(Some(k)).of_ranks(ranks)
+}
+
 /// Returns the mean NDCG@k over some rows of the cases, for searches on validation: every item up to `n_items` a
 /// candidate, no lists, no intervals. A row beyond the cases counts as a miss.
 pub fn quick_ndcg(

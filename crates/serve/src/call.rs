@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +26,7 @@ pub(crate) struct Call {
     pub(crate) path: Vec<(String, String)>,
     /// What stands behind the question mark, decoded.
     pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// The version of Gorse's answers that is wanted.
     pub(crate) gorse_version: u32,
@@ -63,6 +64,18 @@ impl Call {
     /// Reads a body that is a list.
     pub(crate) fn many<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
         at_most(self.json()?)
+    }
+}
+
+/// Refuses what no store can keep.
+pub(crate) fn without_zero_bytes<'a>(
+    mut pairs: impl Iterator<Item = &'a (String, String)>,
+) -> Result<(), Error> {
+    match pairs.find(|(_, value)| value.contains('\0')) {
+        Some((name, _)) => {
+            Err(Error::Query { name: name.clone(), why: "it holds a zero byte".into() })
+        }
+        None => Ok(()),
     }
 }
 

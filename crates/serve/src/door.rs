@@ -11,7 +11,7 @@ use axum::response::Response;
 use tastemaker_store::{Scope, new_id};
 
 use crate::auth::Identity;
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, without_zero_bytes};
 use crate::live::App;
 use crate::routes::Route;
 use crate::{DEFAULT_TENANT, Error};
@@ -81,9 +81,7 @@ async fn handle(
     let query: Query<Vec<(String, String)>> = Query::try_from_uri(&head.uri)
         .map_err(|error| Error::Query { name: "query".into(), why: error.to_string() })?;
     let path: Vec<(String, String)> = path;
-    if let Some((name, _)) = path.iter().chain(&query.0).find(|(_, value)| value.contains('\0')) {
-        return Err(Error::Query { name: name.clone(), why: "it holds a zero byte".into() });
-    }
+    without_zero_bytes(path.iter().chain(&query.0))?;
     let body = match route.takes {
         Some(_) => read(body, &head.headers, app.settings.body).await?,
         None => Bytes::new(),
@@ -97,6 +95,7 @@ async fn handle(
         query: query.0,
         body,
         gorse_version: version.and_then(|version| version.parse().ok()).unwrap_or(1),
+        headers: head.headers,
     };
     (route.handle)(call).await
 }

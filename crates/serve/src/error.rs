@@ -131,6 +131,27 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A job while another one is not over.
+    #[error("the job `{id}` is not over yet: wait for it, or cancel it")]
+    JobRuns {
+        /// The one that is not over.
+        id: String,
+    },
+    /// A job that cannot be cancelled any more.
+    #[error("the job `{id}` is over already")]
+    JobOver {
+        /// Its id.
+        id: String,
+    },
+    /// Training without a program for it.
+    #[error("this server was started without a program that trains models")]
+    NoTrainer,
+    /// A training came to no good end.
+    #[error("the training failed: {why}")]
+    Train {
+        /// Why.
+        why: String,
+    },
     /// Something that must not happen.
     #[error("the server failed; its log says why")]
     Failed,
@@ -159,7 +180,11 @@ impl Error {
             Self::TooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-long"),
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed-out"),
             Self::NoModel | Self::NoModels | Self::NoPrevious => (StatusCode::CONFLICT, "no-model"),
+            Self::JobRuns { .. } => (StatusCode::CONFLICT, "job-runs"),
+            Self::JobOver { .. } => (StatusCode::CONFLICT, "job-over"),
+            Self::NoTrainer => (StatusCode::CONFLICT, "no-trainer"),
             Self::Listen { .. }
+            | Self::Train { .. }
             | Self::Unguarded { .. }
             | Self::NoFolder { .. }
             | Self::Write { .. }

@@ -17,13 +17,14 @@ use crate::api::{
     events, explain, health, items, models, openai, recommend, rerank, similar, users,
 };
 use crate::call::{Answer, Call};
+use crate::jobs::api as jobs;
 use crate::live::App;
 use crate::metrics::RouteMetrics;
-use crate::{Error, door, gorse, openapi};
+use crate::{Error, door, gorse, mcp, openapi};
 
 type Outcome = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
 type Handle = Box<dyn Fn(Call) -> Outcome + Send + Sync>;
-type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// One method of one path.
 pub(crate) struct Route {
@@ -144,6 +145,10 @@ fn own() -> Vec<Route> {
         Route::new(Write, delete("/v1/items/{item_id}"), items::delete)
             .says("Removes an item with its events")
             .gives::<Value>(),
+        Route::new(Read, get("/v1/search"), items::search)
+            .says("Items whose title or text holds all words of `q`")
+            .asks(&["q", "n"])
+            .gives::<items::ItemsFound>(),
         Route::new(Read, get("/v1/users"), users::list)
             .says("Users of the store, page by page")
             .asks(PAGE)
@@ -171,6 +176,13 @@ fn own() -> Vec<Route> {
         Route::new(Read, get("/v1/stats"), models::stats)
             .says("How much there is")
             .gives::<Value>(),
+    ]
+}
+
+/// What clients and assistants of others ask for.
+fn of_others() -> Vec<Route> {
+    use Scope::Read;
+    vec![
         Route::new(Read, post("/v1/embeddings"), openai::embeddings)
             .says("Texts to vectors, as OpenAI's clients ask for it")
             .takes::<openai::EmbeddingsRequest>()
@@ -179,6 +191,29 @@ fn own() -> Vec<Route> {
             .says("Documents in order, as Cohere's and Jina's clients ask for it")
             .takes::<rerank::RerankRequest>()
             .gives::<rerank::RerankAnswer>(),
+        Route::new(Read, post("/mcp"), mcp::http::post)
+            .says("The Model Context Protocol: recommend, similar, explain, search_items, record_feedback as tools")
+            .takes::<Value>()
+            .gives::<Value>(),
+    ]
+}
+
+fn long() -> Vec<Route> {
+    use Scope::Admin;
+    vec![
+        Route::new(Admin, get("/v1/jobs"), jobs::list)
+            .says("Trainings, newest first")
+            .gives::<jobs::JobsAnswer>(),
+        Route::new(Admin, post("/v1/jobs"), jobs::post)
+            .says("Trains the model anew on what is known now, in a process beside this one")
+            .takes::<jobs::JobRequest>()
+            .gives::<jobs::Job>(),
+        Route::new(Admin, get("/v1/jobs/{job_id}"), jobs::show)
+            .says("One training")
+            .gives::<jobs::Job>(),
+        Route::new(Admin, delete("/v1/jobs/{job_id}"), jobs::cancel)
+            .says("Ends a training")
+            .gives::<jobs::Job>(),
     ]
 }
 
@@ -208,7 +243,7 @@ fn watching() -> Vec<Route> {
 fn gorse_catalogue() -> Vec<Route> {
     use Scope::{Read, Write};
     use gorse::{Feedback, GorseItem, GorseUser, ItemPatch, RowAffected, UserPatch};
-    use gorse::{feedback, items, lists, users};
+    use gorse::{feedback, items, users};
     vec![
         Route::new(Write, post("/api/user"), users::post)
             .takes::<GorseUser>()
@@ -248,18 +283,12 @@ fn gorse_catalogue() -> Vec<Route> {
             .gives::<Vec<Feedback>>(),
         Route::new(Read, get("/api/item/{id}/feedback/{kind}"), feedback::of_item)
             .gives::<Vec<Feedback>>(),
-        Route::new(Read, get("/api/item/{id}/neighbors"), lists::neighbors)
-            .asks(&["n", "offset", "category"])
-            .gives::<Value>(),
-        Route::new(Read, get("/api/item-to-item/{name}/{id}"), lists::item_to_item)
-            .asks(&["n", "offset", "category"])
-            .gives::<Value>(),
     ]
 }
 
 fn gorse_feedback() -> Vec<Route> {
     use Scope::{Read, Write};
-    use gorse::{Feedback, RowAffected, feedback, lists};
+    use gorse::{Feedback, RowAffected, feedback};
     vec![
         Route::new(Write, post("/api/feedback"), feedback::insert)
             .takes::<Vec<Feedback>>()
@@ -275,37 +304,55 @@ fn gorse_feedback() -> Vec<Route> {
         Route::new(Read, get("/api/feedback/{a}/{b}/{c}"), feedback::show).gives::<Feedback>(),
         Route::new(Write, delete("/api/feedback/{a}/{b}/{c}"), feedback::delete)
             .gives::<RowAffected>(),
-        Route::new(Read, get("/api/recommend/{id}"), lists::recommend)
-            .asks(&["n", "offset", "category", "write-back-type", "write-back-delay"])
-            .gives::<Value>(),
-        // Clients put the category into the path, and end it with a stroke where there is none.
-        Route::new(Read, get("/api/recommend/{id}/"), lists::recommend)
-            .asks(&["n", "offset", "category", "write-back-type", "write-back-delay"])
-            .gives::<Value>(),
-        Route::new(Read, get("/api/recommend/{id}/{category}"), lists::recommend)
-            .asks(&["n", "offset", "category", "write-back-type", "write-back-delay"])
-            .gives::<Value>(),
-        Route::new(Read, post("/api/session/recommend"), lists::session)
-            .asks(&["n", "offset", "category"])
-            .takes::<Vec<Feedback>>()
-            .gives::<Value>(),
-        Route::new(Read, get("/api/latest"), lists::latest)
-            .asks(&["n", "offset", "category"])
-            .gives::<Value>(),
-        Route::new(Read, get("/api/popular"), lists::popular)
-            .asks(&["n", "offset", "category"])
-            .gives::<Value>(),
-        Route::new(Read, get("/api/non-personalized/{name}"), lists::non_personalized)
-            .asks(&["n", "offset", "category"])
-            .gives::<Value>(),
     ]
+}
+
+/// Clients put a category into the path or behind the question mark; in the path they end it with a stroke where there is none.
+const LISTS: [[&str; 3]; 5] = [
+    ["/api/recommend/{id}", "/api/recommend/{id}/", "/api/recommend/{id}/{category}"],
+    ["/api/latest", "/api/latest/", "/api/latest/{category}"],
+    ["/api/popular", "/api/popular/", "/api/popular/{category}"],
+    [
+        "/api/item/{id}/neighbors",
+        "/api/item/{id}/neighbors/",
+        "/api/item/{id}/neighbors/{category}",
+    ],
+    ["/api/session/recommend", "/api/session/recommend/", "/api/session/recommend/{category}"],
+];
+
+fn gorse_lists() -> Vec<Route> {
+    use Scope::Read;
+    use gorse::{Feedback, lists};
+    const PART: &[&str] = &["n", "offset", "category"];
+    let [recommend, latest, popular, neighbors, session] = LISTS;
+    let mut routes = vec![
+        Route::new(Read, get("/api/item-to-item/{name}/{id}"), lists::item_to_item),
+        Route::new(Read, get("/api/non-personalized/{name}"), lists::non_personalized),
+    ];
+    routes.extend(latest.map(|path| Route::new(Read, get(path), lists::latest)));
+    routes.extend(popular.map(|path| Route::new(Read, get(path), lists::popular)));
+    routes.extend(neighbors.map(|path| Route::new(Read, get(path), lists::neighbors)));
+    routes.extend(
+        session.map(|path| Route::new(Read, post(path), lists::session).takes::<Vec<Feedback>>()),
+    );
+    let mut routes: Vec<Route> = routes.into_iter().map(|route| route.asks(PART)).collect();
+    routes.extend(recommend.map(|path| {
+        Route::new(Read, get(path), lists::recommend).asks(&[
+            "n",
+            "offset",
+            "category",
+            "write-back-type",
+            "write-back-delay",
+        ])
+    }));
+    routes.into_iter().map(Route::gives::<Value>).collect()
 }
 
 /// All routes; their order is that of the counts.
 pub(crate) fn all() -> Vec<Route> {
-    let gorse = gorse_catalogue().into_iter().chain(gorse_feedback());
+    let gorse = gorse_catalogue().into_iter().chain(gorse_feedback()).chain(gorse_lists());
     let gorse = gorse.map(|route| route.says("As in Gorse"));
-    own().into_iter().chain(watching()).chain(gorse).collect()
+    own().into_iter().chain(of_others()).chain(long()).chain(watching()).chain(gorse).collect()
 }
 
 /// Makes a counter for every route.

@@ -39,12 +39,15 @@ pub async fn run(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     ready(listener.local_addr().map_err(failed)?);
     let clearing = tokio::spawn(app.clone().clear_old_lists());
+    let training = tokio::spawn(app.clone().keep_models_young());
     let connections = Connections::new(&app, tls);
     tokio::select! {
         () = accept(&listener, &connections) => {}
         () = end => {}
     }
     drop(listener);
+    training.abort();
+    app.jobs.end_all().await;
     connections.finish().await;
     clearing.abort();
     Ok(app.store.flush().await?)

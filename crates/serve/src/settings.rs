@@ -1,5 +1,6 @@
 //! What can be chosen about a server.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +43,12 @@ pub struct Settings {
     pub keep_days: u32,
     /// Time for which it is known what is popular; counting takes a while where there are many events.
     pub popular: Duration,
+    /// The program that trains models anew and what it is told first; paths of the models and of what was heard follow. Empty = none.
+    pub trainer: Vec<OsString>,
+    /// New events after which a model is trained anew by itself; 0 = never.
+    pub retrain_events: u64,
+    /// Hours after which it is, if there was an event; 0 = never.
+    pub retrain_hours: f64,
 }
 
 impl Default for Settings {
@@ -64,6 +71,9 @@ impl Default for Settings {
             cached_for: Duration::from_secs(60),
             keep_days: 30,
             popular: Duration::from_secs(2),
+            trainer: Vec::new(),
+            retrain_events: 0,
+            retrain_hours: 0.0,
         }
     }
 }

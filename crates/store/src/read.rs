@@ -234,6 +234,19 @@ impl Store {
         Ok(self.list(sql, (&[tenant, kind, id], 1), |row| row.try_get(0)).await?.pop())
     }
 
+    /// Lists erased users or items in the order of their ids, with when that was.
+    pub async fn erased_since_ever(
+        &self,
+        (tenant, kind): (&str, &str),
+        cursor: &str,
+        n: usize,
+    ) -> Result<Page<(String, i64)>, Error> {
+        let sql = "SELECT id, time FROM erased WHERE tenant = $1 AND kind = $2 AND id > $3 ORDER BY id LIMIT $4";
+        let read = |row: &AnyRow| Ok((row.try_get(0)?, row.try_get(1)?));
+        let rows: Vec<(String, i64)> = self.list(sql, (&[tenant, kind, cursor], n), read).await?;
+        Ok(page(rows, n, |(id, _)| id.clone()))
+    }
+
     /// Tells when a user was erased.
     pub async fn erased_user(&self, tenant: &str, id: &str) -> Result<Option<i64>, Error> {
         self.erased((tenant, "user", id)).await
@@ -290,6 +303,14 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// Counts what users did after a time.
+    pub async fn events_after(&self, tenant: &str, time: i64) -> Result<i64, Error> {
+        let sql =
+            "SELECT COUNT(*) FROM events WHERE tenant = $1 AND time > $2 AND kind <> 'impression'";
+        let query = sqlx::query(sql).bind(tenant.to_owned()).bind(time);
+        Ok(query.fetch_one(&self.read).await?.try_get(0)?)
     }
 
     /// Counts users, items, events and lists that were shown.

@@ -11,6 +11,7 @@ mod export;
 mod import;
 mod inspect;
 pub(crate) mod recommend;
+pub(crate) mod retrain;
 mod run;
 mod search;
 pub(crate) mod serve;

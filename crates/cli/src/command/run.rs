@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 
 use super::{
     assets, bench, chat, compare, config, demo, evaluate, export, import, inspect, recommend,
-    search, serve, talk, train, tune, weights,
+    retrain, search, serve, talk, train, tune, weights,
 };
 use crate::args::{Cli, Command};
 use crate::context::Context;
@@ -30,6 +30,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Import(args) => import::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Train(args) => train::run(args, context),
+        Command::Retrain(args) => retrain::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Compare(args) => compare::run(args, context),
         Command::Search(args) => search::run(args, context),
@@ -42,6 +43,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Encode(args) => export::encode(args, context),
         Command::Serve(args) => serve::run(args, context),
         Command::Bench(args) => bench::run(args, context),
+        Command::Mcp(args) => serve::mcp(args, context),
         Command::Keys(args) => serve::keys(args, context),
         Command::Chat(args) => chat::run(args, context),
         Command::ChatRec(args) => talk::run(args, context),

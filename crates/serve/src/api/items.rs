@@ -1,5 +1,7 @@
 //! The catalogue: items of the store, and those that the model knows from its data.
 
+use std::collections::HashSet;
+
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,8 +9,10 @@ use serde_json::{Map, Value, json};
 use tastemaker_store::Item;
 
 use super::events::{When, iso};
+use super::recommend::N;
 use crate::Error;
 use crate::call::{Answer, Call, at_most};
+use crate::live::Loaded;
 
 /// What an item is.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -78,6 +82,13 @@ pub(crate) struct ItemsPage {
     cursor: String,
 }
 
+/// Items that were found.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct ItemsFound {
+    /// First those of the store, then those that the model's data alone has.
+    items: Vec<ItemOut>,
+}
+
 impl From<Item> for ItemOut {
     fn from(item: Item) -> Self {
         Self {
@@ -89,6 +100,22 @@ impl From<Item> for ItemOut {
             comment: item.comment,
             timestamp: Some(iso(item.time)),
         }
+    }
+}
+
+impl ItemOut {
+    /// Returns an item that the model's data has.
+    fn of_model(loaded: &Loaded, item_id: String) -> Option<Self> {
+        let item = loaded.engine.item(&item_id).ok()?;
+        Some(Self {
+            item_id,
+            source: "model",
+            fields: loaded.engine.fields(item),
+            categories: json!([]),
+            hidden: false,
+            comment: String::new(),
+            timestamp: None,
+        })
     }
 }
 
@@ -145,16 +172,7 @@ pub(crate) async fn show(call: Call) -> Result<Answer, Error> {
         return Err(missing());
     }
     let loaded = call.tenant.slot.now().ok_or_else(missing)?;
-    let item = loaded.engine.item(id).map_err(|_| missing())?;
-    Answer::json(&ItemOut {
-        item_id: id.to_owned(),
-        source: "model",
-        fields: loaded.engine.fields(item),
-        categories: json!([]),
-        hidden: false,
-        comment: String::new(),
-        timestamp: None,
-    })
+    Answer::json(&ItemOut::of_model(&loaded, id.to_owned()).ok_or_else(missing)?)
 }
 
 /// `GET /v1/items`.
@@ -165,6 +183,31 @@ pub(crate) async fn list(call: Call) -> Result<Answer, Error> {
         items: page.rows.into_iter().map(ItemOut::from).collect(),
         cursor: page.cursor,
     })
+}
+
+/// `GET /v1/search`: in the store by everything that is said of an item, in the model's data by title.
+pub(crate) async fn search(call: Call) -> Result<Answer, Error> {
+    let (app, tenant, n) = (&call.app, &call.tenant, call.n(N)?);
+    let missing = || Error::Query { name: "q".into(), why: "say what to look for".into() };
+    let words = call.text("q").filter(|words| !words.trim().is_empty()).ok_or_else(missing)?;
+    let barred = tenant.barred(&app.store, app.clock.seconds()).await?;
+    let mut items: Vec<ItemOut> = Vec::new();
+    // Hidden items are found there too.
+    let stored = app.store.search_items(&tenant.name, words, n + barred.len()).await?;
+    items.extend(stored.into_iter().filter(|item| !item.hidden).take(n).map(ItemOut::from));
+    if let Some(loaded) = tenant.slot.now().filter(|_| items.len() < n) {
+        let known: HashSet<String> = items.iter().map(|item| item.item_id.clone()).collect();
+        let words = words.to_owned();
+        let found = move || {
+            let found = loaded.engine.find(&words, n + known.len() + barred.len());
+            let new = found.into_iter().map(|listed| listed.item_id);
+            let new =
+                new.filter(|id| !known.contains(id) && !barred.contains(id)).take(n - known.len());
+            Ok(new.filter_map(|id| ItemOut::of_model(&loaded, id)).collect::<Vec<_>>())
+        };
+        items.extend(app.workers.run(found).await?);
+    }
+    Answer::json(&ItemsFound { items })
 }
 
 /// `DELETE /v1/items/{item_id}`.

@@ -34,7 +34,7 @@ pub(crate) struct RecommendRequest {
     /// A taste in words; items are ordered by how much their texts are like it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) words: Option<String>,
-    /// How many items, at most 1000.
+    /// How many items, at most 1000; 10 when it is left out.
     pub(crate) n: Option<usize>,
     /// An expression that every item must fulfil, such as `year >= 1990`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ use tastemaker_store::{Change, Store, is_tenant};
 use super::tenant::Tenants;
 use super::{Answers, Loaded, Tenant};
 use crate::auth::Keys;
+use crate::jobs::Board;
 use crate::limit::{Rates, Workers};
 use crate::metrics::{Counts, RouteMetrics};
 use crate::{DEFAULT_TENANT, Error, Settings};
@@ -37,6 +38,7 @@ pub struct App {
     pub(crate) answers: Answers,
     /// By method and path, in the order of the routes.
     pub(crate) routes: Vec<((String, &'static str), RouteMetrics)>,
+    pub(crate) jobs: Board,
     tenants: Tenants,
 }
 
@@ -47,14 +49,16 @@ impl App {
         settings: Settings,
         places: Places,
     ) -> Result<Arc<Self>, Error> {
+        let clock = SystemClock::default();
         let app = Arc::new(Self {
+            jobs: Board::open(settings.folders(), clock.unix_ms()),
             workers: Workers::new(settings.workers, settings.queue),
             answers: Answers::new(settings.cache, settings.cached_for.as_secs_f64()),
             routes: crate::routes::counted(),
             store,
             settings,
             places,
-            clock: Arc::new(SystemClock::default()),
+            clock: Arc::new(clock),
             keys: Keys::default(),
             rates: Rates::default(),
             counts: Counts::default(),
@@ -86,6 +90,14 @@ impl App {
     pub(crate) async fn popular(&self, tenant: &Tenant) -> Result<Arc<Vec<(String, i64)>>, Error> {
         let times = (self.clock.seconds(), self.settings.popular.as_secs_f64());
         tenant.popular(&self.store, times).await
+    }
+
+    /// Lists all tenants that are known by now.
+    pub(crate) fn tenants(&self) -> Vec<Arc<Tenant>> {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<Arc<Tenant>> = tenants.values().cloned().collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 
     /// Counts the models in memory.
@@ -195,10 +207,17 @@ impl App {
 }
 
 impl Settings {
-    fn folder(&self, tenant: &str) -> Result<PathBuf, Error> {
+    /// Returns the folder with the models of a tenant.
+    pub(crate) fn folder(&self, tenant: &str) -> Result<PathBuf, Error> {
         let root = self.models.as_ref().ok_or(Error::NoModels)?;
         // The name of a tenant has no characters that mean something in a path.
         Some(root.join(tenant)).filter(|_| is_tenant(tenant)).ok_or(Error::NoModels)
+    }
+
+    /// Lists the tenants that have a folder.
+    fn folders(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        let names = self.models.iter().flat_map(|root| folders(root));
+        names.filter_map(|name| self.folder(&name).ok().map(|folder| (name, folder)))
     }
 
     /// Lists which model each tenant starts with.

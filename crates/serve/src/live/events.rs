@@ -45,6 +45,7 @@ impl App {
             move |tenant: &Tenant| users.iter().for_each(|user| tenant.histories.forget(user));
         let applied = self.settle(tenant, change, forget).await?;
         self.counts.events.fetch_add(applied.rows, Ordering::Relaxed);
+        tenant.heard.fetch_add(applied.rows, Ordering::Relaxed);
         Ok(applied)
     }
 

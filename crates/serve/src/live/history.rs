@@ -64,7 +64,7 @@ impl Known {
     }
 
     /// Makes it of events, oldest first.
-    fn new(events: Vec<Event>, erased: bool) -> Self {
+    pub(crate) fn new(events: Vec<Event>, erased: bool) -> Self {
         let last = events.last().map(|event| (event.time, event.id.clone()));
         let taken = |event: Event| Taken {
             item: event.item,

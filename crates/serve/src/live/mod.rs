@@ -11,6 +11,6 @@ mod tenant;
 pub(crate) use answers::{Answers, Grounds, Question};
 pub use app::App;
 pub(crate) use history::Known;
-pub(crate) use newcomers::Reception;
+pub(crate) use newcomers::{Reception, told};
 pub(crate) use slot::Loaded;
 pub(crate) use tenant::{Barred, Tenant};

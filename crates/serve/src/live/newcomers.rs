@@ -132,8 +132,8 @@ fn take_in(loaded: &Loaded, batch: &[Item]) -> Option<(Loaded, usize)> {
     grown.map(|(engine, n)| (loaded.with(engine, n), n))
 }
 
-/// Returns the fields of an item that the model's data has too.
-fn fields(item: &Item, engine: &Engine) -> Vec<(String, String)> {
+/// Returns all that is told of an item, under the names that columns may have.
+pub(crate) fn told(item: &Item) -> Map<String, Value> {
     let mut all: Map<String, Value> = serde_json::from_str(&item.fields).unwrap_or_default();
     let more = [("comment", Value::String(item.comment.clone()))];
     let categories: Value = serde_json::from_str(&item.categories).unwrap_or_default();
@@ -141,9 +141,15 @@ fn fields(item: &Item, engine: &Engine) -> Vec<(String, String)> {
     for (name, value) in more.into_iter().chain(named) {
         all.entry(name).or_insert(value);
     }
+    all
+}
+
+/// Returns the fields of an item that the model's data has too.
+fn fields(item: &Item, engine: &Engine) -> Vec<(String, String)> {
     let columns = engine.data().items.columns();
-    let known =
-        all.into_iter().filter(|(name, _)| columns.iter().any(|column| column.name == *name));
+    let known = told(item)
+        .into_iter()
+        .filter(|(name, _)| columns.iter().any(|column| column.name == *name));
     known.map(|(name, value)| (name, text(value))).filter(|(_, text)| !text.is_empty()).collect()
 }
 

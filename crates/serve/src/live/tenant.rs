@@ -1,6 +1,7 @@
 //! Everything of one tenant: nothing here is shared with another.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tastemaker_core::ItemId;
@@ -74,6 +75,10 @@ pub(crate) struct Tenant {
     pub(crate) patching: tokio::sync::Mutex<()>,
     /// Models are promoted one after the other.
     pub(super) promoting: tokio::sync::Mutex<()>,
+    /// Events since the last training began.
+    pub(crate) heard: AtomicU64,
+    /// Unix milliseconds when it did; 0 before the first.
+    pub(crate) trained_at: AtomicI64,
     barred: Timed<Barred>,
     barred_changes: Mutex<u64>,
     /// One reads what all want to know.
@@ -91,6 +96,8 @@ impl Tenant {
             waiting: Waiting::default(),
             patching: tokio::sync::Mutex::default(),
             promoting: tokio::sync::Mutex::default(),
+            heard: AtomicU64::default(),
+            trained_at: AtomicI64::default(),
             barred: Mutex::default(),
             barred_changes: Mutex::default(),
             reading: tokio::sync::Mutex::default(),

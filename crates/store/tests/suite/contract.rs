@@ -47,6 +47,7 @@ pub(crate) async fn keeps_the_contract(address: &str) {
     found_by_text(&store, &tenant).await;
     odd_ids(&store, &tenant).await;
     erasure(&store, &tenant).await;
+    since(&store, &tenant).await;
     keys(&store, &tenant).await;
     shown(&store, &tenant).await;
     tenants(&store, &tenant).await;
@@ -148,6 +149,21 @@ async fn odd_ids(store: &Store, tenant: &str) {
         let refused = store.change(Change::Users { tenant: tenant.into(), users }).await;
         assert!(matches!(refused, Err(Error::Id { .. })), "{id}");
     }
+}
+
+/// What a training asks: what happened since, and who is gone.
+async fn since(store: &Store, tenant: &str) {
+    let n = store.events_after(tenant, 0).await.unwrap();
+    let told = vec![event("s1", "leaves", "p1", 1), event("s2", "stays", "p1", 1)];
+    events(store, tenant, told, Repeat::Keep).await;
+    assert_eq!(store.events_after(tenant, 0).await.unwrap(), n + 2);
+    assert_eq!(store.events_after(tenant, i64::MAX).await.unwrap(), 0);
+    let change = Change::EraseUser { tenant: tenant.into(), id: "leaves".into(), time: 7 };
+    store.change(change).await.unwrap();
+    let first = store.erased_since_ever((tenant, "user"), "", 1).await.unwrap();
+    assert_eq!((first.rows.len(), first.cursor.as_str()), (1, "gone"));
+    let rest = store.erased_since_ever((tenant, "user"), "gone", 2).await.unwrap();
+    assert_eq!((rest.rows, rest.cursor), (vec![("leaves".to_owned(), 7)], String::new()));
 }
 
 async fn erasure(store: &Store, tenant: &str) {

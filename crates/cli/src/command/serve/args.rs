@@ -1,9 +1,11 @@
-//! What can be said after `tastemaker serve` and `tastemaker keys`.
+//! What can be said after `tastemaker serve`, `tastemaker mcp` and `tastemaker keys`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+
+use crate::command::retrain::{PromoteName, share};
 
 /// Where events, items, users and keys are kept.
 #[derive(Debug, Args)]
@@ -70,9 +72,44 @@ pub(crate) struct Serve {
     /// Longest time for which such a list is good, in seconds
     #[arg(long, default_value_t = 60, value_name = "S")]
     pub(crate) cache_s: u32,
+    /// Train the model anew after so many new events; 0 = never by itself
+    #[arg(long, default_value_t = 0, value_name = "N", requires = "models")]
+    pub(crate) retrain_events: u64,
+    /// Train it anew after so many hours, if there was an event; 0 = never by itself
+    #[arg(long, default_value_t = 0.0, value_name = "H", requires = "models", value_parser = hours)]
+    pub(crate) retrain_hours: f64,
+    /// When a model that was trained anew takes the place of the old one
+    #[arg(long, value_enum, default_value = "not-worse", value_name = "WHEN")]
+    pub(crate) retrain_promote: PromoteName,
+    /// Share of the old model's NDCG@10 that the new one may lack
+    #[arg(long, default_value_t = 0.01, value_name = "SHARE", value_parser = share)]
+    pub(crate) retrain_tolerance: f64,
+    /// Share of all events, the newest, that both are judged on; at most half of those that the old one has not seen
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE", value_parser = share)]
+    pub(crate) retrain_holdout: f64,
     /// Days for which lists can be explained; 0 = for ever
     #[arg(long, default_value_t = 30, value_name = "DAYS")]
     pub(crate) keep_days: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, in the settings of an assistant:
+  {\"mcpServers\": {\"tastemaker\": {\"command\": \"tastemaker\", \"args\": [\"mcp\", \"--model\", \"/home/me/model\", \"--store\", \"/home/me/tastemaker.db\"]}}}
+
+It speaks the Model Context Protocol on stdin and stdout and ends when stdin does. A running server has the same tools at /mcp.")]
+pub(crate) struct Mcp {
+    /// The model that answers; without one, what is popular and new
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Folder with models by name, as `serve` has it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) models: Option<PathBuf>,
+    /// Whose data the assistant sees
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    pub(crate) tenant: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +147,12 @@ pub(crate) enum KeysAction {
         /// Its id, as `keys list` shows it
         id: String,
     },
+}
+
+/// Reads a number of hours.
+fn hours(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("must be 0 or more".into()) }
 }
 
 /// What a key may do; each may do what those before it may.

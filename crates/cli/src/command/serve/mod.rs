@@ -1,9 +1,11 @@
-//! `tastemaker serve` and `tastemaker keys`.
+//! `tastemaker serve`, `tastemaker mcp` and `tastemaker keys`.
 
 mod args;
 mod keys;
+mod mcp;
 mod run;
 
-pub(crate) use args::{Keys, Serve};
+pub(crate) use args::{Keys, Mcp, Serve};
 pub(crate) use keys::run as keys;
+pub(crate) use mcp::run as mcp;
 pub(crate) use run::run;

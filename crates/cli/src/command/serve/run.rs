@@ -1,8 +1,11 @@
 //! `tastemaker serve`.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::ValueEnum as _;
 use tastemaker_serve::{App, Certificate, Error, Settings, store::Store};
 use tokio::runtime::Runtime;
 
@@ -34,6 +37,9 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
         cache: (args.cache_mb as usize) << 20,
         cached_for: Duration::from_secs(args.cache_s.into()),
         keep_days: args.keep_days,
+        trainer: trainer(args, context)?,
+        retrain_events: args.retrain_events,
+        retrain_hours: args.retrain_hours,
         ..usual
     };
     let store = Store::open(&args.store.store).await?;
@@ -52,13 +58,38 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
     Ok(tastemaker_serve::run(app, args.addr, ready, told_to_end()).await?)
 }
 
+/// Returns the command line of the process that trains: this program again, giving way to everything else.
+fn trainer(args: &Serve, context: &Context) -> anyhow::Result<Vec<OsString>> {
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut line: Vec<OsString> = Vec::new();
+    if Path::new("/usr/bin/nice").is_file() {
+        line.extend(["/usr/bin/nice", "-n", "10"].map(OsString::from));
+    }
+    line.extend([
+        own.into(),
+        "--no-progress".into(),
+        "--cache".into(),
+        context.places.fetch.cache.clone().into(),
+    ]);
+    line.extend(context.places.fetch.offline.then(|| "--offline".into()));
+    line.push("retrain".into());
+    let when = args.retrain_promote.to_possible_value().expect("no name is left out");
+    let rule = [
+        ("--promote", when.get_name().to_owned()),
+        ("--tolerance", args.retrain_tolerance.to_string()),
+        ("--holdout", args.retrain_holdout.to_string()),
+    ];
+    line.extend(rule.into_iter().flat_map(|(flag, value)| [flag.into(), value.into()]));
+    Ok(line)
+}
+
 /// Makes what asynchronous work runs in.
 pub(super) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
 }
 
 /// Comes true with Ctrl-C, or with what `kill` and service managers send.
-async fn told_to_end() {
+pub(super) async fn told_to_end() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

@@ -11,10 +11,10 @@ mod reading;
 mod remote;
 mod resume;
 mod search;
-mod serve;
 #[expect(dead_code, reason = "the tests of `text` use more of it")]
 #[path = "../../../../text/tests/remote/server.rs"]
 mod server;
+mod serving;
 mod talk;
 #[path = "../../../../text/tests/bert/tiny.rs"]
 mod tiny;

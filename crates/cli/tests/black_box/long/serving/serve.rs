@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use crate::home::Home;
 
 /// A server under way.
-struct Server {
+pub(super) struct Server {
     child: Child,
-    address: String,
+    pub(super) address: String,
 }
 
 impl Drop for Server {
@@ -24,7 +24,7 @@ impl Drop for Server {
     }
 }
 
-fn start(home: &Home, more: &[&str]) -> Server {
+pub(super) fn start(home: &Home, more: &[&str]) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tastemaker"));
     command.current_dir(home.path("")).env("HOME", home.path("")).args([
         "serve",
@@ -50,7 +50,7 @@ fn start(home: &Home, more: &[&str]) -> Server {
 }
 
 /// Sends one request on a connection of its own; `None` when the server is gone.
-fn ask(address: &str, (method, path): (&str, &str), body: &str) -> Option<(u16, Value)> {
+pub(super) fn ask(address: &str, (method, path): (&str, &str), body: &str) -> Option<(u16, Value)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     let head = format!(

@@ -1,0 +1,5 @@
+//! The server and what starts beside it.
+
+mod mcp;
+mod retrain;
+mod serve;
