@@ -1,6 +1,6 @@
 //! What the workspace builds beside its crates: benches and examples, by name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cargo_metadata::{MetadataCommand, TargetKind};
@@ -17,4 +17,10 @@ pub(crate) fn targets(root: &Path, kind: &TargetKind) -> Result<Vec<(String, Str
     }
     found.sort();
     Ok(found)
+}
+
+/// Returns the folder of what is built.
+pub(crate) fn built(root: &Path) -> Result<PathBuf> {
+    let metadata = MetadataCommand::new().current_dir(root).no_deps().exec();
+    Ok(metadata.context("cargo metadata failed")?.target_directory.into_std_path_buf())
 }

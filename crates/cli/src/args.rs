@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::command::bench::Bench;
 use crate::command::chat::Chat;
 use crate::command::compare::Compare;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
@@ -123,6 +124,8 @@ pub(crate) enum Command {
     Encode(Encode),
     /// Answer over HTTP: recommendations, events, items; learns from each event
     Serve(Serve),
+    /// Load on a server, and how long its answers take
+    Bench(Bench),
     /// Let an assistant recommend: the tools of the server over stdin and stdout (Model Context Protocol)
     Mcp(Mcp),
     /// Keys of the server: create, list, revoke

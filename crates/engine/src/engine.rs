@@ -16,7 +16,7 @@ use tastemaker_pipeline::{Asked, Fused, FusionSettings, RerankSettings};
 
 use crate::Error;
 use crate::chat::Writer;
-use crate::lists::{ListTrace, Live};
+use crate::lists::{ListTrace, Live, Near};
 use crate::reasons::Reason;
 use crate::registry::{FUSED, Model};
 use crate::texts::Reader;
@@ -46,6 +46,8 @@ pub struct Engine {
     pub(crate) writer: Option<(Writer, f64)>,
     pub(crate) rerank: RerankSettings,
     pub(crate) pipeline: Live,
+    /// Finds the best items of a large catalogue.
+    pub(crate) near: Option<Arc<Near>>,
     /// What can be asked for in a talk, read when one begins.
     pub(crate) lexicon: OnceLock<Arc<Lexicon>>,
     /// Read when they are first asked for.
@@ -88,6 +90,8 @@ pub struct Ask<'a> {
     pub newer: &'a [Taken],
     /// Items that must not be listed.
     pub exclude: &'a [String],
+    /// More of them, by number.
+    pub barred: &'a [ItemId],
     /// How many.
     pub n: usize,
     /// Adds a reason to every item.
@@ -148,6 +152,7 @@ impl Engine {
             writer: None,
             rerank: RerankSettings::default(),
             pipeline: Live::default(),
+            near: None,
             lexicon: OnceLock::new(),
             labels: OnceLock::new(),
             has_added_items: false,
@@ -256,7 +261,8 @@ impl Engine {
 
     fn listing(&self, ask: &Ask<'_>, traced: bool) -> Result<(Vec<Listed>, ListTrace), Error> {
         let (user, own) = self.asker(ask)?;
-        let exclude = self.items(ask.exclude)?;
+        let mut exclude = self.items(ask.exclude)?;
+        exclude.extend_from_slice(ask.barred);
         let history = self.history(user, own.as_ref());
         let request = Request { exclude: &exclude, ..Request::new(user, history) };
         let n = ask.n.min(MAX_N);
@@ -395,7 +401,17 @@ impl Engine {
             .collect())
     }
 
-    /// Finds an item by its id.
+    /// Finds an item by its id; quick also where there is none.
+    pub fn known_item(&self, id: &str) -> Option<ItemId> {
+        self.data.items.ids().get(id).map(ItemId)
+    }
+
+    /// Finds a user by their id; quick also where there is none.
+    pub fn known_user(&self, id: &str) -> Option<UserId> {
+        self.data.users.ids().get(id).map(UserId)
+    }
+
+    /// Finds an item by its id, or tells the nearest one there is.
     pub fn item(&self, id: &str) -> Result<ItemId, Error> {
         let ids = self.data.items.ids();
         let unknown =
@@ -403,7 +419,7 @@ impl Engine {
         ids.get(id).map(ItemId).ok_or_else(unknown)
     }
 
-    /// Finds a user by their id.
+    /// Finds a user by their id, or tells the nearest one there is.
     pub fn user(&self, id: &str) -> Result<UserId, Error> {
         let ids = self.data.users.ids();
         let unknown =

@@ -8,7 +8,7 @@ use tastemaker_pipeline::{FusionSettings, Learned};
 
 use crate::artifact::{Folder, PartRecord, Recorder, Training};
 use crate::config::{Config, Loaded};
-use crate::lists::{catalogue, check_shown, plan};
+use crate::lists::{Near, catalogue, check_shown, plan};
 use crate::predictions::{features, labels};
 use crate::registry::{FUSED, Kind};
 use crate::texts::Reader;
@@ -98,7 +98,10 @@ pub fn train(
         let model = bench.fit(kind)?.model.clone();
         let parts = vec![record(&mut bench, kind)?];
         drop(bench);
-        (Engine::of_single(model, data, vectors, reader), parts, None)
+        let near = Near::of(&model, &data, &config.graph, progress)?;
+        let mut engine = Engine::of_single(model, data, vectors, reader);
+        engine.near = near.map(Arc::new);
+        (engine, parts, None)
     } else {
         let fused = bench.fuse()?;
         notes.extend(

@@ -156,6 +156,17 @@ impl Hnsw {
         self.shape.settings
     }
 
+    /// Returns up to `k` rows for one query, nearest first, ties by row, on this core; [`Scored::item`] is the row.
+    pub fn nearest(&self, query: &[f32], k: usize) -> Result<Vec<Scored>, Error> {
+        if query.len() != self.shape.dim {
+            return Err(Error::Dim { got: query.len(), want: self.shape.dim });
+        }
+        if query.iter().any(|x| !x.is_finite()) {
+            return Err(Error::NotFinite { row: 0 });
+        }
+        if k == 0 { Ok(Vec::new()) } else { self.search_one(query, k) }
+    }
+
     fn search_one(&self, query: &[f32], k: usize) -> Result<Vec<Scored>, Error> {
         let Shape { measure, length: longest, scale, settings, .. } = self.shape;
         let own = length(query);

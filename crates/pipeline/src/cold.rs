@@ -12,6 +12,8 @@ const GAUGE_ITEMS: usize = 2000;
 const GAUGE_HEAD: usize = 50;
 /// Borrowed scores are stretched at most so much.
 const MAX_STRETCH: f32 = 10.0;
+/// Items of the gauge that borrow side by side.
+const ABREAST: usize = 8;
 /// Items whose neighbours are looked up with one matrix product.
 const BLOCK: usize = 64;
 
@@ -19,8 +21,15 @@ const BLOCK: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cold {
     items: Vec<Borrower>,
-    gauge: Vec<Borrower>,
+    gauge: Gauge,
     trust: f32,
+}
+
+/// Warm items that borrow, for every list again: eight side by side, so that their sums overlap. Each adds up in its own order.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Gauge {
+    items: Vec<ItemId>,
+    groups: Vec<Vec<[Scored; ABREAST]>>,
 }
 
 /// An item and those it borrows from, with shares that sum to 1.
@@ -33,6 +42,43 @@ struct Borrower {
 impl Borrower {
     fn borrowed(&self, scores: &[f32]) -> f32 {
         self.lenders.iter().map(|lender| lender.score * scores[lender.item.index()]).sum()
+    }
+}
+
+impl Gauge {
+    fn new(borrowers: &[Borrower]) -> Self {
+        let group = |some: &[Borrower]| {
+            let longest = some.iter().map(|one| one.lenders.len()).max().unwrap_or(0);
+            let nothing = |one: usize| Scored {
+                item: some.get(one).map_or(ItemId(0), |one| one.item),
+                score: 0.0,
+            };
+            let lender = |place: usize, one: usize| {
+                let own = some.get(one).and_then(|one| one.lenders.get(place));
+                own.copied().unwrap_or_else(|| nothing(one))
+            };
+            (0..longest).map(|place| std::array::from_fn(|one| lender(place, one))).collect()
+        };
+        Self {
+            items: borrowers.iter().map(|one| one.item).collect(),
+            groups: borrowers.chunks(ABREAST).map(group).collect(),
+        }
+    }
+
+    /// Returns what each item borrows.
+    fn borrowed(&self, scores: &[f32]) -> Vec<f32> {
+        let mut all = Vec::with_capacity(self.groups.len() * ABREAST);
+        for group in &self.groups {
+            let mut sums = [0.0; ABREAST];
+            for lenders in group {
+                for (sum, lender) in sums.iter_mut().zip(lenders) {
+                    *sum += lender.score * scores[lender.item.index()];
+                }
+            }
+            all.extend(sums);
+        }
+        all.truncate(self.items.len());
+        all
     }
 }
 
@@ -56,7 +102,7 @@ impl Cold {
                 .flat_map_iter(|block| neighbours(vectors, warm, block, k))
                 .collect()
         };
-        Self { items: find(&cold), gauge: find(&gauge), trust }
+        Self { items: find(&cold), gauge: Gauge::new(&find(&gauge)), trust }
     }
 
     /// Tells whether there is no cold item.
@@ -67,13 +113,13 @@ impl Cold {
     /// Adds `text` to `scores`, which come from behaviour, and gives cold items what they borrow.
     pub(crate) fn settle(&self, scores: &mut [f32], text: &[f32]) {
         let borrowed: Vec<f32> = self.items.iter().map(|cold| cold.borrowed(scores)).collect();
-        let mut lent: Vec<f32> =
-            self.gauge.iter().map(|warm| warm.borrowed(scores) + text[warm.item.index()]).collect();
+        let mut lent = self.gauge.borrowed(scores);
+        lent.iter_mut().zip(&self.gauge.items).for_each(|(lent, item)| *lent += text[item.index()]);
         for (score, text) in scores.iter_mut().zip(text) {
             *score += text;
         }
         let mut earned: Vec<f32> =
-            self.gauge.iter().map(|warm| scores[warm.item.index()]).collect();
+            self.gauge.items.iter().map(|item| scores[item.index()]).collect();
         let (earned, lent) = (head_mean(&mut earned), head_mean(&mut lent));
         let stretch = if lent > 0.0 { (earned / lent).clamp(1.0, MAX_STRETCH) } else { 1.0 };
         for (cold, borrowed) in self.items.iter().zip(borrowed) {

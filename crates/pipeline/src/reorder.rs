@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use tastemaker_core::{Progress, Recommender, Request, Vectors, top_k};
+use tastemaker_kernels::dot;
 
 use crate::boost::{Lists, train};
 use crate::learn::{BATCH, rows};
@@ -253,7 +254,7 @@ fn by_text(
     let (mut nearest, mut last, mut mean) = (Vec::new(), Vec::new(), Vec::new());
     for &item in items {
         let text = facts.text(item).unwrap_or_default();
-        let cosine = |other: &&[f32]| text.iter().zip(*other).map(|(a, b)| a * b).sum::<f32>();
+        let cosine = |other: &&[f32]| if text.is_empty() { 0.0 } else { dot(text, other) };
         let cosines: Vec<f32> = said.iter().map(cosine).collect();
         nearest.push(cosines.iter().copied().fold(0.0, f32::max));
         last.push(cosines.first().copied().unwrap_or_default());

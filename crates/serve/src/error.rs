@@ -115,6 +115,22 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A certificate that cannot be used.
+    #[error("{path} cannot be used for TLS: {why}; give a chain and its key as files in PEM")]
+    Certificate {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A server that is to be measured does not answer.
+    #[error("{address} does not answer: {source}")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A job while another one is not over.
     #[error("the job `{id}` is not over yet: wait for it, or cancel it")]
     JobRuns {
@@ -172,6 +188,8 @@ impl Error {
             | Self::Unguarded { .. }
             | Self::NoFolder { .. }
             | Self::Write { .. }
+            | Self::Certificate { .. }
+            | Self::Unreachable { .. }
             | Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
         }
     }

@@ -12,12 +12,14 @@ mod gorse;
 mod jobs;
 mod limit;
 mod live;
+pub mod load;
 pub mod mcp;
 mod metrics;
 mod openapi;
 mod routes;
 mod run;
 mod settings;
+mod tls;
 
 pub use error::Error;
 pub use live::App;
@@ -25,6 +27,7 @@ pub use routes::router;
 pub use run::run;
 pub use settings::Settings;
 pub use tastemaker_store as store;
+pub use tls::Certificate;
 
 /// The tenant of whoever needs no key.
 pub const DEFAULT_TENANT: &str = "default";

@@ -105,6 +105,10 @@ pub(crate) struct Counts {
     pub(crate) hits: AtomicU64,
     /// Users whose events were read from the store.
     pub(crate) misses: AtomicU64,
+    /// Lists that were made before and are still good.
+    pub(crate) answers_found: AtomicU64,
+    /// Lists that a model made.
+    pub(crate) answers_made: AtomicU64,
     /// Items that were taken into a model.
     pub(crate) grown: AtomicU64,
 }
@@ -124,6 +128,8 @@ pub(crate) fn text(app: &App) -> String {
         ("lists_not_kept_total", counts.unkept.load(Ordering::Relaxed)),
         ("history_cache_hits_total", counts.hits.load(Ordering::Relaxed)),
         ("history_cache_misses_total", counts.misses.load(Ordering::Relaxed)),
+        ("answer_cache_hits_total", counts.answers_found.load(Ordering::Relaxed)),
+        ("answer_cache_misses_total", counts.answers_made.load(Ordering::Relaxed)),
         ("items_taken_in_total", counts.grown.load(Ordering::Relaxed)),
         ("store_commits_total", app.store.commits()),
         ("store_changes_lost_total", app.store.lost()),
@@ -134,6 +140,7 @@ pub(crate) fn text(app: &App) -> String {
     let gauges = [
         ("store_queue", app.store.waiting()),
         ("answer_queue", app.workers.waiting()),
+        ("answer_cache_bytes", app.answers.bytes()),
         ("models_loaded", app.n_models()),
     ];
     for (name, n) in gauges {

@@ -107,11 +107,11 @@ fn own() -> Vec<Route> {
         Route::new(Read, post("/v1/recommend"), recommend::by_body)
             .says("A list for a user, a session, or a taste in words")
             .takes::<recommend::RecommendRequest>()
-            .gives::<recommend::RecommendAnswer>(),
+            .gives::<recommend::RecommendAnswer<'_>>(),
         Route::new(Read, get("/v1/recommend"), recommend::by_address)
             .says("The same, asked in the address; `history` and `exclude` are separated by commas")
             .asks(&["user_id", "history", "words", "n", "filter", "exclude", "explain"])
-            .gives::<recommend::RecommendAnswer>(),
+            .gives::<recommend::RecommendAnswer<'_>>(),
         Route::new(Read, get("/v1/similar/{item_id}"), similar::answer)
             .says("Items like an item")
             .asks(&["n"])

@@ -11,13 +11,15 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
 use crate::routes::router;
+use crate::tls::Tls;
 use crate::{App, Error};
 
 /// Longest time for requests under way when the server ends.
@@ -31,13 +33,15 @@ pub async fn run(
     end: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     warn_of_strangers(&app, address).await?;
+    let tls =
+        app.settings.tls.clone().map(|files| Tls::new(files, app.clock.clone())).transpose()?;
     let failed = |source| Error::Listen { address: address.to_string(), source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     ready(listener.local_addr().map_err(failed)?);
     let clearing = tokio::spawn(app.clone().clear_old_lists());
     let looking = tokio::spawn(app.clone().keep_looking());
     let training = tokio::spawn(app.clone().keep_models_young());
-    let connections = Connections::new(&app);
+    let connections = Connections::new(&app, tls);
     tokio::select! {
         () = accept(&listener, &connections) => {}
         () = end => {}
@@ -66,6 +70,7 @@ struct Connections {
     open: GracefulShutdown,
     http: auto::Builder<TokioExecutor>,
     router: Router,
+    tls: Option<Tls>,
     /// Longest time for the head of a request; keeps slow clients from holding connections.
     head: Duration,
 }
@@ -84,7 +89,7 @@ async fn accept(listener: &TcpListener, connections: &Connections) {
 }
 
 impl Connections {
-    fn new(app: &Arc<App>) -> Self {
+    fn new(app: &Arc<App>, tls: Option<Tls>) -> Self {
         let head = app.settings.head;
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(head);
@@ -94,6 +99,7 @@ impl Connections {
             open: GracefulShutdown::new(),
             http,
             router: router(app.clone()),
+            tls,
             head,
         }
     }
@@ -101,30 +107,25 @@ impl Connections {
     fn serve(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
         // Answers are small: waiting for more to send only makes them late.
         stream.set_nodelay(true).ok();
-        let (asked, head) = (Arc::new(AtomicBool::new(false)), self.head);
-        let heard = asked.clone();
-        let service = self.router.clone().map_request(move |request: Request<Incoming>| {
-            heard.store(true, Ordering::Relaxed);
-            request.map(Body::new)
-        });
-        let connection =
-            self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = self.open.watch(connection.into_owned());
-        // The time for a head begins when the protocol is known; until then nothing else ends a connection on which nothing comes.
-        let silent = async move {
-            tokio::time::sleep(head).await;
-            if asked.load(Ordering::Relaxed) {
-                std::future::pending::<()>().await;
-            }
+        let talk = Talk {
+            router: self.router.clone(),
+            http: self.http.clone(),
+            watcher: self.open.watcher(),
+            head: self.head,
         };
+        let acceptor = self.tls.as_ref().map(Tls::acceptor);
         tokio::spawn(async move {
-            tokio::select! {
-                outcome = connection => {
-                    if let Err(error) = outcome {
-                        tracing::debug!("a connection ended: {error}");
+            match acceptor {
+                None => talk.with(stream).await,
+                Some(acceptor) => {
+                    match tokio::time::timeout(talk.head, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => talk.with(stream).await,
+                        Ok(Err(error)) => {
+                            tracing::debug!("a connection did not come about: {error}");
+                        }
+                        Err(_) => tracing::debug!("a connection on which nothing came was closed"),
                     }
                 }
-                () = silent => tracing::debug!("a connection on which nothing came was closed"),
             }
             drop(place);
         });
@@ -133,6 +134,43 @@ impl Connections {
     async fn finish(self) {
         if tokio::time::timeout(GRACE, self.open.shutdown()).await.is_err() {
             tracing::warn!("some requests were not done in time");
+        }
+    }
+}
+
+/// One connection, once it is there.
+struct Talk {
+    router: Router,
+    http: auto::Builder<TokioExecutor>,
+    watcher: Watcher,
+    head: Duration,
+}
+
+impl Talk {
+    async fn with(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let (asked, head) = (Arc::new(AtomicBool::new(false)), self.head);
+        let heard = asked.clone();
+        let service = self.router.map_request(move |request: Request<Incoming>| {
+            heard.store(true, Ordering::Relaxed);
+            request.map(Body::new)
+        });
+        let connection =
+            self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = self.watcher.watch(connection.into_owned());
+        // The time for a head begins when the protocol is known; until then nothing else ends a connection on which nothing comes.
+        let silent = async move {
+            tokio::time::sleep(head).await;
+            if asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            outcome = connection => {
+                if let Err(error) = outcome {
+                    tracing::debug!("a connection ended: {error}");
+                }
+            }
+            () = silent => tracing::debug!("a connection on which nothing came was closed"),
         }
     }
 }

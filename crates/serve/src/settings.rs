@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Certificate;
+
 /// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -15,6 +17,8 @@ pub struct Settings {
     pub open: bool,
     /// Who has no key must call the server by a name of this machine: a page whose name leads here is not let in.
     pub local: bool,
+    /// Makes connections secret.
+    pub tls: Option<Certificate>,
     /// Answers that are computed at the same time.
     pub workers: usize,
     /// Answers that wait for their turn; more are turned away.
@@ -31,6 +35,10 @@ pub struct Settings {
     pub connections: usize,
     /// Users whose events are kept in memory.
     pub users: usize,
+    /// Bytes of lists that are kept, so that they need not be made again; 0 = none.
+    pub cache: usize,
+    /// Longest time for which a list is kept; what changes a list ends it at once.
+    pub cached_for: Duration,
     /// Days for which lists that were shown can be explained; 0 = for ever.
     pub keep_days: u32,
     /// Time for which it is known what is popular; counting takes a while where there are many events.
@@ -52,6 +60,7 @@ impl Default for Settings {
             models: None,
             open: false,
             local: false,
+            tls: None,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             queue: 256,
             rate: 0,
@@ -60,6 +69,8 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             connections: 16_384,
             users: 100_000,
+            cache: 64 << 20,
+            cached_for: Duration::from_secs(60),
             keep_days: 30,
             popular: Duration::from_secs(2),
             sample: Duration::from_secs(5),

@@ -151,6 +151,29 @@ impl Change {
         }
     }
 
+    /// Counts the rows it is about.
+    pub(crate) fn rows(&self) -> u64 {
+        let rows = match self {
+            Self::Events { events, .. } => events.len(),
+            Self::Items { items, .. } => items.len(),
+            Self::Users { users, .. } => users.len(),
+            Self::Shown(lists) => lists.len(),
+            _ => 1,
+        };
+        rows as u64
+    }
+
+    /// Returns about how many bytes it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Events { events, .. } => events.iter().map(Event::bytes).sum(),
+            Self::Items { items, .. } => items.iter().map(Item::bytes).sum(),
+            Self::Users { users, .. } => users.iter().map(User::bytes).sum(),
+            Self::Shown(lists) => lists.iter().map(Shown::bytes).sum(),
+            _ => 1024,
+        }
+    }
+
     pub(crate) async fn apply(&self, conn: &mut AnyConnection) -> Result<Applied, Error> {
         match self {
             Self::Nothing => Ok(Applied::default()),

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::writer::{self, Load, Waiting};
+use crate::writer::{self, Done, Load, Waiting};
 use crate::{Applied, Change, Error, schema};
 
 /// Changes that may wait for the writer.
 const QUEUE: usize = 8192;
+/// Bytes that they may hold together.
+const QUEUE_BYTES: usize = 256 << 20;
 /// Readers at the same time.
 const READERS: u32 = 8;
 /// A change that does not go through within this time is given up; it may still be written.
@@ -33,6 +35,8 @@ pub(crate) enum Kind {
 pub struct Store {
     pub(crate) read: AnyPool,
     changes: mpsc::Sender<Waiting>,
+    /// A place for every kilobyte that may wait.
+    room: Arc<Semaphore>,
     load: Arc<Load>,
     pub(crate) kind: Kind,
 }
@@ -63,18 +67,15 @@ impl Store {
         let (changes, waiting) = mpsc::channel(QUEUE);
         let load = Arc::new(Load::default());
         tokio::spawn(writer::run(write, waiting, load.clone()));
-        Ok(Self { read, changes, load, kind })
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES / 1024));
+        Ok(Self { read, changes, room, load, kind })
     }
 
     /// Makes a change; returns when it is on disk.
     pub async fn change(&self, change: Change) -> Result<Applied, Error> {
         change.check()?;
         let (done, outcome) = oneshot::channel();
-        let waiting = Waiting { change, done: Some(done) };
-        self.changes.try_send(waiting).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::Full,
-            mpsc::error::TrySendError::Closed(_) => Error::Closed,
-        })?;
+        self.hand_over(change, Some(done))?;
         match tokio::time::timeout(PATIENCE, outcome).await {
             Ok(outcome) => outcome.map_err(|_| Error::Closed)?,
             Err(_) => Err(Error::NotWritten { why: "the database does not answer".into() }),
@@ -83,7 +84,17 @@ impl Store {
 
     /// Hands a change over without waiting for the disk; returns whether there was room for it.
     pub fn offer(&self, change: Change) -> bool {
-        change.check().is_ok() && self.changes.try_send(Waiting { change, done: None }).is_ok()
+        change.check().is_ok() && self.hand_over(change, None).is_ok()
+    }
+
+    fn hand_over(&self, change: Change, done: Option<Done>) -> Result<(), Error> {
+        // One that is larger than all the room waits alone.
+        let kilobytes = (change.bytes() / 1024 + 1).min(QUEUE_BYTES / 1024) as u32;
+        let room = self.room.clone().try_acquire_many_owned(kilobytes).map_err(|_| Error::Full)?;
+        self.changes.try_send(Waiting { change, done, room }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Full,
+            mpsc::error::TrySendError::Closed(_) => Error::Closed,
+        })
     }
 
     /// Returns once all that was handed over before is on disk.

@@ -94,14 +94,39 @@ impl Store {
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Returns the last `n` things a user did, oldest first; what was only shown to them is left out.
-    pub async fn history(&self, tenant: &str, id: &str, n: usize) -> Result<Vec<Event>, Error> {
+    /// Returns the last `n` things a user did up to an event, which is given by its time and id, oldest first; all of them up to
+    /// `(i64::MAX, "")`. What was only shown to them is left out.
+    pub async fn history(
+        &self,
+        (tenant, user): (&str, &str),
+        (time, id): (i64, &str),
+        n: usize,
+    ) -> Result<Vec<Event>, Error> {
         let sql = format!(
-            "{EVENT} WHERE tenant = $1 AND user_id = $2 AND kind <> 'impression' ORDER BY time DESC, id DESC LIMIT $3"
+            "{EVENT} WHERE tenant = $1 AND user_id = $2 AND kind <> 'impression' AND (time < $3 OR (time = $3 AND id <= $4)) \
+             ORDER BY time DESC, id DESC LIMIT $5"
         );
-        let mut events = self.list(sql, (&[tenant, id], n), event).await?;
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant.to_owned()).bind(user.to_owned());
+        let query = query.bind(time).bind(id.to_owned()).bind(i64::try_from(n).unwrap_or(i64::MAX));
+        let rows = query.fetch_all(&self.read).await?;
+        let mut events: Vec<Event> = rows.iter().map(event).collect::<Result<_, _>>()?;
         events.reverse();
         Ok(events)
+    }
+
+    /// Lists the items a user took before an event, which is given by its time and id, the last taken first.
+    pub async fn taken_before(
+        &self,
+        (tenant, user): (&str, &str),
+        (time, id): (i64, &str),
+        n: usize,
+    ) -> Result<Vec<String>, Error> {
+        let sql = "SELECT item_id FROM events WHERE tenant = $1 AND user_id = $2 AND kind <> 'impression' \
+             AND (time < $3 OR (time = $3 AND id < $4)) GROUP BY item_id ORDER BY MAX(time) DESC, item_id LIMIT $5";
+        let query = sqlx::query(sql).bind(tenant.to_owned()).bind(user.to_owned());
+        let query = query.bind(time).bind(id.to_owned()).bind(i64::try_from(n).unwrap_or(i64::MAX));
+        let rows = query.fetch_all(&self.read).await?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
     /// Lists events in the order of their ids.

@@ -80,7 +80,17 @@ fn text(field: &'static str, text: &str) -> Result<(), Error> {
     if text.contains('\0') { Err(Error::ZeroByte { field }) } else { Ok(()) }
 }
 
+/// Bytes of texts and of what holds them.
+fn bytes<T>(texts: &[&String]) -> usize {
+    size_of::<T>() + texts.iter().map(|text| text.len()).sum::<usize>()
+}
+
 impl Event {
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [&self.id, &self.user, &self.item, &self.kind, &self.recommendation];
+        bytes::<Self>(&texts) + self.comment.len() + self.detail.len()
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         id("the id of an event", &self.id)?;
         id("the user of an event", &self.user)?;
@@ -93,6 +103,10 @@ impl Event {
 }
 
 impl Item {
+    pub(crate) fn bytes(&self) -> usize {
+        bytes::<Self>(&[&self.id, &self.categories, &self.fields, &self.comment])
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         id("the id of an item", &self.id)?;
         text("the comment of an item", &self.comment)?;
@@ -101,7 +115,18 @@ impl Item {
     }
 }
 
+impl Shown {
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [&self.tenant, &self.id, &self.user, &self.model, &self.request, &self.list];
+        bytes::<Self>(&texts)
+    }
+}
+
 impl User {
+    pub(crate) fn bytes(&self) -> usize {
+        bytes::<Self>(&[&self.id, &self.fields, &self.comment])
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         id("the id of a user", &self.id)?;
         text("the comment of a user", &self.comment)?;

@@ -4,17 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{AnyConnection, AnyPool, Connection as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::{Applied, Change, Error};
 
 /// Most changes of one commit.
 const GROUP: usize = 512;
 
+/// Tells who waits what became of a change.
+pub(crate) type Done = oneshot::Sender<Result<Applied, Error>>;
+
 /// A change and who waits for it.
 pub(crate) struct Waiting {
     pub(crate) change: Change,
-    pub(crate) done: Option<oneshot::Sender<Result<Applied, Error>>>,
+    pub(crate) done: Option<Done>,
+    /// The memory it takes while it waits.
+    pub(crate) room: OwnedSemaphorePermit,
 }
 
 /// How the writer fares.
@@ -72,7 +77,7 @@ impl Waiting {
             // Who does not wait any more has given up, and reads later what became of it.
             (Some(done), outcome) => drop(done.send(outcome)),
             (None, Err(error)) => {
-                load.lost.fetch_add(1, Ordering::Relaxed);
+                load.lost.fetch_add(self.change.rows(), Ordering::Relaxed);
                 tracing::warn!("{error}");
             }
             (None, Ok(_)) => {}
@@ -82,22 +87,33 @@ impl Waiting {
 
 /// Makes one change of all lists that were shown: they are many and nobody waits for them.
 fn gather_shown(group: &mut Vec<Waiting>) {
-    let mut all = Vec::new();
-    group.retain_mut(|waiting| match &mut waiting.change {
-        Change::Shown(lists) if waiting.done.is_none() => {
+    let (lists, mut others): (Vec<_>, Vec<_>) = std::mem::take(group)
+        .into_iter()
+        .partition(|waiting| matches!(waiting.change, Change::Shown(_)) && waiting.done.is_none());
+    // Before everything else: who asks to flush waits for them.
+    let one = lists.into_iter().reduce(|mut one, mut more| {
+        if let (Change::Shown(all), Change::Shown(lists)) = (&mut one.change, &mut more.change) {
             all.append(lists);
-            false
         }
-        _ => true,
+        one.room.merge(more.room);
+        one
     });
-    if !all.is_empty() {
-        // Before everything else: who asks to flush waits for them.
-        group.insert(0, Waiting { change: Change::Shown(all), done: None });
-    }
+    group.extend(one);
+    group.append(&mut others);
 }
 
 async fn write(pool: &AnyPool, group: &[Waiting]) -> Result<Vec<Applied>, Error> {
     let mut conn = pool.acquire().await?;
+    let outcome = transact(&mut conn, group).await;
+    if outcome.is_err() {
+        // A database may end a transaction by itself when it fails, as SQLite does on a full disk, and the driver then takes it for open:
+        // what came next on this connection would be acknowledged as part of it, and never committed.
+        conn.detach().close_hard().await.ok();
+    }
+    outcome
+}
+
+async fn transact(conn: &mut AnyConnection, group: &[Waiting]) -> Result<Vec<Applied>, Error> {
     let mut transaction = conn.begin().await?;
     let mut applied = Vec::with_capacity(group.len());
     for waiting in group {

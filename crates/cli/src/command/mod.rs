@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod assets;
+pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod compare;
 mod config;

@@ -5,8 +5,8 @@ use std::fmt;
 use clap::CommandFactory as _;
 
 use super::{
-    assets, chat, compare, config, demo, evaluate, export, import, inspect, recommend, retrain,
-    search, serve, talk, train, tune, weights,
+    assets, bench, chat, compare, config, demo, evaluate, export, import, inspect, recommend,
+    retrain, search, serve, talk, train, tune, weights,
 };
 use crate::args::{Cli, Command};
 use crate::context::Context;
@@ -42,6 +42,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Export(args) => export::run(args, context),
         Command::Encode(args) => export::encode(args, context),
         Command::Serve(args) => serve::run(args, context),
+        Command::Bench(args) => bench::run(args, context),
         Command::Mcp(args) => serve::mcp(args, context),
         Command::Keys(args) => serve::keys(args, context),
         Command::Chat(args) => chat::run(args, context),

@@ -16,6 +16,7 @@ use tastemaker_pipeline::{
 use tastemaker_text::TfIdf;
 
 use super::tensors::{from_safetensors, to_safetensors};
+use crate::lists::Near;
 use crate::registry::{FUSED, Kind, Model};
 use crate::texts::{EncoderChoice, Reader};
 use crate::{Engine, Error, Places, Trained, workbench};
@@ -31,6 +32,9 @@ const TFIDF: &str = "tfidf";
 
 /// The trees that order the head of a fused list.
 const TREES: &str = "trees.json";
+
+/// The graph that finds the best items of a large catalogue.
+const GRAPH: &str = "graph.index";
 
 /// What the manifest of a saved model says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -114,6 +118,9 @@ pub fn save(
     if let Some(reorder) = engine.fused().and_then(Fused::reorder) {
         let bytes = serde_json::to_vec(reorder.forest()).map_err(|e| not_a_model(out, e))?;
         put(TREES.into(), &bytes)?;
+    }
+    if let Some(near) = &engine.near {
+        put(GRAPH.into(), &near.to_bytes()?)?;
     }
     for name in DATA_FILES {
         let path = data_dir.join(name);
@@ -219,7 +226,13 @@ pub fn open(dir: &Path, places: &Places) -> Result<(Engine, Manifest), Error> {
             return Err(not_a_model(dir, "its parts are not those of its model"));
         }
         let model = models.into_iter().next().ok_or_else(|| not_a_model(dir, "it has no part"))?;
-        Engine::of_single(model, data, vectors, reader)
+        let near = match manifest.files.contains_key(GRAPH) {
+            true => Some(Arc::new(Near::open(&dir.join(GRAPH), &model, &data)?)),
+            false => None,
+        };
+        let mut engine = Engine::of_single(model, data, vectors, reader);
+        engine.near = near;
+        engine
     };
     let engine = engine.with_wording(manifest.wording.clone());
     let engine = engine.with_rerank(manifest.rerank.clone()).with_seed(manifest.seed);

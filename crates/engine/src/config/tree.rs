@@ -14,6 +14,7 @@ use tastemaker_pipeline::{FusionSettings, PipelineSettings, RerankSettings, Vari
 use tastemaker_text::{Precision, RemoteChatSettings, RemoteSettings, Summary, TfIdfSettings};
 
 use crate::chat::ChatSettings;
+use crate::lists::GraphSettings;
 use crate::registry::{FUSED, Kind, Models};
 
 /// All settings.
@@ -38,6 +39,8 @@ pub struct Config {
     pub pipeline: PipelineSettings,
     /// The variety of lists.
     pub rerank: RerankSettings,
+    /// Lists of large catalogues, read off a graph of near neighbours.
+    pub graph: GraphSettings,
     /// The words of reasons.
     pub reasons: ReasonSettings,
     /// A model that writes, for `chat`.
@@ -215,6 +218,7 @@ impl Config {
         add("fusion", self.part_faults());
         add("pipeline", self.pipeline.faults());
         add("rerank", self.rerank.faults());
+        add("graph", self.graph.faults());
         for (model, fault) in self.models.faults() {
             add(&format!("models.{model}"), vec![fault]);
         }

@@ -99,12 +99,26 @@ impl Engine {
             plan => plan,
         };
         let Some(plan) = plan else {
+            if let Some(list) = self.near_list(asked)? {
+                return Ok((list, Trace::default()));
+            }
             return Ok((self.shown()?.recommend(&asked.request, asked.n), Trace::default()));
         };
         let clock: &dyn Clock = &SystemClock::default();
         let (list, trace) = self.blended(|model| plan.run(model, asked, clock));
         trace.notes.iter().for_each(|note| tracing::warn!("{note}"));
         Ok((list, trace))
+    }
+
+    /// Lists items by the graph of near neighbours, where there is one and nothing else orders lists.
+    fn near_list(&self, asked: &Asked<'_>) -> Result<Option<Vec<Scored>>, Error> {
+        let (Some(near), Answerer::Single(model)) = (&self.near, &self.answerer) else {
+            return Ok(None);
+        };
+        match model.as_embed().filter(|_| self.rerank.is_off()) {
+            Some(embed) => near.list(embed, &asked.request, asked.n),
+            None => Ok(None),
+        }
     }
 
     /// Returns what scores are read off: the model, with variety and calibration where they are wanted.

@@ -5,12 +5,15 @@ mod arbiter;
 mod live;
 mod lookup;
 mod measured;
+mod near;
 mod newcomers;
 mod pipeline;
 mod shown;
 
 pub(crate) use arbiter::Titles;
 pub(crate) use live::Live;
+pub use near::GraphSettings;
+pub(crate) use near::Near;
 pub use newcomers::Newcomer;
 pub use pipeline::{ItemTrace, ListTrace, PipelineFile, StageTime};
 pub(crate) use pipeline::{catalogue, plan};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tastemaker_core::{Scored, Silent, Vectors, top_k};
+use tastemaker_core::{ItemId, Scored, Silent, Vectors, top_k};
 use tastemaker_pipeline::ItemFacts;
 
 use crate::engine::{Answerer, Listed, MAX_N};
@@ -66,6 +66,7 @@ impl Engine {
         (self.has_added_items, self.labels) = (true, OnceLock::new());
         self.lexicon = OnceLock::new();
         self.pipeline.reset();
+        self.near = None;
         let mut vectors = self.vectors.as_deref().cloned().unwrap_or_default();
         vectors.append(&encoded);
         let vectors = Arc::new(vectors);
@@ -90,7 +91,7 @@ impl Engine {
     pub fn like_text(
         &self,
         text: &str,
-        exclude: &[String],
+        exclude: &[ItemId],
         n: usize,
     ) -> Result<Vec<Listed>, Error> {
         let unable = || Error::Unable {
@@ -104,7 +105,7 @@ impl Engine {
         let mut scores: Vec<f32> = (0..vectors.rows())
             .map(|row| vectors.row(row).iter().zip(asked.row(0)).map(|(x, y)| x * y).sum())
             .collect();
-        for item in self.items(exclude)? {
+        for item in exclude {
             if let Some(score) = scores.get_mut(item.index()) {
                 *score = f32::NEG_INFINITY;
             }

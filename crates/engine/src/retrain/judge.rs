@@ -75,7 +75,7 @@ pub(super) fn cases(data: &Dataset, from: i64, root: u64) -> Vec<Case> {
 /// Returns the NDCG@10 of each user.
 pub(super) fn scores(engine: &Engine, cases: &[Case]) -> Result<Vec<f64>, Error> {
     let score = |case: &Case| {
-        let user = engine.user(&case.user).ok();
+        let user = engine.known_user(&case.user);
         let old = user.map(|user| engine.known_history(user)).unwrap_or_default();
         let old: HashSet<(&str, i64)> = old
             .items
@@ -85,16 +85,8 @@ pub(super) fn scores(engine: &Engine, cases: &[Case]) -> Result<Vec<f64>, Error>
             .collect();
         let is_new = |taken: &&Taken| !old.contains(&(taken.item.as_str(), taken.time));
         let newer: Vec<Taken> = case.before.iter().filter(is_new).cloned().collect();
-        let ask = Ask {
-            user: user.map(|_| case.user.as_str()),
-            history: &[],
-            newer: &newer,
-            exclude: &[],
-            n: K,
-            explain: false,
-            only: None,
-            context: &[],
-        };
+        let ask =
+            Ask { user: user.map(|_| case.user.as_str()), newer: &newer, n: K, ..Ask::default() };
         let list = engine.recommend(&ask)?;
         let place = |target: &String| list.iter().position(|listed| listed.item_id == *target);
         let mut ranks: Vec<f64> = case

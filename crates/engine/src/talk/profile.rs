@@ -211,7 +211,8 @@ impl Engine {
         let (user, own) = self.asker(ask)?;
         let history = self.history(user, own.as_ref());
         let memory = self.memory_of(text, ask.n);
-        let exclude = self.items(ask.exclude)?;
+        let mut exclude = self.items(ask.exclude)?;
+        exclude.extend_from_slice(ask.barred);
         let found = self.suggest(&Who { user, history }, &memory, &exclude)?;
         let language = memory.language;
         Ok(Described {

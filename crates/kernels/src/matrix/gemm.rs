@@ -1,6 +1,8 @@
 //! Matrix products on row-major slices. Single-threaded: callers run one product per task and spread tasks over cores,
 //! so that results do not depend on the number of threads.
 
+use super::vector::matrix_vector;
+
 /// How a row-major slice is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -26,6 +28,14 @@ pub fn gemm(
     c: &mut [f32],
 ) {
     assert!(a.len() >= m * k && b.len() >= k * n && c.len() >= m * n, "operands fill their shapes");
+    if m == 1 && b_layout == Layout::Transposed && beta.abs() < f32::MIN_POSITIVE {
+        // One request alone: packing the table would cost more than reading it once.
+        matrix_vector(&b[..n * k], &a[..k], &mut c[..n]);
+        if (alpha - 1.0).abs() > 0.0 {
+            c[..n].iter_mut().for_each(|c| *c *= alpha);
+        }
+        return;
+    }
     let strides = |layout, rows: usize, cols: usize| match layout {
         Layout::Plain => (1isize, cols as isize),
         Layout::Transposed => (rows as isize, 1isize),
@@ -166,6 +176,20 @@ mod tests {
             );
             for (got, want) in c.iter().zip(want) {
                 assert!((got - (2.0 * want + 0.5)).abs() < 1e-5, "{al:?} {bl:?}: {got} {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_row_by_a_transposed_table_equals_the_naive_product() {
+        for (n, k) in [(1, 1), (4, 16), (7, 37), (9, 64), (3, 0)] {
+            let a: Vec<f32> = (0..k).map(|x| (x as f32).sin()).collect();
+            let b: Vec<f32> = (0..k * n).map(|x| (x as f32).cos()).collect();
+            let mut c = vec![f32::NAN; n];
+            gemm((1, n, k), 2.0, (&a, Layout::Plain), (&b, Layout::Transposed), 0.0, &mut c);
+            let want = naive((1, n, k), |_, p| a[p], |p, j| b[j * k + p]);
+            for (got, want) in c.iter().zip(want) {
+                assert!((got - 2.0 * want).abs() < 1e-5, "{n} {k}: {got} {want}");
             }
         }
     }

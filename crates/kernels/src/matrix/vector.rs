@@ -63,6 +63,51 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     a_rest.iter().zip(b_rest).fold(total(sum), |s, (a, b)| fused(fma, *a, *b, s))
 }
 
+/// Rows of a matrix that are multiplied with a vector together.
+const ABREAST: usize = 4;
+
+/// Computes `out = matrix · x` with `matrix: [out.len(), x.len()]`, row after row.
+///
+/// # Panics
+/// When the matrix has not the shape of the vectors.
+#[multiversion(targets("x86_64+avx512f+fma", "x86_64+avx2+fma"))]
+pub(super) fn matrix_vector(matrix: &[f32], x: &[f32], out: &mut [f32]) {
+    let fma = has_fma(selected_target!());
+    let dim = x.len();
+    assert_eq!(matrix.len(), dim * out.len(), "the matrix has the shape of its vectors");
+    if dim == 0 {
+        return out.fill(0.0);
+    }
+    let (x_chunks, x_rest) = x.as_chunks::<LANES>();
+    let rest = |sum: Lane, row: &[f32]| {
+        let row = row[x_chunks.len() * LANES..].iter().zip(x_rest);
+        row.fold(total(sum), |s, (a, b)| fused(fma, *a, *b, s))
+    };
+    let (groups, last) = out.as_chunks_mut::<ABREAST>();
+    let (full, remaining) = matrix.split_at(groups.len() * ABREAST * dim);
+    for (out, rows) in groups.iter_mut().zip(full.chunks_exact(ABREAST * dim)) {
+        let row = |r: usize| &rows[r * dim..][..dim];
+        let chunks: [_; ABREAST] =
+            std::array::from_fn(|r| &row(r).as_chunks::<LANES>().0[..x_chunks.len()]);
+        let mut sums = [[0.0; LANES]; ABREAST];
+        for (c, x) in x_chunks.iter().enumerate() {
+            for (sum, row) in sums.iter_mut().zip(&chunks) {
+                add_product(fma, sum, &row[c], x);
+            }
+        }
+        for (r, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
+            *out = rest(sum, row(r));
+        }
+    }
+    for (out, row) in last.iter_mut().zip(remaining.chunks_exact(dim)) {
+        let mut sum = [0.0; LANES];
+        for (row, x) in row.as_chunks::<LANES>().0.iter().zip(x_chunks) {
+            add_product(fma, &mut sum, row, x);
+        }
+        *out = rest(sum, row);
+    }
+}
+
 /// Computes `y += alpha * x`.
 ///
 /// # Panics

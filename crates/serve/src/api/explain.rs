@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::events::iso;
-use super::recommend::{RecommendRequest, RecommendedItem, make};
+use super::recommend::{RecommendRequest, RecommendedItem, make_again};
 use crate::Error;
 use crate::call::{Answer, Call};
 
@@ -58,8 +58,8 @@ pub(crate) async fn answer(call: Call) -> Result<Answer, Error> {
     let now = call.tenant.slot.now().map(|model| model.id.clone());
     let replay = if source != "popular" && now.as_ref() == Some(&shown.model) {
         let asked = RecommendRequest { explain: asked.words.is_none(), ..asked };
-        let until = looked_at.unwrap_or((i64::MIN, String::new()));
-        let items = make(&call.app, &call.tenant, &asked, Some(&until)).await?.items;
+        let (time, event) = looked_at.unwrap_or((i64::MIN, String::new()));
+        let items = make_again(&call.app, &call.tenant, &asked, (time, &event)).await?;
         let is_same = |(item, (id, score)): (&RecommendedItem, &(String, f32))| {
             item.item_id == *id && item.score.to_bits() == score.to_bits()
         };

@@ -12,7 +12,7 @@ use tastemaker_store::{Change, Shown, is_id, new_id};
 
 use crate::Error;
 use crate::call::{Answer, Call, MAX_ROWS};
-use crate::live::{App, Known, Loaded, Tenant, Which};
+use crate::live::{App, Barred, Grounds, Known, Loaded, Question, Tenant, Which};
 
 /// Items when nothing else is said.
 pub(crate) const N: usize = 10;
@@ -56,19 +56,31 @@ fn is_serving(which: &Which) -> bool {
     *which == Which::Serving
 }
 
+/// What made a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Source {
+    /// The model.
+    Model,
+    /// The likeness of texts to words.
+    Words,
+    /// What most took and what is new, where there is no model.
+    Popular,
+}
+
 /// A list, best first.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(crate) struct RecommendAnswer {
+pub(crate) struct RecommendAnswer<'a> {
     /// Names this list in events and in `explain`; absent when too much waits to be kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recommendation_id: Option<String>,
     /// The model that answered; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) model: Option<String>,
-    /// What made the list: `model`, `words`, or `popular` where there is no model.
-    pub(crate) source: &'static str,
+    pub(crate) model: Option<&'a str>,
+    /// What made the list.
+    pub(crate) source: Source,
     /// The items.
-    pub(crate) items: Vec<RecommendedItem>,
+    pub(crate) items: &'a [RecommendedItem],
 }
 
 /// An item of a list.
@@ -93,6 +105,14 @@ pub(crate) struct RecommendedItem {
     pub(crate) reason: Option<Value>,
 }
 
+impl RecommendedItem {
+    /// Returns about how many bytes it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let reason = self.reason.as_ref().map_or(0, |reason| 4 * reason.to_string().len());
+        size_of::<Self>() + self.item_id.len() + self.title.len() + reason
+    }
+}
+
 impl From<Listed> for RecommendedItem {
     fn from(listed: Listed) -> Self {
         Self {
@@ -109,9 +129,9 @@ impl From<Listed> for RecommendedItem {
 
 /// What made a list, and the list.
 pub(crate) struct Made {
-    pub(crate) source: &'static str,
+    pub(crate) source: Source,
     pub(crate) model: Option<Arc<Loaded>>,
-    pub(crate) items: Vec<RecommendedItem>,
+    pub(crate) items: Arc<Vec<RecommendedItem>>,
     /// Time and id of the last event that was looked at.
     last: Option<(i64, String)>,
 }
@@ -144,14 +164,14 @@ pub(crate) async fn by_address(call: Call) -> Result<Answer, Error> {
 
 async fn answer(call: &Call, request: RecommendRequest) -> Result<Answer, Error> {
     check(&request)?;
-    let made = make(&call.app, &call.tenant, &request, None).await?;
+    let made = make(&call.app, &call.tenant, &request).await?;
     let recommendation_id =
         if is_serving(&request.model) { keep(call, &request, &made) } else { None };
     Answer::json(&RecommendAnswer {
         recommendation_id,
-        model: made.model.map(|model| model.id.clone()),
+        model: made.model.as_ref().map(|model| model.id.as_str()),
         source: made.source,
-        items: made.items,
+        items: &made.items,
     })
 }
 
@@ -181,7 +201,7 @@ fn keep(call: &Call, request: &RecommendRequest, made: &Made) -> Option<String> 
     let id = new_id(time);
     let mut asked = serde_json::to_value(request).ok()?;
     asked["looked_at"] = serde_json::to_value(&made.last).ok()?;
-    asked["source"] = Value::from(made.source);
+    asked["source"] = serde_json::to_value(made.source).ok()?;
     let list: Vec<(&str, f32)> =
         made.items.iter().map(|item| (item.item_id.as_str(), item.score)).collect();
     let shown = Shown {
@@ -200,42 +220,71 @@ fn keep(call: &Call, request: &RecommendRequest, made: &Made) -> Option<String> 
     None
 }
 
-/// Makes a list; `until` looks at events up to one, to make a list of the past again.
+/// Makes a list, or finds it where nothing has changed since it was made.
 pub(crate) async fn make(
     app: &Arc<App>,
     tenant: &Arc<Tenant>,
     request: &RecommendRequest,
-    until: Option<&(i64, String)>,
 ) -> Result<Made, Error> {
-    let n = request.n.unwrap_or(N).min(MAX_ROWS);
     let now = app.clock.seconds();
     let known = match &request.user_id {
-        Some(user) if request.history.is_empty() => known(app, tenant, (user, until)).await?,
-        _ => Arc::new(Known::default()),
+        Some(user) if request.history.is_empty() => known(app, tenant, user).await?,
+        _ => tenant.nobody.clone(),
     };
     let barred = tenant.barred(&app.store, now).await?;
-    let Some(loaded) = tenant.slot.which(request.model)? else {
+    let Some(model) = tenant.slot.which(request.model)? else {
         return popular(app, tenant, request, (&known, &barred)).await;
     };
-    let (model, request) = (loaded.clone(), request.clone());
     let last = known.last.clone();
-    let (source, items) =
-        app.workers.run(move || of_model(&loaded, &request, (&known, &barred), n)).await?;
-    let items = items.into_iter().map(RecommendedItem::from).collect();
+    let question = Question {
+        tenant: tenant.name.clone(),
+        user: request.user_id.clone().unwrap_or_default(),
+        asked: serde_json::to_string(request).unwrap_or_default(),
+    };
+    let grounds = Grounds::new(&model, &known, &barred);
+    let found = app.answers.find(&question, &grounds, now);
+    let count = if found.is_some() { &app.counts.answers_found } else { &app.counts.answers_made };
+    count.fetch_add(1, Ordering::Relaxed);
+    if let Some((source, items)) = found {
+        return Ok(Made { source, model: Some(model), items, last });
+    }
+    let (source, items) = compute(app, &model, request, (known, barred)).await?;
+    app.answers.keep(question, (source, items.clone()), grounds, now);
     Ok(Made { source, model: Some(model), items, last })
 }
 
-async fn known(
+/// Makes a list of the past again: by what its user had done up to an event.
+pub(crate) async fn make_again(
+    app: &Arc<App>,
+    tenant: &Arc<Tenant>,
+    request: &RecommendRequest,
+    until: (i64, &str),
+) -> Result<Vec<RecommendedItem>, Error> {
+    let known = match &request.user_id {
+        Some(user) if request.history.is_empty() => {
+            Arc::new(Known::until(&app.store, (&tenant.name, user), until).await?)
+        }
+        _ => tenant.nobody.clone(),
+    };
+    let barred = tenant.barred(&app.store, app.clock.seconds()).await?;
+    let model = tenant.slot.now().ok_or(Error::NoModel)?;
+    let (_, items) = compute(app, &model, request, (known, barred)).await?;
+    Ok(items.to_vec())
+}
+
+async fn compute(
     app: &App,
-    tenant: &Tenant,
-    (user, until): (&str, Option<&(i64, String)>),
-) -> Result<Arc<Known>, Error> {
-    if let Some(until) = until {
-        let mut events = app.store.history(&tenant.name, user, crate::live::EVENTS).await?;
-        events.retain(|event| (event.time, &event.id) <= (until.0, &until.1));
-        let erased = app.store.erased_user(&tenant.name, user).await?.is_some();
-        return Ok(Arc::new(Known::new(events, erased)));
-    }
+    model: &Arc<Loaded>,
+    request: &RecommendRequest,
+    (known, barred): (Arc<Known>, Arc<Barred>),
+) -> Result<(Source, Arc<Vec<RecommendedItem>>), Error> {
+    let (model, request) = (model.clone(), request.clone());
+    let work = move || of_model(&model, &request, (&known, &barred));
+    let (source, items) = app.workers.run(work).await?;
+    Ok((source, Arc::new(items.into_iter().map(RecommendedItem::from).collect())))
+}
+
+async fn known(app: &App, tenant: &Tenant, user: &str) -> Result<Arc<Known>, Error> {
     let (known, was_there) =
         tenant.histories.of((&tenant.name, user), &app.store, app.clock.seconds()).await?;
     let count = if was_there { &app.counts.hits } else { &app.counts.misses };
@@ -244,43 +293,42 @@ async fn known(
 }
 
 fn of_model(
-    loaded: &Loaded,
+    loaded: &Arc<Loaded>,
     request: &RecommendRequest,
-    (known, barred): (&Known, &HashSet<String>),
-    n: usize,
-) -> Result<(&'static str, Vec<Listed>), Error> {
+    (known, barred): (&Known, &Barred),
+) -> Result<(Source, Vec<Listed>), Error> {
     let engine = &loaded.engine;
-    let is_item = |id: &String| engine.item(id).is_ok();
-    let mut exclude: Vec<String> =
-        request.exclude.iter().filter(|id| is_item(id)).cloned().collect();
-    let mut hidden: Vec<&String> = barred.iter().filter(|id| is_item(id)).collect();
-    hidden.sort_unstable();
-    exclude.extend(hidden.into_iter().cloned());
+    let n = request.n.unwrap_or(N).min(MAX_ROWS);
+    let mut left_out = barred.of(loaded).to_vec();
+    left_out.extend(request.exclude.iter().filter_map(|id| engine.known_item(id)));
     if let Some(words) = &request.words {
-        return Ok(("words", engine.like_text(words, &exclude, n)?));
+        return Ok((Source::Words, engine.like_text(words, &left_out, n)?));
     }
+    left_out.extend(known.older.iter().filter_map(|id| engine.known_item(id)));
     let user = request.user_id.as_deref().filter(|_| request.history.is_empty() && !known.erased);
-    let user = user.filter(|id| engine.user(id).is_ok());
+    let user = user.filter(|id| engine.known_user(id).is_some());
     let newer = newer(loaded, user, known);
-    let history: Vec<String> = request.history.iter().filter(|id| is_item(id)).cloned().collect();
+    let is_known = |id: &&String| engine.known_item(id).is_some();
+    let history: Vec<String> = request.history.iter().filter(is_known).cloned().collect();
     let context: Vec<(String, String)> = request.context.clone().into_iter().collect();
     let ask = Ask {
         user,
         history: &history,
         newer: &newer,
-        exclude: &exclude,
+        exclude: &[],
+        barred: &left_out,
         n,
         explain: request.explain,
         only: request.filter.as_deref(),
         context: &context,
     };
-    Ok(("model", engine.recommend(&ask)?))
+    Ok((Source::Model, engine.recommend(&ask)?))
 }
 
 /// Leaves out events that the model's data has too: it may have been trained on what the store holds.
 fn newer(loaded: &Loaded, user: Option<&str>, known: &Known) -> Vec<Taken> {
     let engine = &loaded.engine;
-    let user = user.and_then(|id| engine.user(id).ok());
+    let user = user.and_then(|id| engine.known_user(id)).filter(|_| !known.taken.is_empty());
     let old = user.map(|user| engine.known_history(user)).unwrap_or_default();
     let old: HashSet<(&str, i64)> = old
         .items
@@ -297,15 +345,15 @@ async fn popular(
     app: &App,
     tenant: &Tenant,
     request: &RecommendRequest,
-    (known, barred): (&Known, &HashSet<String>),
+    (known, barred): (&Known, &Barred),
 ) -> Result<Made, Error> {
     if request.words.is_some() || request.filter.is_some() || request.explain {
         return Err(Error::NoModel);
     }
     let n = request.n.unwrap_or(N).min(MAX_ROWS);
-    let seen = known.taken.iter().map(|taken| &taken.item);
+    let seen = known.taken.iter().map(|taken| &taken.item).chain(&known.older);
     let mut left_out: HashSet<&String> =
-        seen.chain(&request.history).chain(&request.exclude).chain(barred).collect();
+        seen.chain(&request.history).chain(&request.exclude).chain(barred.ids()).collect();
     let popular = app.popular(tenant).await?;
     let latest = app.store.latest(&tenant.name, n + left_out.len()).await?;
     let taken = popular.iter().map(|(id, takers)| (id, *takers as f32));
@@ -320,6 +368,6 @@ async fn popular(
         probability: None,
         reason: None,
     };
-    let items = chosen.enumerate().map(item).collect();
-    Ok(Made { source: "popular", model: None, items, last: known.last.clone() })
+    let items = Arc::new(chosen.enumerate().map(item).collect());
+    Ok(Made { source: Source::Popular, model: None, items, last: known.last.clone() })
 }

@@ -44,7 +44,7 @@ pub(crate) struct HistoryEvent {
 pub(super) async fn show(call: Call) -> Result<Answer, Error> {
     let (id, n) = (call.part("user_id"), call.n(50)?);
     let (store, tenant) = (&call.app.store, &call.tenant.name);
-    let told = store.history(tenant, id, EVENTS).await?;
+    let told = store.history((tenant, id), (i64::MAX, ""), EVENTS).await?;
     let is_erased = store.erased_user(tenant, id).await?.is_some();
     let loaded = call.tenant.slot.now();
     let known = loaded.as_deref().filter(|_| !is_erased).map(|loaded| of_data(loaded, id));

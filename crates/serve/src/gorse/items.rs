@@ -69,6 +69,7 @@ pub(crate) async fn show(call: Call) -> Result<Answer, Error> {
 /// `PATCH /api/item/{id}`.
 pub(crate) async fn patch(call: Call) -> Result<Answer, Error> {
     let patch: ItemPatch = call.json()?;
+    let _turn = call.tenant.patching.lock().await;
     let mut item = find(&call).await?;
     item.is_hidden = patch.is_hidden.unwrap_or(item.is_hidden);
     item.categories = patch.categories.unwrap_or(item.categories);
@@ -85,6 +86,7 @@ pub(crate) async fn delete(call: Call) -> Result<Answer, Error> {
 
 /// `PUT /api/item/{id}/category/{category}`.
 pub(crate) async fn add_category(call: Call) -> Result<Answer, Error> {
+    let _turn = call.tenant.patching.lock().await;
     let mut item = find(&call).await?;
     let category = call.part("category");
     if item.categories.iter().all(|known| known != category) {
@@ -95,6 +97,7 @@ pub(crate) async fn add_category(call: Call) -> Result<Answer, Error> {
 
 /// `DELETE /api/item/{id}/category/{category}`.
 pub(crate) async fn drop_category(call: Call) -> Result<Answer, Error> {
+    let _turn = call.tenant.patching.lock().await;
     let mut item = find(&call).await?;
     item.categories.retain(|known| known != call.part("category"));
     put(&call, vec![item]).await

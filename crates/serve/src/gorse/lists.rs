@@ -97,8 +97,8 @@ pub(crate) async fn recommend(call: Call) -> Result<Answer, Error> {
         n: Some(wanted.asked()),
         ..RecommendRequest::default()
     };
-    let made = make(&call.app, &call.tenant, &request, None).await?;
-    let list = wanted.cut(made.items.into_iter().map(|item| (item.item_id, item.score)));
+    let made = make(&call.app, &call.tenant, &request).await?;
+    let list = wanted.cut(made.items.iter().map(|item| (item.item_id.clone(), item.score)));
     write_back(&call, &user, &list).await?;
     if call.gorse_version >= 2 {
         return scores(&list);
@@ -146,8 +146,8 @@ pub(crate) async fn session(call: Call) -> Result<Answer, Error> {
     let history = feedback.into_iter().map(|one| one.item_id).collect();
     let request =
         RecommendRequest { history, n: Some(wanted.asked()), ..RecommendRequest::default() };
-    let made = make(&call.app, &call.tenant, &request, None).await?;
-    scores(&wanted.cut(made.items.into_iter().map(|item| (item.item_id, item.score))))
+    let made = make(&call.app, &call.tenant, &request).await?;
+    scores(&wanted.cut(made.items.iter().map(|item| (item.item_id.clone(), item.score))))
 }
 
 /// `GET /api/latest`.

@@ -41,6 +41,7 @@ pub(crate) async fn show(call: Call) -> Result<Answer, Error> {
 /// `PATCH /api/user/{id}`.
 pub(crate) async fn patch(call: Call) -> Result<Answer, Error> {
     let patch: UserPatch = call.json()?;
+    let _turn = call.tenant.patching.lock().await;
     let mut user = find(&call).await?;
     user.labels = patch.labels.unwrap_or(user.labels);
     user.comment = patch.comment.unwrap_or(user.comment);

@@ -10,7 +10,7 @@ use tastemaker_engine::Places;
 use tastemaker_store::{Change, Store, is_tenant};
 
 use super::tenant::Tenants;
-use super::{Loaded, Tenant};
+use super::{Answers, Loaded, Tenant};
 use crate::auth::Keys;
 use crate::dashboard::Series;
 use crate::jobs::Board;
@@ -37,6 +37,7 @@ pub struct App {
     pub(crate) workers: Workers,
     pub(crate) counts: Counts,
     pub(crate) series: Series,
+    pub(crate) answers: Answers,
     /// By method and path, in the order of the routes.
     pub(crate) routes: Vec<((String, &'static str), RouteMetrics)>,
     pub(crate) jobs: Board,
@@ -54,6 +55,7 @@ impl App {
         let app = Arc::new(Self {
             jobs: Board::open(settings.folders(), clock.unix_ms()),
             workers: Workers::new(settings.workers, settings.queue),
+            answers: Answers::new(settings.cache, settings.cached_for.as_secs_f64()),
             routes: crate::routes::counted(),
             store,
             settings,

@@ -114,7 +114,11 @@ impl App {
     ) -> Result<Applied, Error> {
         let time = self.clock.unix_ms();
         let change = Change::EraseUser { tenant: tenant.name.clone(), id: id.to_owned(), time };
-        let id = id.to_owned();
-        self.settle(tenant, change, move |tenant| tenant.histories.forget(&id)).await
+        let (app, id) = (self.clone(), id.to_owned());
+        let forget = move |tenant: &Tenant| {
+            tenant.histories.forget(&id);
+            app.answers.forget_user(&tenant.name, &id);
+        };
+        self.settle(tenant, change, forget).await
     }
 }

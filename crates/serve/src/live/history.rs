@@ -14,6 +14,8 @@ use crate::Error;
 
 /// Events of a user that an answer looks at.
 pub(crate) const EVENTS: usize = 500;
+/// Items of a user that are not listed again because of older events.
+const OLDER: usize = 10_000;
 const SHELVES: usize = 64;
 /// Seconds for which something is known that other servers may change.
 const SHARED: f64 = 1.0;
@@ -26,10 +28,12 @@ pub(super) fn known_for(store: &Store) -> f64 {
 }
 
 /// What one user did.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Known {
     /// Their last events, oldest first.
     pub(crate) taken: Vec<Taken>,
+    /// Items they took before those; a model is not told, but they are not listed again.
+    pub(crate) older: Vec<String>,
     /// Time and id of the last one.
     pub(crate) last: Option<(i64, String)>,
     /// They were erased: what a model's data knows of them is not used.
@@ -37,6 +41,28 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// Reads what a user did.
+    async fn read(store: &Store, (tenant, user): (&str, &str)) -> Result<Self, Error> {
+        Self::until(store, (tenant, user), (i64::MAX, "")).await
+    }
+
+    /// Reads what a user did up to an event, which is given by its time and id.
+    pub(crate) async fn until(
+        store: &Store,
+        (tenant, user): (&str, &str),
+        until: (i64, &str),
+    ) -> Result<Self, Error> {
+        let erased = store.erased_user(tenant, user).await?.is_some();
+        let events = store.history((tenant, user), until, EVENTS).await?;
+        let older = match events.first().filter(|_| events.len() >= EVENTS) {
+            Some(first) => {
+                store.taken_before((tenant, user), (first.time, &first.id), OLDER).await?
+            }
+            None => Vec::new(),
+        };
+        Ok(Self { older, ..Self::new(events, erased) })
+    }
+
     /// Makes it of events, oldest first.
     pub(crate) fn new(events: Vec<Event>, erased: bool) -> Self {
         let last = events.last().map(|event| (event.time, event.id.clone()));
@@ -50,7 +76,8 @@ impl Known {
             },
             time: event.time.div_euclid(1000),
         };
-        Self { taken: events.into_iter().map(taken).collect(), last, erased }
+        let taken = events.into_iter().map(taken).collect();
+        Self { taken, older: Vec::new(), last, erased }
     }
 }
 
@@ -96,9 +123,12 @@ impl Histories {
             }
             shelf.changes
         };
-        let erased = store.erased_user(tenant, user).await?.is_some();
-        let known = Arc::new(Known::new(store.history(tenant, user, EVENTS).await?, erased));
+        let mut known = Arc::new(Known::read(store, (tenant, user)).await?);
         let mut shelf = self.shelf(user);
+        // What is the same stays the same one, and with it what was made of it.
+        if let Some((old, _)) = shelf.users.get(user).filter(|(old, _)| **old == *known) {
+            known = old.clone();
+        }
         if shelf.changes == changes {
             if shelf.users.len() >= self.users {
                 // Any one will do: who comes often is soon here again.

@@ -1,5 +1,6 @@
 //! What a running server knows: tenants with their models, what users did, items that must not be shown.
 
+mod answers;
 mod app;
 mod events;
 mod history;
@@ -7,8 +8,9 @@ mod newcomers;
 mod slot;
 mod tenant;
 
+pub(crate) use answers::{Answers, Grounds, Question};
 pub use app::App;
 pub(crate) use history::{EVENTS, Known};
 pub(crate) use newcomers::{Reception, told};
 pub(crate) use slot::{Loaded, Which};
-pub(crate) use tenant::Tenant;
+pub(crate) use tenant::{Barred, Tenant};

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use tastemaker_core::ItemId;
 use tastemaker_store::Store;
 
-use super::history::{Histories, known_for};
+use super::history::{Histories, Known, known_for};
 use super::newcomers::Waiting;
-use super::slot::Slot;
+use super::slot::{Loaded, Slot};
 use crate::Error;
 use crate::dashboard::Failures;
 
@@ -18,21 +19,72 @@ const N_POPULAR: usize = 2000;
 /// A value with the time it was read at.
 type Timed<T> = Mutex<Option<(Arc<T>, f64)>>;
 
+/// A model, and the numbers it gives some items.
+type Numbers = (Weak<Loaded>, Arc<Vec<ItemId>>);
+
+/// The items that must not be shown.
+#[derive(Debug, Default)]
+pub(crate) struct Barred {
+    ids: HashSet<String>,
+    /// Those that the model which was asked last knows, by its numbers.
+    known: Mutex<Option<Numbers>>,
+}
+
+impl Barred {
+    fn new(ids: Vec<String>) -> Self {
+        Self { ids: ids.into_iter().collect(), known: Mutex::default() }
+    }
+
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.ids.iter()
+    }
+
+    /// Returns the numbers that a model gives them, in order.
+    pub(crate) fn of(&self, loaded: &Arc<Loaded>) -> Arc<Vec<ItemId>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((model, items)) = known.as_ref()
+            && model.ptr_eq(&Arc::downgrade(loaded))
+        {
+            return items.clone();
+        }
+        let items = self.ids.iter().filter_map(|id| loaded.engine.known_item(id));
+        let mut items: Vec<ItemId> = items.collect();
+        items.sort_unstable_by_key(|item| item.0);
+        let items = Arc::new(items);
+        *known = Some((Arc::downgrade(loaded), items.clone()));
+        items
+    }
+}
+
 /// One tenant.
 pub(crate) struct Tenant {
     pub(crate) name: String,
     pub(crate) slot: Slot,
     pub(crate) histories: Histories,
     pub(crate) failures: Failures,
+    /// What is known of who has no history.
+    pub(crate) nobody: Arc<Known>,
     pub(super) waiting: Waiting,
+    /// Items and users are read and written again one after the other.
+    pub(crate) patching: tokio::sync::Mutex<()>,
     /// Models are promoted one after the other.
     pub(super) promoting: tokio::sync::Mutex<()>,
     /// Events since the last training began.
     pub(crate) heard: AtomicU64,
     /// Unix milliseconds when it did; 0 before the first.
     pub(crate) trained_at: AtomicI64,
-    barred: Timed<HashSet<String>>,
+    barred: Timed<Barred>,
     barred_changes: Mutex<u64>,
+    /// One reads what all want to know.
+    reading: tokio::sync::Mutex<()>,
     popular: Timed<Vec<(String, i64)>>,
 }
 
@@ -43,41 +95,50 @@ impl Tenant {
             slot: Slot::default(),
             histories: Histories::new(users),
             failures: Failures::default(),
+            nobody: Arc::default(),
             waiting: Waiting::default(),
+            patching: tokio::sync::Mutex::default(),
             promoting: tokio::sync::Mutex::default(),
             heard: AtomicU64::default(),
             trained_at: AtomicI64::default(),
             barred: Mutex::default(),
             barred_changes: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
             popular: Mutex::default(),
         }
     }
 
-    /// Returns the items that must not be shown.
-    pub(crate) async fn barred(
-        &self,
-        store: &Store,
-        now: f64,
-    ) -> Result<Arc<HashSet<String>>, Error> {
+    /// Returns the items that must not be shown; the same ones as before as long as nothing has changed.
+    pub(crate) async fn barred(&self, store: &Store, now: f64) -> Result<Arc<Barred>, Error> {
+        if let Some(known) = fresh(&self.barred, now, known_for(store)) {
+            return Ok(known);
+        }
+        // One reads, the others wait for it.
+        let _turn = self.reading.lock().await;
         if let Some(known) = fresh(&self.barred, now, known_for(store)) {
             return Ok(known);
         }
         let changes = *self.barred_changes.lock().unwrap_or_else(PoisonError::into_inner);
-        let read: Arc<HashSet<String>> =
-            Arc::new(store.barred(&self.name).await?.into_iter().collect());
+        let mut read = Arc::new(Barred::new(store.barred(&self.name).await?));
         // What changed while it was read is read again by the next one.
         let unchanged = self.barred_changes.lock().unwrap_or_else(PoisonError::into_inner);
-        if *unchanged == changes {
-            keep(&self.barred, read.clone(), now);
+        let last = self.barred.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((last, _)) = last.filter(|(last, _)| last.ids == read.ids) {
+            read = last;
         }
+        let at = if *unchanged == changes { now } else { f64::NEG_INFINITY };
+        keep(&self.barred, read.clone(), at);
         Ok(read)
     }
 
-    /// Forgets which items must not be shown, because that has changed.
+    /// Has the items that must not be shown read again, because that has changed.
     pub(crate) fn forget_barred(&self) {
         let mut changes = self.barred_changes.lock().unwrap_or_else(PoisonError::into_inner);
         *changes += 1;
-        *self.barred.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut barred = self.barred.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, at)) = barred.as_mut() {
+            *at = f64::NEG_INFINITY;
+        }
     }
 
     /// Returns what most users took since there is a store, most taken first, as it was at most `limit` seconds ago.
@@ -86,6 +147,10 @@ impl Tenant {
         store: &Store,
         (now, limit): (f64, f64),
     ) -> Result<Arc<Vec<(String, i64)>>, Error> {
+        if let Some(known) = fresh(&self.popular, now, limit) {
+            return Ok(known);
+        }
+        let _turn = self.reading.lock().await;
         if let Some(known) = fresh(&self.popular, now, limit) {
             return Ok(known);
         }

@@ -66,6 +66,13 @@ async fn users_items_and_feedback_go_in_and_come_back() {
     );
     assert_eq!(home.get("/api/recommend/bob").await.body, json!(["b"]));
     assert_eq!(home.get("/api/popular").await.body, json!([{ "Id": "a:a", "Score": 1.0 }]));
+    // Clients put a category into the path, and a stroke where there is none.
+    for path in ["/api/popular/", "/api/popular", "/api/latest/", "/api/latest"] {
+        let list = home.get(path).await.body;
+        assert!(list.as_array().unwrap().iter().any(|one| one["Id"] == "a:a"), "{path}: {list}");
+        let none = format!("{}/no-such-category", path.trim_end_matches('/'));
+        assert_eq!(home.get(&none).await.body, json!([]), "{none}");
+    }
     assert_eq!(home.ask(("DELETE", "/api/feedback/star/bob/a:a"), None, "").await.body, row);
     assert_eq!(home.get("/api/feedback/star/bob/a:a").await.status, 404);
     home.ask(("DELETE", "/api/item/a:a"), None, "").await;
@@ -89,6 +96,11 @@ async fn lists_of_a_model_are_told_in_the_words_of_gorse() {
     let session =
         home.post("/api/session/recommend?n=3", json!([star("x", "i1", "", 0.0)])).await.body;
     assert_eq!(session.as_array().unwrap().len(), 3);
+    let taken = || json!([star("x", "i1", "", 0.0)]);
+    assert_eq!(home.post("/api/session/recommend/?n=3", taken()).await.body, session);
+    assert_eq!(home.post("/api/session/recommend/none", taken()).await.body, json!([]));
+    assert_eq!(home.get("/api/item/i3/neighbors/?n=3").await.body, neighbors);
+    assert_eq!(home.get("/api/item/i3/neighbors/none").await.body, json!([]));
     // What was written back is not recommended again.
     let shown =
         home.get("/api/recommend/u1?n=2&write-back-type=read&write-back-delay=10m").await.body;

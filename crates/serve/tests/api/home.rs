@@ -12,7 +12,7 @@ use tastemaker_engine::config::{Sources, load};
 use tastemaker_engine::core::Silent;
 use tastemaker_engine::data::{Dataset, ImportOptions, WorldSettings, generate, import};
 use tastemaker_engine::{Places, artifact, fetch, train};
-use tastemaker_serve::store::{Change, NewKey, Scope, Store};
+use tastemaker_serve::store::{Change, NewKey, Scope, Store, new_id};
 use tastemaker_serve::{App, Settings, router};
 use tower::ServiceExt as _;
 
@@ -33,6 +33,22 @@ pub(crate) struct Got {
 pub(crate) fn places(dir: &std::path::Path) -> Places {
     let fetch = fetch::Places::new(dir.join("cache"));
     Places::new(fetch::Places { offline: true, ..fetch })
+}
+
+/// Returns where a store is made: in a folder, or in a schema of its own of the Postgres that `live_postgres` is given.
+#[expect(clippy::disallowed_methods, reason = "the address of a database under test is no setting")]
+pub(crate) fn address(dir: &std::path::Path) -> String {
+    if !module_path!().contains("live_postgres") {
+        return dir.join("store.db").to_str().unwrap().to_owned();
+    }
+    let url = std::env::var("TASTEMAKER_TEST_POSTGRES")
+        .expect("TASTEMAKER_TEST_POSTGRES holds the URL of a database");
+    let schema = new_id(1).replace('-', "");
+    let sql = format!("CREATE SCHEMA s{schema}");
+    let made = std::process::Command::new("psql").args(["-q", "-c", &sql, &url]).status();
+    assert!(made.unwrap().success(), "psql makes a schema");
+    let mark = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{mark}options[search_path]=s{schema}")
 }
 
 /// Trains `model` on a world of `seed` in `dir/name`.
@@ -75,7 +91,7 @@ impl Home {
     pub(crate) async fn with(settings: impl FnOnce(&std::path::Path) -> Settings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = Settings { popular: Duration::ZERO, ..settings(dir.path()) };
-        let store = Store::open(dir.path().join("store.db").to_str().unwrap()).await.unwrap();
+        let store = Store::open(&address(dir.path())).await.unwrap();
         let app: Arc<App> = App::open(store.clone(), settings, places(dir.path())).await.unwrap();
         Self { router: router(app), dir, store }
     }

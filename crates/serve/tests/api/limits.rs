@@ -1,15 +1,11 @@
 //! What is too long, too deep or too odd.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::Request;
 use proptest::prelude::*;
 use serde_json::json;
-use tastemaker_serve::store::Store;
-use tastemaker_serve::{App, Settings};
 
-use crate::home::{Home, places};
+use crate::home::Home;
 
 async fn raw(home: &Home, path: &str, body: impl Into<Body>) -> u16 {
     let request =
@@ -143,42 +139,6 @@ fn no_body_makes_the_server_fail() {
         let got = runtime.block_on(home.post(path, body.clone()));
         prop_assert!(got.status < 500, "{path} {body}: {}", got.body);
     });
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_on_which_nothing_comes_are_closed() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path().join("store.db").to_str().unwrap()).await.unwrap();
-    let head = Duration::from_millis(200);
-    let settings = Settings { open: true, head, connections: 2, ..Settings::default() };
-    let app = App::open(store, settings, places(dir.path())).await.unwrap();
-    let (tell, address) = tokio::sync::oneshot::channel();
-    let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let ready = |address| tell.send(address).unwrap();
-    let end_of = async { ended.await.unwrap_or_default() };
-    let server =
-        tokio::spawn(tastemaker_serve::run(app, "127.0.0.1:0".parse().unwrap(), ready, end_of));
-    let address = address.await.unwrap();
-    // The second looks like HTTP/2 as far as it goes.
-    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
-    let mut half = tokio::net::TcpStream::connect(address).await.unwrap();
-    half.write_all(b"PRI ").await.unwrap();
-    // Every place is taken: this one is served when they are gone.
-    let mut third = tokio::net::TcpStream::connect(address).await.unwrap();
-    third
-        .write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .await
-        .unwrap();
-    let mut answer = String::new();
-    let reading = third.read_to_string(&mut answer);
-    tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let mut rest = Vec::new();
-    assert_eq!(silent.read_to_end(&mut rest).await.unwrap_or_default(), 0);
-    assert_eq!(half.read_to_end(&mut rest).await.unwrap_or_default(), 0);
-    end.send(()).unwrap();
-    server.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -5,6 +5,9 @@ use tastemaker_store::{
     new_id,
 };
 
+/// Up to whatever came last.
+const NOW: (i64, &str) = (i64::MAX, "");
+
 fn event(id: &str, user: &str, item: &str, time: i64) -> Event {
     Event {
         id: id.into(),
@@ -51,12 +54,24 @@ pub(crate) async fn keeps_the_contract(address: &str) {
     shown(&store, &tenant).await;
     tenants(&store, &tenant).await;
     groups(&store, &tenant).await;
+    histories_that_end(&store, &tenant).await;
     let before = store.counts(&tenant).await.unwrap();
     store.flush().await.unwrap();
     drop(store);
     let again = Store::open(address).await.unwrap();
     assert_eq!(again.counts(&tenant).await.unwrap(), before);
     again.ping().await.unwrap();
+}
+
+/// Histories end at an event, and what was taken before it is known apart.
+async fn histories_that_end(store: &Store, tenant: &str) {
+    let some = vec![event("end-a", "ends", "i", 2), event("end-b", "ends", "k", 4)];
+    events(store, tenant, some, Repeat::Keep).await;
+    let user = (tenant, "ends");
+    assert_eq!(store.history(user, (4, "end-a"), 9).await.unwrap().len(), 1, "up to it");
+    assert_eq!(store.history(user, (4, "end-b"), 9).await.unwrap().len(), 2, "with it");
+    assert_eq!(store.taken_before(user, (4, "end-b"), 9).await.unwrap(), ["i"]);
+    assert!(store.taken_before(user, (4, "end-b"), 0).await.unwrap().is_empty());
 }
 
 async fn repeated_events(store: &Store, tenant: &str) {
@@ -69,9 +84,9 @@ async fn repeated_events(store: &Store, tenant: &str) {
     );
     assert_eq!(events(store, tenant, vec![event("a", "u", "new", 9)], Repeat::Newer).await, [true]);
     assert_eq!(events(store, tenant, vec![event("a", "u", "i", 2)], Repeat::Replace).await, [true]);
-    let history = store.history(tenant, "u", 10).await.unwrap();
+    let history = store.history((tenant, "u"), NOW, 10).await.unwrap();
     assert_eq!(history.iter().map(|e| e.item.as_str()).collect::<Vec<_>>(), ["i", "k"]);
-    assert_eq!(store.history(tenant, "u", 1).await.unwrap(), [event("b", "u", "k", 4)]);
+    assert_eq!(store.history((tenant, "u"), NOW, 1).await.unwrap(), [event("b", "u", "k", 4)]);
     // More than one statement holds, with a repetition across statements.
     let many: Vec<Event> =
         (0..70).map(|n| event(&format!("m{}", n % 69), "many", "i", n)).collect();
@@ -182,7 +197,7 @@ async fn odd_ids(store: &Store, tenant: &str) {
             .unwrap();
         assert_eq!(store.user(tenant, id).await.unwrap(), Some(user));
         events(store, tenant, vec![event(id, id, id, 1)], Repeat::Keep).await;
-        assert_eq!(store.history(tenant, id, 5).await.unwrap().len(), 1, "{id}");
+        assert_eq!(store.history((tenant, id), NOW, 5).await.unwrap().len(), 1, "{id}");
     }
     for id in ["", "a\0b", &"x".repeat(10_000)] {
         let users = vec![User { id: id.into(), fields: "{}".into(), comment: String::new() }];
@@ -216,7 +231,7 @@ async fn erasure(store: &Store, tenant: &str) {
     .await;
     let change = Change::EraseUser { tenant: tenant.into(), id: "gone".into(), time: 7 };
     assert_eq!(store.change(change).await.unwrap().rows, 1);
-    assert!(store.history(tenant, "gone", 9).await.unwrap().is_empty());
+    assert!(store.history((tenant, "gone"), NOW, 9).await.unwrap().is_empty());
     assert_eq!(store.erased_user(tenant, "gone").await.unwrap(), Some(7));
     assert_eq!(store.erased_user(tenant, "stays").await.unwrap(), None);
     let change = Change::EraseItem { tenant: tenant.into(), id: "p0".into(), time: 8 };
@@ -276,8 +291,8 @@ async fn tenants(store: &Store, tenant: &str) {
     let other = format!("{tenant}-other");
     assert_eq!(store.counts(&other).await.unwrap(), [0; 4]);
     assert_eq!(events(store, &other, vec![event("a", "u", "i", 5)], Repeat::Keep).await, [true]);
-    assert_eq!(store.history(&other, "u", 9).await.unwrap().len(), 1);
-    assert_eq!(store.history(tenant, "u", 9).await.unwrap().len(), 2);
+    assert_eq!(store.history((&other, "u"), NOW, 9).await.unwrap().len(), 1);
+    assert_eq!(store.history((tenant, "u"), NOW, 9).await.unwrap().len(), 2);
 }
 
 /// Changes that come at the same time share a commit, and one that fails does not take the others with it.
@@ -305,5 +320,5 @@ async fn groups(store: &Store, tenant: &str) {
     }
     assert_eq!((rows, keys), (200, 1));
     assert!(store.commits() - before < 150, "{} commits", store.commits() - before);
-    assert_eq!(store.history(tenant, "grouped", 500).await.unwrap().len(), 200);
+    assert_eq!(store.history((tenant, "grouped"), NOW, 500).await.unwrap().len(), 200);
 }

@@ -42,6 +42,12 @@ pub(crate) struct Serve {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "IP:PORT")]
     pub(crate) addr: SocketAddr,
+    /// Certificate in PEM, with those it rests on: serves HTTPS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key in PEM; renewed files are taken over while it runs
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Let everybody in who reaches the address, as long as there are no keys
     #[arg(long)]
     pub(crate) open: bool,
@@ -60,6 +66,12 @@ pub(crate) struct Serve {
     /// Longest time for a request, in seconds
     #[arg(long, default_value_t = 30, value_name = "S", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) timeout_s: u16,
+    /// Memory for lists that need not be made again as long as nothing they rest on changes, in MB; 0 = none
+    #[arg(long, default_value_t = 64, value_name = "MB", value_parser = clap::value_parser!(u32).range(..=65_536))]
+    pub(crate) cache_mb: u32,
+    /// Longest time for which such a list is good, in seconds
+    #[arg(long, default_value_t = 60, value_name = "S")]
+    pub(crate) cache_s: u32,
     /// Train the model anew after so many new events; 0 = never by itself
     #[arg(long, default_value_t = 0, value_name = "N", requires = "models")]
     pub(crate) retrain_events: u64,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum as _;
-use tastemaker_serve::{App, Error, Settings, store::Store};
+use tastemaker_serve::{App, Certificate, Error, Settings, store::Store};
 use tokio::runtime::Runtime;
 
 use super::args::Serve;
@@ -24,11 +24,18 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
         models: args.models.clone(),
         open: args.open || args.addr.ip().is_loopback(),
         local: !args.open,
+        tls: args
+            .tls_cert
+            .clone()
+            .zip(args.tls_key.clone())
+            .map(|(chain, key)| Certificate { chain, key }),
         workers: args.workers.map_or(usual.workers, usize::from),
         queue: args.queue,
         rate: args.rate,
         body: usize::from(args.body_mb) << 20,
         timeout: Duration::from_secs(args.timeout_s.into()),
+        cache: (args.cache_mb as usize) << 20,
+        cached_for: Duration::from_secs(args.cache_s.into()),
         keep_days: args.keep_days,
         trainer: trainer(args, context)?,
         retrain_events: args.retrain_events,
@@ -41,10 +48,11 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
         return Err(Error::Unguarded { address: args.addr.to_string() }.into());
     }
     let app = App::open(store, settings, context.places.clone()).await?;
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
     let ready = |address| {
         let who = if has_keys { "with a key" } else { "without a key, as there are none" };
         output::note(format!(
-            "listening at http://{address} {who}; Ctrl-C ends it when requests under way are done"
+            "listening at {scheme}://{address} {who}; Ctrl-C ends it when requests under way are done"
         ));
     };
     Ok(tastemaker_serve::run(app, args.addr, ready, told_to_end()).await?)

@@ -144,10 +144,7 @@ impl Recommender for Ials {
     }
 
     fn score(&self, request: &Request<'_>, scores: &mut [f32]) {
-        let user = self.fold_in_user(request.history);
-        for (score, item) in scores.iter_mut().zip(self.items.chunks_exact(self.dim())) {
-            *score = dot(&user, item);
-        }
+        self.score_batch(std::slice::from_ref(request), scores);
     }
 
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
