@@ -1,0 +1,3 @@
+//! The pages of the dashboard, and what they ask for.
+
+mod pages;
