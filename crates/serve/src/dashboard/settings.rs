@@ -85,6 +85,17 @@ fn of_server(settings: &Settings, store: &str) -> Vec<Setting> {
             json!(settings.local),
             "Who has no key must call the server by a name of this machine",
         ),
+        ("tls", json!(settings.tls.is_some()), "Connections are secret (--tls-cert, --tls-key)"),
+    ];
+    let row = |(name, value, about): Row| Setting { name: name.into(), value, about: about.into() };
+    rows.into_iter().chain(bounds(settings)).map(row).collect()
+}
+
+type Row = (&'static str, Value, &'static str);
+
+/// Lists how much there may be of everything, and for how long.
+fn bounds(settings: &Settings) -> Vec<Row> {
+    vec![
         (
             "workers",
             json!(settings.workers),
@@ -110,6 +121,16 @@ fn of_server(settings: &Settings, store: &str) -> Vec<Setting> {
         ("connections", json!(settings.connections), "Connections that may be open"),
         ("users", json!(settings.users), "Users whose events are kept in memory"),
         (
+            "cache_bytes",
+            json!(settings.cache),
+            "Memory for lists that need not be made again (--cache-mb)",
+        ),
+        (
+            "cache_s",
+            json!(settings.cached_for.as_secs_f64()),
+            "Longest time for which such a list is good (--cache-s)",
+        ),
+        (
             "keep_days",
             json!(settings.keep_days),
             "Days for which lists can be explained; 0 = for ever (--keep-days)",
@@ -134,13 +155,7 @@ fn of_server(settings: &Settings, store: &str) -> Vec<Setting> {
             json!(settings.sample.as_secs_f64()),
             "Time between two looks at what the server did, 720 of which are kept",
         ),
-    ];
-    let row = |(name, value, about): (&str, Value, &str)| Setting {
-        name: name.into(),
-        value,
-        about: about.into(),
-    };
-    rows.into_iter().map(row).collect()
+    ]
 }
 
 fn of_model(manifest: &Manifest) -> Vec<Section> {
