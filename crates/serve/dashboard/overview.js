@@ -49,7 +49,7 @@ function tiles(samples) {
     tile('Half within', duration(middle(now)), 'last minute'),
     tile('99 % within', duration(highest(now, 'p99_ms')), 'last minute'),
     tile('Events', brief(sum(samples, 'events')), 'last hour'),
-    tile('In memory', hits + misses ? `${Math.round((100 * hits) / (hits + misses))} %` : '–', 'of users'),
+    tile('Found again', hits + misses ? `${Math.round((100 * hits) / (hits + misses))} %` : '–', 'of lists; the rest was made'),
     tile('From lists', lists ? `${((100 * sum(samples, 'from_lists')) / lists).toFixed(1)}` : '–', 'in a hundred'),
     tile('Failed', brief(failed), 'last hour'));
 }

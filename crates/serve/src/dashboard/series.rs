@@ -73,7 +73,8 @@ impl App {
     /// Looks at the counts, when it is time to.
     pub(crate) fn look(&self) {
         let counts = &self.counts;
-        let counts = [&counts.events, &counts.from_lists, &counts.hits, &counts.misses];
+        let counts =
+            [&counts.events, &counts.from_lists, &counts.answers_found, &counts.answers_made];
         let now = Totals {
             at: self.clock.seconds(),
             routes: self.routes.iter().map(|(_, metrics)| metrics.seen()).collect(),
@@ -129,9 +130,9 @@ pub(crate) struct SampleOut {
     lists: u64,
     /// Events that name the list they came from.
     from_lists: u64,
-    /// Users whose events were in memory.
+    /// Lists that were made before and found again.
     hits: u64,
-    /// Users whose events were read from the store.
+    /// Lists that a model made.
     misses: u64,
     /// Answers that waited for their turn at its end.
     answers_waiting: usize,
