@@ -80,7 +80,7 @@ const soft = (error) => (error.status === 404 || error.status === 409 ? empty(er
 
 /** Asks who gets an item, when it is wanted: many lists are made for that. */
 function audience(root, id, signal) {
-  const sample = h('select', { id: 'sample' }, [100, 300, 1000, 5000].map((n) => h('option', { value: n, selected: n === 300 }, count(n))));
+  const sample = h('select', { id: 'sample' }, [100, 300, 1000].map((n) => h('option', { value: n, selected: n === 300 }, count(n))));
   const answer = h('div', {});
   const look = async () => {
     replace(answer, h('p', { class: 'small', role: 'status' }, 'Making lists…'));

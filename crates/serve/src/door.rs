@@ -6,10 +6,12 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{Query, RawPathParams, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use serde_json::Value;
 use tastemaker_store::{Scope, new_id};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::auth::Identity;
 use crate::call::{Answer, Call, without_zero_bytes};
@@ -25,6 +27,8 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
+/// Bytes of all bodies together that are read or worked on.
+pub(crate) const BODIES: usize = 512 << 20;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Parts of the path, or what is wrong with them.
@@ -78,7 +82,8 @@ async fn handle(
             let who = app.keys.identify(&head.headers, known, app.settings.open).await?;
             *tenant = Some(app.tenant(&who.tenant));
             app.rates.take(&who.key, app.settings.rate, app.clock.seconds())?;
-            if who.key.is_empty() && is_foreign(&head.headers, app.settings.local) {
+            let host = host(&head.headers, &head.uri);
+            if who.key.is_empty() && is_foreign(&head.headers, host, app.settings.local) {
                 return Err(Error::Foreign);
             }
             if who.scope < needs {
@@ -94,9 +99,9 @@ async fn handle(
         .map_err(|error| Error::Query { name: "query".into(), why: error.to_string() })?;
     let path: Vec<(String, String)> = path;
     without_zero_bytes(path.iter().chain(&query.0))?;
-    let body = match route.takes {
-        Some(_) => read(body, &head.headers, app.settings.body).await?,
-        None => Bytes::new(),
+    let (body, _room) = match route.takes {
+        Some(_) => read(app, body, &head.headers).await?,
+        None => (Bytes::new(), None),
     };
     let version = head.headers.get("x-api-version").and_then(|version| version.to_str().ok());
     let call = Call {
@@ -113,22 +118,35 @@ async fn handle(
 }
 
 /// Tells whether a request comes from a page of another origin, which a browser sends without asking its user. Programs say nothing of
-/// an origin. `local` wants a name of this machine, too.
-fn is_foreign(headers: &HeaderMap, local: bool) -> bool {
+/// an origin. `local` wants a name of this machine, too, and that no proxy brings it from elsewhere.
+fn is_foreign(headers: &HeaderMap, host: &str, local: bool) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text("host").unwrap_or_default();
+    let is_brought = ["forwarded", "x-forwarded-for", "x-real-ip"]
+        .iter()
+        .any(|name| headers.contains_key(*name));
     let is_other = |origin: &str| origin.split_once("://").is_none_or(|(_, place)| place != host);
     let bare = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()));
     let bare = bare.map_or(host, |(bare, _)| bare).trim_matches(['[', ']']);
-    let is_here = bare.is_empty()
-        || bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok();
+    let is_here =
+        bare.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok();
     text("origin").is_some_and(is_other)
         || text("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site))
-        || (local && !is_here)
+        || (local && (!is_here || is_brought))
 }
 
-async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Error> {
+/// Returns the name a server was called by: HTTP/2 has it in the address. Empty for old programs that say none.
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.or_else(|| uri.authority().map(Authority::as_str)).unwrap_or_default()
+}
+
+/// Reads a body, for which there must be room beside those that are read or worked on already.
+async fn read(
+    app: &App,
+    body: Body,
+    headers: &HeaderMap,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Error> {
+    let limit = app.settings.body;
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     // A page of another origin can send a form without being asked, but not JSON.
     if !text(header::CONTENT_TYPE).is_some_and(|kind| kind.to_ascii_lowercase().contains("json")) {
@@ -138,10 +156,14 @@ async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Er
     if length.is_some_and(|length| length > limit) {
         return Err(Error::TooLong { limit });
     }
-    to_bytes(body, limit).await.map_err(|error| match error.to_string().contains("length limit") {
+    let kilobytes = (length.unwrap_or(limit) / 1024 + 1).min(BODIES / 1024) as u32;
+    let room = app.bodies.clone().try_acquire_many_owned(kilobytes).map_err(|_| Error::Busy)?;
+    let read = to_bytes(body, limit).await;
+    let bytes = read.map_err(|error| match error.to_string().contains("length limit") {
         true => Error::TooLong { limit },
         false => Error::Body { why: error.to_string() },
-    })
+    });
+    Ok((bytes?, Some(room)))
 }
 
 /// Takes over the client's own id of a request, when it looks like one.

@@ -25,9 +25,11 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
+type Changed = [Option<SystemTime>; 2];
+
 struct Now {
     acceptor: TlsAcceptor,
-    changed: Option<SystemTime>,
+    changed: Changed,
     looked_at: f64,
 }
 
@@ -53,9 +55,8 @@ impl Tls {
             now.looked_at = self.clock.seconds();
             let changed = changed(&self.files);
             if changed != now.changed {
-                now.changed = changed;
                 match acceptor(&self.files) {
-                    Ok(acceptor) => now.acceptor = acceptor,
+                    Ok(acceptor) => (now.acceptor, now.changed) = (acceptor, changed),
                     Err(error) => tracing::warn!("the certificate before stays: {error}"),
                 }
             }
@@ -64,10 +65,10 @@ impl Tls {
     }
 }
 
-/// Returns when the later of the files was written.
-fn changed(files: &Certificate) -> Option<SystemTime> {
+/// Returns when each of the files was written.
+fn changed(files: &Certificate) -> Changed {
     let at = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
-    at(&files.chain).max(at(&files.key))
+    [at(&files.chain), at(&files.key)]
 }
 
 fn acceptor(files: &Certificate) -> Result<TlsAcceptor, Error> {

@@ -1,8 +1,8 @@
 //! Lists for a user, a session, or a taste described in words.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -134,6 +134,10 @@ pub(crate) struct Made {
     pub(crate) items: Arc<Vec<RecommendedItem>>,
     /// Time and id of the last event that was looked at.
     last: Option<(i64, String)>,
+    /// What its user did, as long as it is that.
+    known: Weak<Known>,
+    /// The user was erased before.
+    erased: bool,
 }
 
 /// `POST /v1/recommend`.
@@ -165,8 +169,8 @@ pub(crate) async fn by_address(call: Call) -> Result<Answer, Error> {
 async fn answer(call: &Call, request: RecommendRequest) -> Result<Answer, Error> {
     check(&request)?;
     let made = make(&call.app, &call.tenant, &request).await?;
-    let recommendation_id =
-        if is_serving(&request.model) { keep(call, &request, &made) } else { None };
+    let is_kept = is_serving(&request.model) && !erased_since(call, &request, &made).await?;
+    let recommendation_id = if is_kept { keep(call, &request, &made) } else { None };
     Answer::json(&RecommendAnswer {
         recommendation_id,
         model: made.model.as_ref().map(|model| model.id.as_str()),
@@ -193,6 +197,15 @@ fn check(request: &RecommendRequest) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Tells whether the user was erased while the list was made: nothing of them is written after that.
+async fn erased_since(call: &Call, request: &RecommendRequest, made: &Made) -> Result<bool, Error> {
+    let Some(user) = request.user_id.as_deref().filter(|_| made.known.strong_count() == 0) else {
+        return Ok(false);
+    };
+    let now = known(&call.app, &call.tenant, user).await?;
+    Ok(now.erased && !made.erased)
 }
 
 /// Keeps the list, so that it can be explained later.
@@ -235,7 +248,7 @@ pub(crate) async fn make(
     let Some(model) = tenant.slot.which(request.model)? else {
         return popular(app, tenant, request, (&known, &barred)).await;
     };
-    let last = known.last.clone();
+    let (last, weak, erased) = (known.last.clone(), Arc::downgrade(&known), known.erased);
     let question = Question {
         tenant: tenant.name.clone(),
         user: request.user_id.clone().unwrap_or_default(),
@@ -246,11 +259,11 @@ pub(crate) async fn make(
     let count = if found.is_some() { &app.counts.answers_found } else { &app.counts.answers_made };
     count.fetch_add(1, Ordering::Relaxed);
     if let Some((source, items)) = found {
-        return Ok(Made { source, model: Some(model), items, last });
+        return Ok(Made { source, model: Some(model), items, last, known: weak, erased });
     }
     let (source, items) = compute(app, &model, request, (known, barred)).await?;
     app.answers.keep(question, (source, items.clone()), grounds, now);
-    Ok(Made { source, model: Some(model), items, last })
+    Ok(Made { source, model: Some(model), items, last, known: weak, erased })
 }
 
 /// Makes a list of the past again: by what its user had done up to an event.
@@ -345,7 +358,7 @@ async fn popular(
     app: &App,
     tenant: &Tenant,
     request: &RecommendRequest,
-    (known, barred): (&Known, &Barred),
+    (known, barred): (&Arc<Known>, &Barred),
 ) -> Result<Made, Error> {
     if request.words.is_some() || request.filter.is_some() || request.explain {
         return Err(Error::NoModel);
@@ -369,5 +382,7 @@ async fn popular(
         reason: None,
     };
     let items = Arc::new(chosen.enumerate().map(item).collect());
-    Ok(Made { source: Source::Popular, model: None, items, last: known.last.clone() })
+    let (last, weak) = (known.last.clone(), Arc::downgrade(known));
+    let source = Source::Popular;
+    Ok(Made { source, model: None, items, last, known: weak, erased: known.erased })
 }

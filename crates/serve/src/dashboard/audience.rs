@@ -8,7 +8,7 @@ use crate::call::{Answer, Call, MAX_ROWS};
 
 /// Users whose lists are looked at when nothing else is said, and at most.
 const SAMPLE: usize = 300;
-const MAX_SAMPLE: usize = 5000;
+const MAX_SAMPLE: usize = 1000;
 /// Length of the lists that are looked at.
 const WITHIN: usize = 100;
 
@@ -46,7 +46,9 @@ pub(super) async fn show(call: Call) -> Result<Answer, Error> {
     let within = call.number("within", WITHIN)?.clamp(1, MAX_ROWS);
     let sample = call.number("sample", SAMPLE)?.clamp(1, MAX_SAMPLE);
     let loaded = call.tenant.slot.now().ok_or(Error::NoModel)?;
+    let turn = call.app.audiences.clone().try_acquire_owned().map_err(|_| Error::Busy)?;
     let work = move || {
+        let _turn = turn;
         let engine = &loaded.engine;
         let title = engine.title(engine.item(&id)?);
         let n_users = engine.data().n_users();

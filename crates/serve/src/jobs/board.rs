@@ -1,6 +1,7 @@
 //! All jobs: those under way, which can be ended, and the last ones that are over.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,8 +21,36 @@ const KEPT: usize = 50;
 /// Longest time in which a job must have ended when the server does.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// A job that is held by the server that does it, by a lock that ends with its process however it ends.
+struct Held {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Held {
+    /// Takes a job, unless another process holds it.
+    fn take(dir: &Path, id: &str) -> Option<Self> {
+        std::fs::create_dir_all(dir).ok()?;
+        let path = held(dir, id);
+        let lock = File::options().create(true).append(true).open(&path).ok()?;
+        lock.try_lock().ok()?;
+        Some(Self { path, _lock: lock })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.path).ok();
+    }
+}
+
+fn held(dir: &Path, id: &str) -> PathBuf {
+    dir.join(format!("{id}.lock"))
+}
+
 /// A job under way.
 struct Under {
+    _held: Option<Held>,
     end: watch::Sender<bool>,
     work: Option<JoinHandle<()>>,
 }
@@ -54,6 +83,8 @@ impl Board {
             let dir = work(&folder);
             let mut jobs = Job::all(&dir);
             for job in jobs.iter_mut().filter(|job| !job.state.is_over()) {
+                // Another server over the same folder may be at it.
+                let Some(_held) = Held::take(&dir, &job.id) else { continue };
                 job.state = State::Lost;
                 job.ended = Some(iso(now));
                 job.why = "the server ended while it was under way".into();
@@ -62,6 +93,8 @@ impl Board {
                 }
                 std::fs::remove_dir_all(dir.join(&job.id)).ok();
             }
+            // Those of others are theirs to tell.
+            jobs.retain(|job| job.state.is_over());
             known.jobs.insert(tenant, jobs);
         }
         Self { known: Mutex::new(known), turn: Semaphore::new(1) }
@@ -96,12 +129,13 @@ impl Board {
             report: None,
             output: String::new(),
         };
+        let held = Held::take(&work(folder), &job.id);
         job.write(&work(folder))?;
         jobs.push(job.clone());
         let old = jobs.len().saturating_sub(KEPT);
         jobs.drain(..old).for_each(|job| job.forget(&work(folder)));
         let (end, ends) = watch::channel(false);
-        known.under_way.insert(job.id.clone(), Under { end, work: None });
+        known.under_way.insert(job.id.clone(), Under { _held: held, end, work: None });
         Ok((job, ends))
     }
 
@@ -158,5 +192,26 @@ impl Board {
                 tracing::warn!("a job was not over in time");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_of_another_server_is_left_alone_and_one_of_a_dead_server_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = || std::iter::once(("shop".to_owned(), dir.path().to_owned()));
+        let first = Board::open(folders(), 1);
+        let (job, _ends) = first.add(("shop", dir.path()), "asked", 1).unwrap();
+        std::fs::create_dir(work(dir.path()).join(&job.id)).unwrap();
+        let second = Board::open(folders(), 2);
+        assert!(second.of("shop").is_empty());
+        assert!(work(dir.path()).join(&job.id).is_dir(), "its work goes on");
+        drop(first);
+        let third = Board::open(folders(), 3);
+        assert_eq!(third.of("shop")[0].state, State::Lost);
+        assert!(!work(dir.path()).join(&job.id).exists());
     }
 }

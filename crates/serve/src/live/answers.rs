@@ -44,6 +44,13 @@ impl Grounds {
     }
 }
 
+impl Grounds {
+    /// Tells whether what the user did and the items that must not be shown are what they were.
+    fn are_there(&self) -> bool {
+        self.known.strong_count() > 0 && self.barred.strong_count() > 0
+    }
+}
+
 impl PartialEq for Grounds {
     fn eq(&self, other: &Self) -> bool {
         self.model.ptr_eq(&other.model)
@@ -117,7 +124,8 @@ impl Answers {
         let texts = question.tenant.len() + question.user.len() + question.asked.len();
         let items: usize = list.iter().map(RecommendedItem::bytes).sum();
         let bytes = texts + items + OVERHEAD;
-        if bytes > self.room {
+        // What it was made of may have gone meanwhile, and its user with it.
+        if bytes > self.room || !grounds.are_there() {
             return;
         }
         let mut shelf = self.shelf(&question);
@@ -132,11 +140,20 @@ impl Answers {
 
     /// Forgets the lists of a user.
     pub(crate) fn forget_user(&self, tenant: &str, user: &str) {
+        self.retain(|question, _| question.tenant != tenant || question.user != user);
+    }
+
+    /// Forgets the lists that are not good any more.
+    pub(crate) fn sweep(&self, now: f64) {
+        self.retain(|_, kept| now - kept.at < self.seconds && kept.grounds.are_there());
+    }
+
+    fn retain(&self, stays: impl Fn(&Question, &Kept) -> bool) {
         for shelf in &self.shelves {
             let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
             let mut freed = 0;
             shelf.lists.retain(|question, kept| {
-                let stays = question.tenant != tenant || question.user != user;
+                let stays = stays(question, kept);
                 freed += if stays { 0 } else { kept.bytes };
                 stays
             });
@@ -164,33 +181,60 @@ mod tests {
         (Source::Model, Arc::default())
     }
 
-    fn grounds(known: &Arc<Known>) -> Grounds {
-        Grounds { model: Weak::new(), known: Arc::downgrade(known), barred: Weak::new() }
+    /// What a list rests on, for which it must stay alive.
+    #[derive(Default)]
+    struct World {
+        known: Arc<Known>,
+        barred: Arc<Barred>,
+    }
+
+    impl World {
+        fn grounds(&self) -> Grounds {
+            let (known, barred) = (Arc::downgrade(&self.known), Arc::downgrade(&self.barred));
+            Grounds { model: Weak::new(), known, barred }
+        }
     }
 
     #[test]
     fn a_list_is_good_for_a_while_on_the_same_grounds_only() {
-        let (answers, known) = (Answers::new(1 << 20, 60.0), Arc::new(Known::default()));
-        answers.keep(question("u", "n=1"), list(), grounds(&known), 0.0);
-        assert!(answers.find(&question("u", "n=1"), &grounds(&known), 59.0).is_some());
-        assert!(answers.find(&question("u", "n=1"), &grounds(&known), 60.0).is_none());
-        assert!(answers.find(&question("u", "n=2"), &grounds(&known), 1.0).is_none());
-        let other = Arc::new(Known::default());
-        assert!(answers.find(&question("u", "n=1"), &grounds(&other), 1.0).is_none());
+        let (answers, world) = (Answers::new(1 << 20, 60.0), World::default());
+        answers.keep(question("u", "n=1"), list(), world.grounds(), 0.0);
+        assert!(answers.find(&question("u", "n=1"), &world.grounds(), 59.0).is_some());
+        assert!(answers.find(&question("u", "n=1"), &world.grounds(), 60.0).is_none());
+        assert!(answers.find(&question("u", "n=2"), &world.grounds(), 1.0).is_none());
+        assert!(answers.find(&question("u", "n=1"), &World::default().grounds(), 1.0).is_none());
+    }
+
+    #[test]
+    fn lists_of_what_has_gone_are_swept_away_and_not_kept() {
+        let (answers, world) = (Answers::new(1 << 20, 60.0), World::default());
+        let grounds = world.grounds();
+        answers.keep(question("u", "n=1"), list(), grounds.clone(), 0.0);
+        answers.sweep(1.0);
+        assert!(answers.bytes() > 0);
+        drop(world);
+        answers.sweep(1.0);
+        assert_eq!(answers.bytes(), 0);
+        answers.keep(question("u", "n=1"), list(), grounds, 1.0);
+        assert_eq!(answers.bytes(), 0);
+        let world = World::default();
+        answers.keep(question("u", "n=1"), list(), world.grounds(), 1.0);
+        answers.sweep(61.0);
+        assert_eq!(answers.bytes(), 0);
     }
 
     #[test]
     fn memory_is_bounded_and_given_back() {
-        let (answers, known) = (Answers::new(SHELVES * 4 * OVERHEAD, 60.0), Arc::default());
+        let (answers, world) = (Answers::new(SHELVES * 4 * OVERHEAD, 60.0), World::default());
         for n in 0..1000 {
             let user = format!("u{n}");
-            answers.keep(question(&user, ""), list(), grounds(&known), 0.0);
+            answers.keep(question(&user, ""), list(), world.grounds(), 0.0);
         }
         assert!((OVERHEAD..=SHELVES * 4 * OVERHEAD).contains(&answers.bytes()));
         (0..1000).for_each(|n| answers.forget_user("t", &format!("u{n}")));
         assert_eq!(answers.bytes(), 0);
         let none = Answers::new(0, 60.0);
-        none.keep(question("u", ""), list(), grounds(&known), 0.0);
+        none.keep(question("u", ""), list(), world.grounds(), 0.0);
         assert_eq!(none.bytes(), 0);
     }
 }

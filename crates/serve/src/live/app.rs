@@ -8,6 +8,7 @@ use std::time::Duration;
 use tastemaker_core::{Clock, SystemClock};
 use tastemaker_engine::Places;
 use tastemaker_store::{Change, Store, is_tenant};
+use tokio::sync::Semaphore;
 
 use super::tenant::Tenants;
 use super::{Answers, Loaded, Tenant};
@@ -22,8 +23,10 @@ use crate::{DEFAULT_TENANT, Error, Settings};
 const ACTIVE: &str = "active";
 /// Rows read at once when a model meets the catalogue of the store.
 const ROWS: usize = 1000;
-/// Seconds between two clearings of old lists.
-const CLEARING: Duration = Duration::from_secs(600);
+/// Time between two sweepings of lists in memory.
+const SWEEPING: Duration = Duration::from_secs(60);
+/// Sweepings between two clearings of old lists in the store.
+const CLEARING: u64 = 10;
 const DAY_MS: i64 = 86_400_000;
 
 /// Everything a request may need.
@@ -38,6 +41,10 @@ pub struct App {
     pub(crate) counts: Counts,
     pub(crate) series: Series,
     pub(crate) answers: Answers,
+    /// A place for every kilobyte of the bodies that are read or worked on.
+    pub(crate) bodies: Arc<Semaphore>,
+    /// Looking for who gets an item takes long: one at a time.
+    pub(crate) audiences: Arc<Semaphore>,
     /// By method and path, in the order of the routes.
     pub(crate) routes: Vec<((String, &'static str), RouteMetrics)>,
     pub(crate) jobs: Board,
@@ -55,6 +62,8 @@ impl App {
         let app = Arc::new(Self {
             jobs: Board::open(settings.folders(), clock.unix_ms()),
             workers: Workers::new(settings.workers, settings.queue),
+            bodies: Arc::new(Semaphore::new(crate::door::BODIES / 1024)),
+            audiences: Arc::new(Semaphore::new(1)),
             answers: Answers::new(settings.cache, settings.cached_for.as_secs_f64()),
             routes: crate::routes::counted(),
             store,
@@ -72,7 +81,12 @@ impl App {
         }
         for (tenant, dir) in app.settings.first_models() {
             let tenant = app.tenant(&tenant);
-            tenant.slot.promote(app.read_model(&dir).await?);
+            match app.read_model(&dir).await {
+                Ok(model) => tenant.slot.promote(model),
+                Err(error) if tenant.name == DEFAULT_TENANT => return Err(error),
+                // One tenant's damage must not keep the others from their answers.
+                Err(error) => tracing::error!("{} has no model: {error}", tenant.name),
+            }
             app.introduce(&tenant).await?;
         }
         Ok(app)
@@ -176,6 +190,10 @@ impl App {
     ) -> Result<Arc<Loaded>, Error> {
         let _turn = tenant.promoting.lock().await;
         let loaded = tenant.slot.before().ok_or(Error::NoPrevious)?;
+        if !loaded.dir.is_dir() {
+            // It would answer until the next restart, and nothing after it.
+            return Err(Error::NoPrevious);
+        }
         if let Ok(folder) = self.settings.folder(&tenant.name) {
             let is_inside = loaded.dir.parent() == Some(&*folder);
             let name = loaded.dir.file_name().filter(|_| is_inside);
@@ -204,15 +222,16 @@ impl App {
     /// Clears away old lists, as long as the server runs.
     pub(crate) async fn clear_old_lists(self: Arc<Self>) {
         let days = i64::from(self.settings.keep_days);
-        if days == 0 {
-            return;
-        }
-        loop {
+        for round in 0u64.. {
+            self.answers.sweep(self.clock.seconds());
             let before = self.clock.unix_ms() - days * DAY_MS;
-            if let Err(error) = self.store.change(Change::ForgetShown { before }).await {
+            if days > 0
+                && round.is_multiple_of(CLEARING)
+                && let Err(error) = self.store.change(Change::ForgetShown { before }).await
+            {
                 tracing::warn!("old lists were not cleared away: {error}");
             }
-            tokio::time::sleep(CLEARING).await;
+            tokio::time::sleep(SWEEPING).await;
         }
     }
 }
@@ -241,6 +260,11 @@ impl Settings {
             let active = std::fs::read_to_string(folder.join(ACTIVE)).unwrap_or_default();
             if names(&folder).iter().any(|name| *name == active.trim()) {
                 first.push((tenant, folder.join(active.trim())));
+            } else if !active.trim().is_empty() {
+                tracing::error!(
+                    "the model `{}` that answered for {tenant} is not there any more: promote another one",
+                    active.trim()
+                );
             }
         }
         if let Some(model) = &self.model

@@ -37,7 +37,11 @@ async fn pages_of_other_origins_get_nothing_where_no_key_is_needed() {
     let ask = async |headers: &[(&str, &str)]| {
         let mut request = Request::builder().method("POST").uri("/v1/models/rollback");
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            request = match *name {
+                // Where HTTP/2 has the name.
+                ":authority" => request.uri(format!("https://{value}/v1/models/rollback")),
+                name => request.header(name, *value),
+            };
         }
         home.send(request.body(Body::empty()).unwrap()).await
     };
@@ -45,6 +49,7 @@ async fn pages_of_other_origins_get_nothing_where_no_key_is_needed() {
         &[("host", "localhost:8080")][..],
         &[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")],
         &[("host", "[::1]:8080"), ("sec-fetch-site", "same-origin")],
+        &[(":authority", "localhost:8080"), ("origin", "https://localhost:8080")],
     ] {
         assert_eq!(ask(own).await.status, 409, "{own:?}: there is no model to go back to");
     }
@@ -53,6 +58,10 @@ async fn pages_of_other_origins_get_nothing_where_no_key_is_needed() {
         &[("host", "localhost:8080"), ("origin", "null")],
         &[("host", "localhost:8080"), ("sec-fetch-site", "cross-site")],
         &[("host", "rebound.example:8080")],
+        &[(":authority", "rebound.example:8080")],
+        &[(":authority", "localhost:8080"), ("origin", "https://elsewhere.example")],
+        &[("host", "127.0.0.1:8080"), ("x-forwarded-for", "203.0.113.7")],
+        &[],
     ] {
         let got = ask(foreign).await;
         let kind = &got.body["type"];

@@ -250,20 +250,25 @@ async fn what_a_server_left_under_way_is_lost_to_the_next_one() {
     let home = home(FOREVER).await;
     let id = start(&home).await;
     until(&home, &id, |job| job["output"] == "working\n").await;
-    let settings = Settings {
-        models: Some(home.dir.path().join("models")),
-        open: true,
-        ..Settings::default()
+    let next = async || {
+        let models = Some(home.dir.path().join("models"));
+        let settings = Settings { models, open: true, ..Settings::default() };
+        let places = crate::home::places(home.dir.path());
+        let next = router(App::open(home.store.clone(), settings, places).await.unwrap());
+        Home { router: next, store: home.store.clone(), dir: tempfile::tempdir().unwrap() }
     };
-    let places = crate::home::places(home.dir.path());
-    let next = router(App::open(home.store.clone(), settings, places).await.unwrap());
-    let dir = tempfile::tempdir().unwrap();
-    let next = Home { router: next, store: home.store.clone(), dir };
+    let beside = next().await;
+    assert_eq!(beside.get(&format!("/v1/jobs/{id}")).await.status, 404, "another server is at it");
+    // As a server leaves it that dies.
+    let file = home.dir.path().join(format!("models/default/.work/{id}.json"));
+    let under_way = std::fs::read(&file).unwrap();
+    cancel(&home, &id).await;
+    std::fs::write(&file, under_way).unwrap();
+    let next = next().await;
     assert_eq!(next.get(&format!("/v1/jobs/{id}")).await.body["state"], "lost");
     // One that was not told what to train with says so.
     let got = next.post("/v1/jobs", json!({ "kind": "retrain" })).await;
     assert_eq!((got.status, &got.body["type"]), (409, &json!("urn:tastemaker:problem:no-trainer")));
-    cancel(&home, &id).await;
 }
 
 #[tokio::test]
