@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest time until a database answers for the first time, and until a connection is free.
 const CONNECTING: Duration = Duration::from_secs(10);
 /// Group commit on a WAL that is synced at every commit: what was acknowledged survives a power cut.
-const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -65536";
+const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384";
 
 /// Which engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
