@@ -6,6 +6,8 @@ mod browser;
 #[path = "../black_box/home.rs"]
 #[expect(dead_code, reason = "it serves more tests than these")]
 mod home;
+#[path = "../black_box/long/serving/server.rs"]
+mod server;
 mod stage;
 
 use serde_json::json;

@@ -1,30 +1,17 @@
 //! A served model with a browser before it.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-
 use serde_json::Value;
 
 use crate::browser::Browser;
 use crate::home::{Home, NO_SEARCH, SMALL};
+use crate::server::{self, Server};
 
 /// A server, a browser, and the folder of both.
 pub(crate) struct Stage {
     pub(crate) browser: Browser,
     pub(crate) origin: String,
-    _server: Server,
+    server: Server,
     pub(crate) home: Home,
-}
-
-/// Our own child, ended whatever becomes of a test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
 }
 
 /// A home with two models of which the first is served.
@@ -48,44 +35,15 @@ pub(crate) fn two_models() -> Home {
 
 impl Stage {
     pub(crate) fn new(home: Home, args: &[&str]) -> Self {
-        let server = Command::new(env!("CARGO_BIN_EXE_tastemaker"))
-            .current_dir(home.path(""))
-            .env("HOME", home.path(""))
-            .args(["serve", "--offline", "--addr", "127.0.0.1:0"])
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut server = Server(server);
-        let mut lines = BufReader::new(server.0.stderr.take().unwrap());
-        let mut said = String::new();
-        let address = loop {
-            let mut line = String::new();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the server ended: {said}");
-            said.push_str(&line);
-            if let Some((_, rest)) = line.split_once("http://") {
-                break rest.split_whitespace().next().unwrap().to_owned();
-            }
-        };
-        std::thread::spawn(move || lines.read_to_string(&mut String::new()));
+        let server = server::start(&home, args);
         let browser = Browser::start(&home.path(""));
-        Self { browser, origin: format!("http://{address}"), _server: server, home }
+        Self { browser, origin: format!("http://{}", server.address), server, home }
     }
 
     /// Sends one request past the browser.
     pub(crate) fn send(&self, (method, path): (&str, &str), body: &Value) -> u16 {
-        let address = self.origin.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(address).unwrap();
-        let body = body.to_string();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.split(' ').nth(1).unwrap().parse().unwrap()
+        let answer = server::ask(&self.server.address, (method, path), &body.to_string());
+        answer.unwrap().0
     }
 
     /// Goes to a page through the frame's links, and waits until it is whole.

@@ -52,8 +52,13 @@ impl App {
             return Some("events");
         }
         // One that failed is not tried again at once.
-        let begun = tenant.trained_at.load(Ordering::Relaxed).max(serving.created * 1000);
-        let hours = (self.clock.unix_ms() - begun) as f64 / HOUR_MS;
+        let trained = tenant.trained_at.load(Ordering::Relaxed);
+        let now = self.clock.unix_ms();
+        // What lies ahead is of a clock that was set back since: then it counts from when this server began.
+        let began = now - (self.clock.seconds() * 1000.0) as i64;
+        let times = [trained, serving.created * 1000].into_iter();
+        let since = times.filter(|time| (1..=now).contains(time)).max().unwrap_or(began);
+        let hours = (now - since) as f64 / HOUR_MS;
         (settings.retrain_hours > 0.0 && hours >= settings.retrain_hours).then_some("hours")
     }
 }

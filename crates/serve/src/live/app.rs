@@ -58,7 +58,16 @@ impl App {
         settings: Settings,
         places: Places,
     ) -> Result<Arc<Self>, Error> {
-        let clock = SystemClock::default();
+        Self::open_at(store, settings, places, Arc::new(SystemClock::default())).await
+    }
+
+    /// The same by another clock.
+    pub async fn open_at(
+        store: Store,
+        settings: Settings,
+        places: Places,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, Error> {
         let app = Arc::new(Self {
             jobs: Board::open(settings.folders(), clock.unix_ms()),
             workers: Workers::new(settings.workers, settings.queue),
@@ -69,7 +78,7 @@ impl App {
             store,
             settings,
             places,
-            clock: Arc::new(clock),
+            clock,
             keys: Keys::default(),
             rates: Rates::default(),
             counts: Counts::default(),

@@ -1,7 +1,12 @@
 //! Lists, and how events change them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use serde_json::json;
+use tastemaker_engine::core::{Clock, SystemClock};
 use tastemaker_serve::store::IMPRESSION;
+use tastemaker_serve::{App, Settings, router};
 
 use crate::home::{Home, ids};
 
@@ -98,6 +103,48 @@ async fn who_was_erased_is_a_newcomer_and_is_told_what_remains() {
     assert_eq!(home.get("/v1/users/u3").await.status, 404);
     let nobody = home.ask(("DELETE", "/v1/users/nobody"), None, "").await.body;
     assert!(nobody["remains"].as_str().unwrap().starts_with("nothing"));
+}
+
+/// A clock that is set by hand; what measures spans goes on.
+struct Set(SystemClock, AtomicI64);
+
+impl Clock for Set {
+    fn seconds(&self) -> f64 {
+        self.0.seconds()
+    }
+
+    fn unix_seconds(&self) -> i64 {
+        self.1.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_makes_no_event_unseen_and_no_list_another() {
+    let first = Home::new().await;
+    let clock = Arc::new(Set(SystemClock::default(), AtomicI64::new(1_800_000_000)));
+    let settings =
+        Settings { model: Some(first.dir.path().join("model")), open: true, ..Settings::default() };
+    let places = crate::home::places(first.dir.path());
+    let app = App::open_at(first.store.clone(), settings, places, clock.clone()).await.unwrap();
+    let home = Home { router: router(app), ..first };
+    let mut lists = Vec::new();
+    for back in [0, 3600, 86_400, 40 * 86_400] {
+        clock.1.store(1_800_000_000 - back, Ordering::SeqCst);
+        let top = home.list("u2", 1).await.remove(0);
+        assert_eq!(home.event("u2", &top).await.body["accepted"], 1);
+        let got = home.get("/v1/recommend?user_id=u2").await.body;
+        assert!(!ids(&got["items"]).contains(&top), "{top} in {got}");
+        lists.push(got["recommendation_id"].as_str().unwrap().to_owned());
+    }
+    home.store.flush().await.unwrap();
+    let mut unlike = lists.clone();
+    unlike.sort_unstable();
+    unlike.dedup();
+    assert_eq!(unlike.len(), lists.len());
+    // The last one looked at all events, whatever times they bear.
+    let last = home.get(&format!("/v1/explain/{}", lists[3])).await.body;
+    assert_eq!(last["replay"]["same"], true, "{last}");
+    assert_eq!(home.get("/v1/events?user_id=u2").await.body["events"].as_array().unwrap().len(), 4);
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! The server and what starts beside it.
 
+mod crash;
+mod faults;
 mod mcp;
 mod retrain;
 mod serve;
+mod server;

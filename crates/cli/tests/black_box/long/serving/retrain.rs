@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::serve::{ask, start};
+use super::server::{ask, start};
 use crate::home::Home;
 
 /// Unix seconds of the first new event: long after the world's.
