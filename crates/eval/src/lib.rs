@@ -7,6 +7,7 @@ mod examples;
 mod interop;
 mod metric;
 mod metrics;
+pub mod online;
 mod protocol;
 mod rank;
 mod report;

@@ -3,13 +3,14 @@
 
 use rand::Rng;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_core::seed::stream;
 
 use crate::{Error, Name, Run};
 
 /// A mean and its 95 % interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stat {
     /// The mean over users.
     pub mean: f64,
