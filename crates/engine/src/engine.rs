@@ -16,7 +16,7 @@ use tastemaker_pipeline::{Asked, Fused, FusionSettings, RerankSettings};
 
 use crate::Error;
 use crate::chat::Writer;
-use crate::lists::{ListTrace, Live, Near};
+use crate::lists::{ListTrace, Live, Near, ReadyPipeline};
 use crate::reasons::Reason;
 use crate::registry::{FUSED, Model};
 use crate::texts::Reader;
@@ -74,6 +74,9 @@ pub struct Listed {
     /// Expected rating, where the model learnt ratings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rating: Option<f32>,
+    /// The chance with which it was shown at its place, where lists explore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chance: Option<f32>,
     /// Why it is there, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
@@ -100,6 +103,10 @@ pub struct Ask<'a> {
     pub only: Option<&'a str>,
     /// What variants of the pipeline look at: device, page, arm of an experiment.
     pub context: &'a [(String, String)],
+    /// A pipeline in the place of the engine's own, made ready by it.
+    pub pipeline: Option<&'a ReadyPipeline>,
+    /// Varies what is drawn for one user and history; the same number, the same draws.
+    pub draw: u64,
 }
 
 /// One event newer than the data.
@@ -266,9 +273,10 @@ impl Engine {
         let history = self.history(user, own.as_ref());
         let request = Request { exclude: &exclude, ..Request::new(user, history) };
         let n = ask.n.min(MAX_N);
-        let asked = Asked { request, context: ask.context, n, traced };
-        let (list, trace) = self.lists(&asked, ask.only)?;
+        let asked = Asked { request, context: ask.context, n, traced, draw: ask.draw };
+        let (list, trace) = self.lists(&asked, (ask.only, ask.pipeline))?;
         let mut listed = self.listed(&list);
+        listed.iter_mut().zip(&trace.chances).for_each(|(entry, chance)| entry.chance = Some(*chance));
         self.predict(&request, &mut listed, &list);
         if ask.explain {
             self.explain_all(&request, &mut listed, &list);
@@ -510,6 +518,7 @@ impl Engine {
             score: scored.score,
             probability: None,
             rating: None,
+            chance: None,
             reason: None,
         };
         list.iter().enumerate().map(entry).collect()

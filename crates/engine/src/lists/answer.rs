@@ -7,7 +7,7 @@ use tastemaker_pipeline::{
     Alone, Asked, Blend, Piped, PipelineSettings, Plan, RerankSettings, Trace,
 };
 
-use super::{Titles, catalogue, plan, shown};
+use super::{ReadyPipeline, Titles, catalogue, plan, shown};
 use crate::engine::Answerer;
 use crate::predictions::labels;
 use crate::{Engine, Error};
@@ -38,12 +38,20 @@ impl Engine {
     ///
     /// A pipeline that does not go with the model or the data is refused, and the one before stays.
     pub fn set_pipeline(&self, settings: PipelineSettings) -> Result<(), Error> {
+        let ReadyPipeline { settings, plan } = self.ready_pipeline(settings)?;
+        self.pipeline.replace(settings, plan);
+        Ok(())
+    }
+
+    /// Makes a pipeline ready to be asked for in the place of the engine's own.
+    ///
+    /// It is for this engine alone: one that knows more items needs its own.
+    pub fn ready_pipeline(&self, settings: PipelineSettings) -> Result<ReadyPipeline, Error> {
         let plan = match settings.is_plain() {
             true => None,
             false => Some(Arc::new(self.plan_of(&settings)?)),
         };
-        self.pipeline.replace(settings, plan);
-        Ok(())
+        Ok(ReadyPipeline { settings, plan })
     }
 
     fn plan_of(&self, settings: &PipelineSettings) -> Result<Plan, Error> {
@@ -84,18 +92,21 @@ impl Engine {
         })
     }
 
-    /// Lists items, with how they came to their places where that is asked for; `only` is one more filter.
+    /// Lists items, with how they came to their places where that is asked for; `only` is one more filter, `other` a pipeline in the place
+    /// of the engine's own.
     pub(crate) fn lists(
         &self,
         asked: &Asked<'_>,
-        only: Option<&str>,
+        (only, other): (Option<&str>, Option<&ReadyPipeline>),
     ) -> Result<(Vec<Scored>, Trace), Error> {
-        let plan = match only {
-            Some(only) => Some(Arc::new(self.plan_of(&narrowed(self.pipeline(), only))?)),
-            None => self.pipeline.plan(|settings| self.plan_of(settings))?,
+        let settings = || other.map_or_else(|| self.pipeline(), |other| other.settings.clone());
+        let plan = match (only, other) {
+            (Some(only), _) => Some(Arc::new(self.plan_of(&narrowed(settings(), only))?)),
+            (None, Some(other)) => other.plan.clone(),
+            (None, None) => self.pipeline.plan(|settings| self.plan_of(settings))?,
         };
         let plan = match plan {
-            None if asked.traced => Some(Arc::new(self.plan_of(&self.pipeline())?)),
+            None if asked.traced => Some(Arc::new(self.plan_of(&settings())?)),
             plan => plan,
         };
         let Some(plan) = plan else {

@@ -6,6 +6,20 @@ use tastemaker_pipeline::{PipelineSettings, Plan};
 
 use crate::Error;
 
+/// Settings of a pipeline, with the pipeline made of them for one engine.
+#[derive(Clone, Debug)]
+pub struct ReadyPipeline {
+    pub(crate) settings: PipelineSettings,
+    /// `None` where lists are the model's own.
+    pub(crate) plan: Option<Arc<Plan>>,
+}
+
+impl PartialEq for ReadyPipeline {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+}
+
 /// Settings, and the pipeline made of them once it was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Live(RwLock<(PipelineSettings, Option<Arc<Plan>>)>);

@@ -85,7 +85,7 @@ fn times(name: &str, fused: &FusedModel, plan: &Plan, held: &Held) -> Vec<StageR
     let mut whole = Vec::with_capacity(n);
     for row in 0..n {
         let request = Request::new(Some(held.users[row]), held.histories.row(row));
-        let asked = Asked { request, context: &[], n: LISTED, traced: false };
+        let asked = Asked { request, context: &[], n: LISTED, traced: false, draw: 0 };
         let start = clock.seconds();
         let (_, trace) = plan.run(fused, &asked, &clock);
         whole.push(1e3 * (clock.seconds() - start));

@@ -12,6 +12,7 @@ mod shown;
 
 pub(crate) use arbiter::Titles;
 pub(crate) use live::Live;
+pub use live::ReadyPipeline;
 pub use near::GraphSettings;
 pub(crate) use near::Near;
 pub use newcomers::Newcomer;

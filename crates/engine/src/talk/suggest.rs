@@ -78,8 +78,8 @@ impl Engine {
             let only: Vec<String> =
                 wishes.iter().map(|(wish, _)| format!("({})", wish.expression())).collect();
             let only = (!only.is_empty()).then(|| only.join(" && "));
-            let asked = Asked { request, context: &[], n: CANDIDATES, traced: false };
-            let (mut list, _) = self.lists(&asked, only.as_deref())?;
+            let asked = Asked { request, context: &[], n: CANDIDATES, traced: false, draw: 0 };
+            let (mut list, _) = self.lists(&asked, (only.as_deref(), None))?;
             list.retain(|scored| scored.score.is_finite() && open[scored.item.index()]);
             // What the pipeline forbids besides may leave nothing.
             match wishes.pop().filter(|_| list.is_empty()) {

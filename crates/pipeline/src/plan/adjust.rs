@@ -113,13 +113,16 @@ pub(super) fn explore(list: &mut [Scored], n: usize, (epsilon, key): (f32, u64))
     chances
 }
 
-/// Puts items at fixed places, wherever else they would stand; places behind the end of the list are filled up to it.
-pub(super) fn pin(list: &mut Vec<Scored>, pins: &[(usize, ItemId)]) {
-    list.retain(|scored| pins.iter().all(|(_, item)| *item != scored.item));
+/// Puts items at fixed places that are not in the list; places behind the end of the list are filled up to it. `chances` are those of the
+/// first places, or there are none.
+pub(super) fn pin(list: &mut Vec<Scored>, chances: &mut Vec<f32>, pins: &[(usize, ItemId)]) {
     for &(place, item) in pins {
         let at = (place - 1).min(list.len());
         let score = list.get(at).or(list.last()).map_or(0.0, |scored| scored.score);
         list.insert(at, Scored { item, score });
+        if !chances.is_empty() {
+            chances.insert(at.min(chances.len()), 1.0);
+        }
     }
 }
 
@@ -218,14 +221,15 @@ mod tests {
 
     #[test]
     fn pins_stand_where_they_are_put() {
-        let mut five = list(5);
-        pin(&mut five, &[(1, ItemId(4)), (3, ItemId(9))]);
-        assert_eq!(items(&five), [4, 0, 9, 1, 2, 3]);
-        level(&mut five);
-        assert!(five.windows(2).all(|pair| pair[0].score > pair[1].score));
-        let mut none = Vec::new();
-        pin(&mut none, &[(7, ItemId(1))]);
-        assert_eq!(items(&none), [1]);
+        let (mut four, mut chances) = (list(4), vec![0.8, 0.1]);
+        pin(&mut four, &mut chances, &[(1, ItemId(4)), (3, ItemId(9))]);
+        assert_eq!(items(&four), [4, 0, 9, 1, 2, 3]);
+        assert_all_close(&chances, &[1.0, 0.8, 1.0, 0.1], 1e-6);
+        level(&mut four);
+        assert!(four.windows(2).all(|pair| pair[0].score > pair[1].score));
+        let (mut none, mut chances) = (Vec::new(), Vec::new());
+        pin(&mut none, &mut chances, &[(7, ItemId(1))]);
+        assert_eq!((items(&none), chances.len()), (vec![1], 0));
     }
 
     #[test]

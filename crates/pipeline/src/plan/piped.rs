@@ -22,7 +22,7 @@ impl<'a, M: Blend> Piped<'a, M> {
     }
 
     fn list(&self, request: &Request<'_>, n: usize) -> Vec<Scored> {
-        let asked = Asked { request: *request, context: &[], n, traced: false };
+        let asked = Asked { request: *request, context: &[], n, traced: false, draw: 0 };
         let clock: &dyn Clock = &self.clock;
         self.plan.run(&self.model, &asked, clock).0
     }

@@ -28,6 +28,8 @@ pub struct Asked<'a> {
     pub n: usize,
     /// Keeps what there was after each stage.
     pub traced: bool,
+    /// Varies what is drawn for one user and history; the same number, the same draws.
+    pub draw: u64,
 }
 
 /// Notes stages as they end.
@@ -66,7 +68,7 @@ impl Plan {
         notes.stage("parts", &[]);
         let open = open(variant, request, n_items);
         notes.stage("filter", &[]);
-        let found = self.found(variant, (request, &rows), &open);
+        let found = self.found(variant, (request, &rows), (&open, self.seed ^ asked.draw));
         let mut is_candidate = open.clone();
         if !found.is_empty() {
             is_candidate.fill(false);
@@ -106,7 +108,7 @@ impl Plan {
         &self,
         variant: &Variant,
         (request, rows): (&Request<'_>, &[f32]),
-        open: &[bool],
+        (open, seed): (&[bool], u64),
     ) -> Vec<Vec<Scored>> {
         let n_items = open.len();
         let ask = |source: &super::compile::Source| match source.from {
@@ -120,7 +122,7 @@ impl Plan {
                 top_k(&masked, source.n)
             }
             From::Plain(plain) => {
-                sources::candidates(plain, (&self.catalogue, request), open, (source.n, self.seed))
+                sources::candidates(plain, (&self.catalogue, request), open, (source.n, seed))
             }
         };
         variant.sources.iter().map(ask).collect()
@@ -183,19 +185,28 @@ impl Plan {
         if ruled {
             notes.stage("rules", list);
         }
+        let pins = self.pins(variant, &asked.request);
+        // What is pinned is not drawn: chances would be untrue.
+        list.retain(|scored| pins.iter().all(|(_, item)| *item != scored.item));
         if variant.explore > 0.0 {
-            let key = sources::key(self.seed, &asked.request);
+            let key = sources::key(self.seed ^ asked.draw, &asked.request);
             notes.trace.chances = adjust::explore(list, asked.n, (variant.explore, key));
             notes.stage("explore", list);
         }
         if !variant.pins.is_empty() {
-            let open = open(variant, &asked.request, self.catalogue.counts.len());
-            let is_open = |item: ItemId| open.get(item.index()) == Some(&true);
-            let pins: Vec<(usize, ItemId)> =
-                variant.pins.iter().copied().filter(|(_, item)| is_open(*item)).collect();
-            adjust::pin(list, &pins);
+            adjust::pin(list, &mut notes.trace.chances, &pins);
             notes.stage("pins", list);
         }
+    }
+
+    /// Returns the places of the items that stand at fixed ones and may be shown.
+    fn pins(&self, variant: &Variant, request: &Request<'_>) -> Vec<(usize, ItemId)> {
+        if variant.pins.is_empty() {
+            return Vec::new();
+        }
+        let open = open(variant, request, self.catalogue.counts.len());
+        let is_open = |item: ItemId| open.get(item.index()) == Some(&true);
+        variant.pins.iter().copied().filter(|(_, item)| is_open(*item)).collect()
     }
 
     /// Fills a short list with what is allowed, most popular first; tells whether there was anything.
@@ -371,7 +382,7 @@ mod tests {
     }
 
     fn ask(n: usize) -> Asked<'static> {
-        Asked { request: Request::default(), context: &[], n, traced: true }
+        Asked { request: Request::default(), context: &[], n, traced: true, draw: 0 }
     }
 
     #[test]
@@ -428,6 +439,23 @@ mod tests {
         let asked = Asked { request: Request::new(None, history), ..ask(3) };
         let rules = json!([{ "do": "pin", "items": ["5", "3"] }]);
         assert_eq!(run(json!({ "rules": rules, "filter": "even" }), &asked).0, [0, 2, 4]);
+    }
+
+    #[test]
+    fn chances_stay_with_their_items_when_one_is_pinned() {
+        let settings = json!({ "explore": 0.5, "rules": [{ "do": "pin", "items": ["5"], "place": 2 }] });
+        let mut first = [0usize; 6];
+        for draw in 0..2000 {
+            let (list, trace) = run(settings.clone(), &Asked { draw, ..ask(3) });
+            // Of the five others each is drawn with ½ / 5, and 0 stands first else.
+            let chance = if list[0] == 0 { 0.6 } else { 0.1 };
+            assert!((trace.chances[0] - chance).abs() < 1e-6, "{list:?} {:?}", trace.chances);
+            assert_eq!((list[1], trace.chances[1], trace.chances.len()), (5, 1.0, 3));
+            first[list[0] as usize] += 1;
+        }
+        assert!((1100..1300).contains(&first[0]) && first[1..5].iter().all(|n| (150..250).contains(n)), "{first:?}");
+        let again = |draw| run(settings.clone(), &Asked { draw, ..ask(3) }).0;
+        assert_eq!(again(7), again(7));
     }
 
     #[test]

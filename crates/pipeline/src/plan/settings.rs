@@ -179,6 +179,14 @@ impl PipelineSettings {
         *self == Self { preset, segments, date, ..Self::default() }
     }
 
+    /// Returns the same without anything drawn at its places.
+    #[must_use]
+    pub fn without_exploring(mut self) -> Self {
+        self.explore = 0.0;
+        self.when.iter_mut().for_each(|when| drop(when.then.remove("explore")));
+        self
+    }
+
     /// Tells to which segment a user with a history of `length` events belongs.
     pub const fn segment(&self, length: usize) -> Segment {
         if length <= self.segments[0] {
