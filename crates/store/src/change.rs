@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
-use crate::{Error, Event, Item, KeyRecord, Shown, User, is_id, is_tenant};
+use crate::{Error, Event, Experiment, Item, KeyRecord, Shown, User, experiments, is_id, is_tenant};
 
 /// Rows of a statement that writes many.
 const ROWS: usize = 32;
@@ -79,11 +79,15 @@ pub enum Change {
     },
     /// Lists were shown.
     Shown(Vec<Shown>),
-    /// Lists that were shown before a time are forgotten.
+    /// Lists that were shown before a time are forgotten, but those of experiments that have not ended.
     ForgetShown {
         /// The time.
         before: i64,
     },
+    /// An experiment begins, if there is none of its name and none of its tenant that runs.
+    Begin(Experiment),
+    /// An experiment ends at its time, or what came of it is written down.
+    End(Experiment),
     /// A key is given out.
     Key(KeyRecord),
     /// A key does not open any more.
@@ -105,14 +109,16 @@ pub struct Applied {
 }
 
 impl Applied {
-    fn rows(rows: u64) -> Self {
+    pub(crate) fn rows(rows: u64) -> Self {
         Self { rows, fresh: Vec::new() }
     }
 }
 
 const EVENT: &str = "INSERT INTO events (tenant, id, user_id, item_id, kind, value, time, recommendation, comment, detail) VALUES ";
 const SHOWN: &str =
-    "INSERT INTO recommendations (tenant, id, time, user_id, model, request, list) VALUES ";
+    "INSERT INTO recommendations (tenant, id, time, user_id, model, request, list, experiment, arm, chances) VALUES ";
+const FORGET: &str = "DELETE FROM recommendations WHERE time < $1 AND (experiment = '' OR NOT EXISTS (SELECT 1 FROM experiments AS e \
+     WHERE e.tenant = recommendations.tenant AND e.name = recommendations.experiment AND e.ended = 0))";
 const OTHER_EVENT: &str = " ON CONFLICT (tenant, id) DO UPDATE SET user_id = excluded.user_id, item_id = excluded.item_id, kind = excluded.kind, \
      value = excluded.value, time = excluded.time, recommendation = excluded.recommendation, comment = excluded.comment, detail = excluded.detail";
 const ITEM: &str = "INSERT INTO items (tenant, id, hidden, categories, fields, comment, time) VALUES ($1, $2, $3, $4, $5, $6, $7) \
@@ -170,6 +176,9 @@ impl Change {
             Self::Items { items, .. } => items.iter().map(Item::bytes).sum(),
             Self::Users { users, .. } => users.iter().map(User::bytes).sum(),
             Self::Shown(lists) => lists.iter().map(Shown::bytes).sum(),
+            Self::Begin(experiment) | Self::End(experiment) => {
+                1024 + experiment.definition.len() + experiment.results.len()
+            }
             _ => 1024,
         }
     }
@@ -198,10 +207,11 @@ impl Change {
             }
             Self::Shown(lists) => put_shown(conn, lists).await,
             Self::ForgetShown { before } => {
-                let query =
-                    sqlx::query("DELETE FROM recommendations WHERE time < $1").bind(*before);
+                let query = sqlx::query(FORGET).bind(*before);
                 Ok(Applied::rows(query.execute(conn).await?.rows_affected()))
             }
+            Self::Begin(experiment) => experiments::begin(conn, experiment).await,
+            Self::End(experiment) => experiments::end(conn, experiment).await,
             Self::Key(key) => put_key(conn, key).await,
             Self::RevokeKey { id, time } => {
                 let sql = "UPDATE api_keys SET revoked = $1 WHERE id = $2 AND revoked = 0";
@@ -313,11 +323,12 @@ async fn put_users(
 
 async fn put_shown(conn: &mut AnyConnection, lists: &[Shown]) -> Result<Applied, Error> {
     for chunk in statements(lists) {
-        let sql = format!("{SHOWN}{} ON CONFLICT (tenant, id) DO NOTHING", places(chunk.len(), 7));
+        let sql = format!("{SHOWN}{} ON CONFLICT (tenant, id) DO NOTHING", places(chunk.len(), 10));
         let bind = |query: Query<'static>, shown: &Shown| {
             let query = query.bind(shown.tenant.clone()).bind(shown.id.clone()).bind(shown.time);
             let query = query.bind(shown.user.clone()).bind(shown.model.clone());
-            query.bind(shown.request.clone()).bind(shown.list.clone())
+            let query = query.bind(shown.request.clone()).bind(shown.list.clone());
+            query.bind(shown.experiment.clone()).bind(shown.arm.clone()).bind(shown.chances.clone())
         };
         chunk.iter().fold(sqlx::query(AssertSqlSafe(sql)), bind).execute(&mut *conn).await?;
     }

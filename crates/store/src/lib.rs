@@ -6,6 +6,7 @@
 mod browse;
 mod change;
 mod error;
+mod experiments;
 mod id;
 mod keys;
 mod open;
@@ -16,6 +17,7 @@ mod writer;
 
 pub use change::{Applied, Change, Repeat};
 pub use error::Error;
+pub use experiments::{Experiment, Trial, Trials};
 pub use id::{event_key, is_id, is_tenant, new_id};
 pub use keys::{KeyRecord, NewKey, Scope};
 pub use open::Store;

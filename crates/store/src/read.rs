@@ -31,6 +31,9 @@ const EVENT: &str =
 const ITEM: &str = "SELECT id, hidden, categories, fields, comment, time FROM items";
 const USER: &str = "SELECT id, fields, comment FROM users";
 
+pub(crate) const SHOWN: &str =
+    "tenant, id, time, user_id, model, request, list, experiment, arm, chances";
+
 fn event(row: &AnyRow) -> Result<Event, sqlx::Error> {
     Ok(Event {
         id: row.try_get(0)?,
@@ -58,6 +61,21 @@ fn item(row: &AnyRow) -> Result<Item, sqlx::Error> {
 
 fn user(row: &AnyRow) -> Result<User, sqlx::Error> {
     Ok(User { id: row.try_get(0)?, fields: row.try_get(1)?, comment: row.try_get(2)? })
+}
+
+pub(crate) fn shown(row: &AnyRow) -> Result<Shown, sqlx::Error> {
+    Ok(Shown {
+        tenant: row.try_get(0)?,
+        id: row.try_get(1)?,
+        time: row.try_get(2)?,
+        user: row.try_get(3)?,
+        model: row.try_get(4)?,
+        request: row.try_get(5)?,
+        list: row.try_get(6)?,
+        experiment: row.try_get(7)?,
+        arm: row.try_get(8)?,
+        chances: row.try_get(9)?,
+    })
 }
 
 /// Returns the pattern of whatever holds a text.
@@ -271,19 +289,9 @@ impl Store {
 
     /// Finds a list that was shown.
     pub async fn shown(&self, tenant: &str, id: &str) -> Result<Option<Shown>, Error> {
-        let sql = "SELECT tenant, id, time, user_id, model, request, list FROM recommendations WHERE tenant = $1 AND id = $2 LIMIT $3";
-        let read = |row: &AnyRow| {
-            Ok(Shown {
-                tenant: row.try_get(0)?,
-                id: row.try_get(1)?,
-                time: row.try_get(2)?,
-                user: row.try_get(3)?,
-                model: row.try_get(4)?,
-                request: row.try_get(5)?,
-                list: row.try_get(6)?,
-            })
-        };
-        Ok(self.list(sql, (&[tenant, id], 1), read).await?.pop())
+        let sql =
+            format!("SELECT {SHOWN} FROM recommendations WHERE tenant = $1 AND id = $2 LIMIT $3");
+        Ok(self.list(sql, (&[tenant, id], 1), shown).await?.pop())
     }
 
     /// Lists all keys, the revoked ones too.

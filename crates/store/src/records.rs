@@ -70,6 +70,12 @@ pub struct Shown {
     pub request: String,
     /// What was answered, as JSON.
     pub list: String,
+    /// The experiment it belongs to; empty for none.
+    pub experiment: String,
+    /// The arm of it.
+    pub arm: String,
+    /// The chance with which each item came to its place, as a list of JSON; empty where nothing was drawn.
+    pub chances: String,
 }
 
 fn id(field: &'static str, text: &str) -> Result<(), Error> {
@@ -118,7 +124,7 @@ impl Item {
 impl Shown {
     pub(crate) fn bytes(&self) -> usize {
         let texts = [&self.tenant, &self.id, &self.user, &self.model, &self.request, &self.list];
-        bytes::<Self>(&texts)
+        bytes::<Self>(&texts) + self.experiment.len() + self.arm.len() + self.chances.len()
     }
 }
 

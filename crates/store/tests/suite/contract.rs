@@ -44,6 +44,7 @@ pub(crate) async fn keeps_the_contract(address: &str) {
     let tenant = new_id(1);
     what_is_read(&store, &tenant).await;
     what_is_written(&store, &tenant).await;
+    super::experiments::keep_the_contract(&store).await;
     let before = store.counts(&tenant).await.unwrap();
     store.flush().await.unwrap();
     drop(store);
@@ -284,6 +285,9 @@ async fn shown(store: &Store, tenant: &str) {
         model: "fused".into(),
         request: "{}".into(),
         list: "[]".into(),
+        experiment: String::new(),
+        arm: String::new(),
+        chances: String::new(),
     };
     for n in 0..40 {
         assert!(store.offer(Change::Shown(vec![list(n)])));
