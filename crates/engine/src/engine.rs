@@ -276,7 +276,10 @@ impl Engine {
         let asked = Asked { request, context: ask.context, n, traced, draw: ask.draw };
         let (list, trace) = self.lists(&asked, (ask.only, ask.pipeline))?;
         let mut listed = self.listed(&list);
-        listed.iter_mut().zip(&trace.chances).for_each(|(entry, chance)| entry.chance = Some(*chance));
+        listed
+            .iter_mut()
+            .zip(&trace.chances)
+            .for_each(|(entry, chance)| entry.chance = Some(*chance));
         self.predict(&request, &mut listed, &list);
         if ask.explain {
             self.explain_all(&request, &mut listed, &list);

@@ -152,6 +152,37 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// An experiment while another one runs.
+    #[error("the experiment `{name}` runs: stop it first, since one runs at a time")]
+    ExperimentRuns {
+        /// The one that runs.
+        name: String,
+    },
+    /// An experiment whose name was used.
+    #[error(
+        "there is an experiment `{name}` already: choose another name, by which users are drawn anew"
+    )]
+    ExperimentKnown {
+        /// The name.
+        name: String,
+    },
+    /// An experiment that cannot be stopped any more.
+    #[error("the experiment `{name}` has ended already")]
+    ExperimentOver {
+        /// Its name.
+        name: String,
+    },
+    /// Nothing was drawn that another policy could be judged by.
+    #[error(
+        "no list of the last {days} days that is older than {hours} hours was drawn: set `explore` in the pipeline of the model that answers, or \
+         of an experiment's arm, so that the chance of every item to be shown is known"
+    )]
+    Undrawn {
+        /// Days that were looked at.
+        days: f64,
+        /// Hours until the outcome of a list is known.
+        hours: f64,
+    },
     /// Something that must not happen.
     #[error("the server failed; its log says why")]
     Failed,
@@ -183,6 +214,10 @@ impl Error {
             Self::JobRuns { .. } => (StatusCode::CONFLICT, "job-runs"),
             Self::JobOver { .. } => (StatusCode::CONFLICT, "job-over"),
             Self::NoTrainer => (StatusCode::CONFLICT, "no-trainer"),
+            Self::ExperimentRuns { .. } => (StatusCode::CONFLICT, "experiment-runs"),
+            Self::ExperimentKnown { .. } => (StatusCode::CONFLICT, "experiment-known"),
+            Self::ExperimentOver { .. } => (StatusCode::CONFLICT, "experiment-over"),
+            Self::Undrawn { .. } => (StatusCode::CONFLICT, "undrawn"),
             Self::Listen { .. }
             | Self::Train { .. }
             | Self::Unguarded { .. }

@@ -8,6 +8,7 @@ mod call;
 mod dashboard;
 mod door;
 mod error;
+mod experiments;
 mod gorse;
 mod jobs;
 mod limit;

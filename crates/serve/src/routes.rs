@@ -20,7 +20,7 @@ use crate::call::{Answer, Call};
 use crate::jobs::api as jobs;
 use crate::live::App;
 use crate::metrics::RouteMetrics;
-use crate::{Error, dashboard, door, gorse, mcp, openapi};
+use crate::{Error, dashboard, door, experiments, gorse, mcp, openapi};
 
 type Outcome = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
 type Handle = Box<dyn Fn(Call) -> Outcome + Send + Sync>;
@@ -217,6 +217,31 @@ fn long() -> Vec<Route> {
     ]
 }
 
+fn experiments() -> Vec<Route> {
+    use Scope::{Admin, Read};
+    use experiments::{api, off_policy};
+    vec![
+        Route::new(Read, get("/v1/experiments"), api::list)
+            .says("Experiments, the one that began last first")
+            .asks(&["n"])
+            .gives::<api::ExperimentsAnswer>(),
+        Route::new(Admin, post("/v1/experiments"), api::post)
+            .says("Draws users into arms with models and pipelines of their own from now on")
+            .takes::<api::Definition>()
+            .gives::<api::ExperimentOut>(),
+        Route::new(Read, get("/v1/experiments/{name}"), api::show)
+            .says("One experiment with its results, which may be looked at any time")
+            .gives::<api::ExperimentOut>(),
+        Route::new(Admin, post("/v1/experiments/{name}/stop"), api::stop)
+            .says("Ends an experiment and writes its results down")
+            .gives::<api::ExperimentOut>(),
+        Route::new(Admin, post("/v1/off-policy"), off_policy::post)
+            .says("What a policy would be worth that was not shown, from lists whose places were drawn")
+            .takes::<off_policy::OffPolicyRequest>()
+            .gives::<off_policy::OffPolicyAnswer>(),
+    ]
+}
+
 fn watching() -> Vec<Route> {
     vec![
         Route::new(None, get("/health/live"), health::live)
@@ -352,7 +377,8 @@ fn gorse_lists() -> Vec<Route> {
 pub(crate) fn all() -> Vec<Route> {
     let gorse = gorse_catalogue().into_iter().chain(gorse_feedback()).chain(gorse_lists());
     let gorse = gorse.map(|route| route.says("As in Gorse"));
-    let own = own().into_iter().chain(of_others()).chain(long()).chain(watching());
+    let own =
+        own().into_iter().chain(of_others()).chain(long()).chain(experiments()).chain(watching());
     own.chain(dashboard::routes()).chain(gorse).collect()
 }
 

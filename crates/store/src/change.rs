@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
-use crate::{Error, Event, Experiment, Item, KeyRecord, Shown, User, experiments, is_id, is_tenant};
+use crate::{
+    Error, Event, Experiment, Item, KeyRecord, Shown, User, experiments, is_id, is_tenant,
+};
 
 /// Rows of a statement that writes many.
 const ROWS: usize = 32;
@@ -115,8 +117,7 @@ impl Applied {
 }
 
 const EVENT: &str = "INSERT INTO events (tenant, id, user_id, item_id, kind, value, time, recommendation, comment, detail) VALUES ";
-const SHOWN: &str =
-    "INSERT INTO recommendations (tenant, id, time, user_id, model, request, list, experiment, arm, chances) VALUES ";
+const SHOWN: &str = "INSERT INTO recommendations (tenant, id, time, user_id, model, request, list, experiment, arm, chances) VALUES ";
 const FORGET: &str = "DELETE FROM recommendations WHERE time < $1 AND (experiment = '' OR NOT EXISTS (SELECT 1 FROM experiments AS e \
      WHERE e.tenant = recommendations.tenant AND e.name = recommendations.experiment AND e.ended = 0))";
 const OTHER_EVENT: &str = " ON CONFLICT (tenant, id) DO UPDATE SET user_id = excluded.user_id, item_id = excluded.item_id, kind = excluded.kind, \

@@ -57,7 +57,8 @@ pub struct Trial {
     pub successes: i64,
 }
 
-const EXPERIMENT: &str = "SELECT tenant, name, definition, started, ended, results FROM experiments";
+const EXPERIMENT: &str =
+    "SELECT tenant, name, definition, started, ended, results FROM experiments";
 
 fn experiment(row: &AnyRow) -> Result<Experiment, sqlx::Error> {
     Ok(Experiment {
@@ -144,30 +145,31 @@ impl Store {
         Ok(page(rows, n, |trial: &Trial| trial.user.clone()))
     }
 
-    /// Lists the newest lists of users that were drawn since a time, each with what its user took of it within `lasts` milliseconds by
-    /// events of some kinds, all but impressions when none is named.
+    /// Lists the newest lists of users that were drawn between two times, each with what its user took of it within `lasts` milliseconds
+    /// by events of some kinds, all but impressions when none is named.
     pub async fn drawn(
         &self,
-        (tenant, since): (&str, i64),
+        (tenant, (since, until)): (&str, (i64, i64)),
         (kinds, lasts): (&[String], i64),
         n: usize,
     ) -> Result<Vec<(Shown, Vec<String>)>, Error> {
-        let success = is_of(kinds.len(), 5);
+        let success = is_of(kinds.len(), 6);
         let columns = SHOWN.replace(", ", ", l.");
         let sql = format!(
             "SELECT l.{columns}, COALESCE(e.item_id, '') FROM ( \
-               SELECT {SHOWN} FROM recommendations WHERE tenant = $1 AND chances <> '' AND user_id <> '' AND time >= $2 \
+               SELECT {SHOWN} FROM recommendations WHERE tenant = $1 AND chances <> '' AND user_id <> '' AND time >= $2 AND time <= $5 \
                ORDER BY time DESC, id DESC LIMIT $3) l \
              LEFT JOIN events e ON e.tenant = $1 AND e.user_id = l.user_id AND e.time >= l.time AND e.time <= l.time + $4 \
                AND e.recommendation = l.id AND {success} \
              ORDER BY l.time DESC, l.id DESC"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant.to_owned()).bind(since);
-        let query = query.bind(i64::try_from(n).unwrap_or(i64::MAX)).bind(lasts);
+        let query = query.bind(i64::try_from(n).unwrap_or(i64::MAX)).bind(lasts).bind(until);
         let query = kinds.iter().fold(query, |query, kind| query.bind(kind.clone()));
         let mut lists: Vec<(Shown, Vec<String>)> = Vec::new();
         for row in query.fetch_all(&self.read).await? {
-            let (list, taken) = (shown(&row)?, row.try_get::<String, _>(SHOWN.split(", ").count())?);
+            let (list, taken) =
+                (shown(&row)?, row.try_get::<String, _>(SHOWN.split(", ").count())?);
             if lists.last().is_none_or(|(last, _)| last.id != list.id) {
                 lists.push((list, Vec::new()));
             }

@@ -6,8 +6,10 @@ use crate::Error;
 use crate::open::Kind;
 
 /// All steps, the first is version 1.
-const STEPS: [&str; 2] =
-    [include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_experiments.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_experiments.sql"),
+];
 /// Servers that open one Postgres at the same time take turns by this number.
 const LOCK: &str = "SELECT pg_advisory_lock(7236529)";
 const UNLOCK: &str = "SELECT pg_advisory_unlock(7236529)";

@@ -54,7 +54,8 @@ impl Contrast {
         let squared_error = share.squared_error() + control.squared_error();
         // ρ² of Waudby-Smith et al., times the users there are.
         let spread = 2.0 * (1.0 / ALPHA).ln();
-        let times = (share.users + control.users) as f64 / planned.max(1.0) * (spread + spread.ln() + 1.0);
+        let times =
+            (share.users + control.users) as f64 / planned.max(1.0) * (spread + spread.ln() + 1.0);
         let z = difference / squared_error.sqrt();
         let log_ratio = z * z * times / (2.0 * (1.0 + times)) - 0.5 * times.ln_1p();
         let half = (squared_error * (1.0 + times) / times * (spread + times.ln_1p())).sqrt();

@@ -15,7 +15,9 @@ pub fn mismatch(arms: &[(u64, f64)]) -> Option<f64> {
     if arms.len() < 2 || arms.iter().any(|(_, weight)| expected(weight) < 5.0) {
         return None;
     }
-    let part = |(users, weight): &(u64, f64)| (*users as f64 - expected(weight)).powi(2) / expected(weight);
+    let part = |(users, weight): &(u64, f64)| {
+        (*users as f64 - expected(weight)).powi(2) / expected(weight)
+    };
     Some(chi_square(arms.iter().map(part).sum(), arms.len() - 1))
 }
 

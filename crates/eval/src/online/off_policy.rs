@@ -81,14 +81,22 @@ pub fn off_policy(lists: &[Logged], clip: f64) -> Option<OffPolicy> {
         let weight = weight.min(clip);
         squares += weight * weight;
         let (shown, chosen) = (means.without(one, one.shown), means.without(one, one.chosen));
-        let sums = [1.0, weight, one.reward, weight * one.reward, chosen, chosen + weight * (one.reward - shown)];
+        let sums = [
+            1.0,
+            weight,
+            one.reward,
+            weight * one.reward,
+            chosen,
+            chosen + weight * (one.reward - shown),
+        ];
         columns.iter_mut().zip(sums).for_each(|(column, sum)| column[one.user] += sum);
     }
     let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
     let sums: Vec<f64> = columns.iter().map(|column| column.iter().sum()).collect();
     let rounds = resampled_sums(&columns, ROUNDS, SEED);
     let ratio = |above: usize, below: usize| {
-        let of = |sums: &Vec<f64>| Some(sums[above] / sums[below]).filter(|ratio| ratio.is_finite());
+        let of =
+            |sums: &Vec<f64>| Some(sums[above] / sums[below]).filter(|ratio| ratio.is_finite());
         Some(Stat::around(of(&sums)?, rounds.iter().filter_map(of).collect()))
     };
     Some(OffPolicy {
@@ -114,7 +122,8 @@ struct Means {
 
 impl Means {
     fn of(lists: &[Logged]) -> Self {
-        let n_items = lists.iter().map(|one| one.shown.max(one.chosen) + 1).max().unwrap_or_default();
+        let n_items =
+            lists.iter().map(|one| one.shown.max(one.chosen) + 1).max().unwrap_or_default();
         let mut items = vec![(0.0, 0.0); n_items];
         for one in lists {
             items[one.shown].0 += one.reward;
@@ -187,7 +196,10 @@ mod tests {
         for stat in [got.ips, got.snips.unwrap(), got.doubly_robust] {
             assert!(stat.low < 0.6 && 0.6 < stat.high && stat.high - stat.low < 0.15, "{stat:?}");
         }
-        assert!((got.logged.mean - 0.17).abs() < 0.02 && (got.mean_weight - 1.0).abs() < 0.1, "{got:?}");
+        assert!(
+            (got.logged.mean - 0.17).abs() < 0.02 && (got.mean_weight - 1.0).abs() < 0.1,
+            "{got:?}"
+        );
         assert!((700.0..1100.0).contains(&got.effective_lists), "one in ten: {got:?}");
     }
 }

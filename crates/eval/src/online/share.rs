@@ -33,7 +33,11 @@ impl Share {
         let middle = (mean + squared / 2.0) / (1.0 + squared);
         let half = Z / (1.0 + squared) * (mean * (1.0 - mean) / n + squared / (4.0 * n)).sqrt();
         // Rounding must not leave the mean outside.
-        Some(Stat { mean, low: (middle - half).clamp(0.0, mean), high: (middle + half).clamp(mean, 1.0) })
+        Some(Stat {
+            mean,
+            low: (middle - half).clamp(0.0, mean),
+            high: (middle + half).clamp(mean, 1.0),
+        })
     }
 }
 
@@ -80,7 +84,10 @@ mod tests {
         // n = 10, 2 of them, z² / n = .38415: middle (.2 + .19207) / 1.38415 = .28326,
         // half 1.95996 / 1.38415 · √(.016 + .38415 / 40) = .22658
         let stat = Share { users: 10, takers: 2 }.stat().unwrap();
-        assert!((stat.low - 0.05668).abs() < 1e-4 && (stat.high - 0.50984).abs() < 1e-4, "{stat:?}");
+        assert!(
+            (stat.low - 0.05668).abs() < 1e-4 && (stat.high - 0.50984).abs() < 1e-4,
+            "{stat:?}"
+        );
         assert_eq!(Share::default().stat(), None);
         let none = Share { users: 10, takers: 0 }.stat().unwrap();
         assert!(none.low.abs() < 1e-12 && (none.high - 0.27753).abs() < 1e-4, "{none:?}");
@@ -95,6 +102,9 @@ mod tests {
         assert_eq!(some.stat(), None);
         some.add(4, 3);
         let stat = some.stat().unwrap();
-        assert!((stat.mean - 2.0 / 3.0).abs() < 1e-12 && (stat.high - stat.mean - 0.21777).abs() < 1e-4, "{stat:?}");
+        assert!(
+            (stat.mean - 2.0 / 3.0).abs() < 1e-12 && (stat.high - stat.mean - 0.21777).abs() < 1e-4,
+            "{stat:?}"
+        );
     }
 }

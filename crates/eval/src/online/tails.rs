@@ -52,7 +52,12 @@ mod tests {
             assert!((normal_two_sided(z) / p - 1.0).abs() < 1e-5, "{z}: {}", normal_two_sided(z));
         }
         // The quantiles of 95 and 99.9 %.
-        let quantiles = [(3.841_459, 1, 0.05), (5.991_465, 2, 0.05), (7.814_728, 3, 0.05), (16.266_236, 3, 0.001)];
+        let quantiles = [
+            (3.841_459, 1, 0.05),
+            (5.991_465, 2, 0.05),
+            (7.814_728, 3, 0.05),
+            (16.266_236, 3, 0.001),
+        ];
         for (x, degrees, p) in quantiles {
             let tail = chi_square(x, degrees);
             assert!((tail / p - 1.0).abs() < 1e-5, "{x} of {degrees}: {tail}");

@@ -443,7 +443,8 @@ mod tests {
 
     #[test]
     fn chances_stay_with_their_items_when_one_is_pinned() {
-        let settings = json!({ "explore": 0.5, "rules": [{ "do": "pin", "items": ["5"], "place": 2 }] });
+        let settings =
+            json!({ "explore": 0.5, "rules": [{ "do": "pin", "items": ["5"], "place": 2 }] });
         let mut first = [0usize; 6];
         for draw in 0..2000 {
             let (list, trace) = run(settings.clone(), &Asked { draw, ..ask(3) });
@@ -453,7 +454,10 @@ mod tests {
             assert_eq!((list[1], trace.chances[1], trace.chances.len()), (5, 1.0, 3));
             first[list[0] as usize] += 1;
         }
-        assert!((1100..1300).contains(&first[0]) && first[1..5].iter().all(|n| (150..250).contains(n)), "{first:?}");
+        assert!(
+            (1100..1300).contains(&first[0]) && first[1..5].iter().all(|n| (150..250).contains(n)),
+            "{first:?}"
+        );
         let again = |draw| run(settings.clone(), &Asked { draw, ..ask(3) }).0;
         assert_eq!(again(7), again(7));
     }

@@ -1,5 +1,6 @@
 //! Lists for a user, a session, or a taste described in words.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -7,11 +8,13 @@ use std::sync::{Arc, Weak};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tastemaker_core::seed;
 use tastemaker_engine::{Ask, Listed, Taken};
 use tastemaker_store::{Change, Shown, is_id, new_id};
 
 use crate::Error;
 use crate::call::{Answer, Call, MAX_ROWS};
+use crate::experiments::{Policy, Treated};
 use crate::live::{App, Barred, Grounds, Known, Loaded, Question, Tenant, Which};
 
 /// Items when nothing else is said.
@@ -47,13 +50,10 @@ pub(crate) struct RecommendRequest {
     pub(crate) exclude: Vec<String>,
     /// Adds a reason to every item.
     pub(crate) explain: bool,
-    /// Which model is asked. Lists of `previous` are for comparison: they are not kept and have no `recommendation_id`.
-    #[serde(skip_serializing_if = "is_serving")]
-    pub(crate) model: Which,
-}
-
-fn is_serving(which: &Which) -> bool {
-    *which == Which::Serving
+    /// Which model is asked, where an experiment is not to choose it. Lists of `previous` are for comparison: they are not kept and have no
+    /// `recommendation_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<Which>,
 }
 
 /// What made a list.
@@ -79,6 +79,12 @@ pub(crate) struct RecommendAnswer<'a> {
     pub(crate) model: Option<&'a str>,
     /// What made the list.
     pub(crate) source: Source,
+    /// The experiment that the user takes part in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) experiment: Option<&'a str>,
+    /// The arm of it that made the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) arm: Option<&'a str>,
     /// The items.
     pub(crate) items: &'a [RecommendedItem],
 }
@@ -100,6 +106,9 @@ pub(crate) struct RecommendedItem {
     /// The probability of a yes, where the model learnt to tell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) probability: Option<f32>,
+    /// The chance with which it was shown at its place, where the pipeline explores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) chance: Option<f32>,
     /// Why it is there: a sentence and the evidence it cites.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<Value>,
@@ -122,6 +131,7 @@ impl From<Listed> for RecommendedItem {
             score: listed.score,
             rating: listed.rating,
             probability: listed.probability,
+            chance: listed.chance,
             reason: listed.reason.and_then(|reason| serde_json::to_value(reason).ok()),
         }
     }
@@ -138,6 +148,10 @@ pub(crate) struct Made {
     known: Weak<Known>,
     /// The user was erased before.
     erased: bool,
+    /// The arm of an experiment that made it.
+    treated: Option<Treated>,
+    /// What was drawn.
+    draw: u64,
 }
 
 /// `POST /v1/recommend`.
@@ -161,7 +175,7 @@ pub(crate) async fn by_address(call: Call) -> Result<Answer, Error> {
         context: BTreeMap::new(),
         exclude: list("exclude"),
         explain: call.number("explain", false)?,
-        model: Which::Serving,
+        model: None,
     };
     answer(&call, request).await
 }
@@ -169,12 +183,15 @@ pub(crate) async fn by_address(call: Call) -> Result<Answer, Error> {
 async fn answer(call: &Call, request: RecommendRequest) -> Result<Answer, Error> {
     check(&request)?;
     let made = make(&call.app, &call.tenant, &request).await?;
-    let is_kept = is_serving(&request.model) && !erased_since(call, &request, &made).await?;
+    let is_kept =
+        request.model != Some(Which::Previous) && !erased_since(call, &request, &made).await?;
     let recommendation_id = if is_kept { keep(call, &request, &made) } else { None };
     Answer::json(&RecommendAnswer {
         recommendation_id,
         model: made.model.as_ref().map(|model| model.id.as_str()),
         source: made.source,
+        experiment: made.treated.as_ref().map(Treated::experiment),
+        arm: made.treated.as_ref().map(Treated::arm),
         items: &made.items,
     })
 }
@@ -212,9 +229,16 @@ async fn erased_since(call: &Call, request: &RecommendRequest, made: &Made) -> R
 fn keep(call: &Call, request: &RecommendRequest, made: &Made) -> Option<String> {
     let time = call.app.clock.unix_ms();
     let id = new_id(time);
-    let mut asked = serde_json::to_value(request).ok()?;
+    let treated = made.treated.as_ref();
+    let mut asked = match treated {
+        Some(treated) => serde_json::to_value(treated.asks(request)),
+        None => serde_json::to_value(request),
+    }
+    .ok()?;
     asked["looked_at"] = serde_json::to_value(&made.last).ok()?;
     asked["source"] = serde_json::to_value(made.source).ok()?;
+    asked["draw"] = made.draw.into();
+    let chances: Vec<f32> = made.items.iter().map_while(|item| item.chance).collect();
     let list: Vec<(&str, f32)> =
         made.items.iter().map(|item| (item.item_id.as_str(), item.score)).collect();
     let shown = Shown {
@@ -225,6 +249,12 @@ fn keep(call: &Call, request: &RecommendRequest, made: &Made) -> Option<String> 
         model: made.model.as_ref().map(|model| model.id.clone()).unwrap_or_default(),
         request: asked.to_string(),
         list: serde_json::to_string(&list).ok()?,
+        experiment: treated.map(Treated::experiment).unwrap_or_default().to_owned(),
+        arm: treated.map(Treated::arm).unwrap_or_default().to_owned(),
+        chances: match chances.is_empty() {
+            true => String::new(),
+            false => serde_json::to_string(&chances).ok()?,
+        },
     };
     if call.app.store.offer(Change::Shown(vec![shown])) {
         return Some(id);
@@ -245,54 +275,85 @@ pub(crate) async fn make(
         _ => tenant.nobody.clone(),
     };
     let barred = tenant.barred(&app.store, now).await?;
-    let Some(model) = tenant.slot.which(request.model)? else {
-        return popular(app, tenant, request, (&known, &barred)).await;
+    let treated = app.treatment(tenant, request).await?;
+    let policy = match &treated {
+        Some(treated) => treated.policy.clone(),
+        None => match tenant.slot.which(request.model.unwrap_or_default())? {
+            Some(model) => Policy { model, pipeline: None },
+            None => return popular(app, tenant, request, (&known, &barred)).await,
+        },
     };
+    let request = &treated.as_ref().map_or(Cow::Borrowed(request), |t| Cow::Owned(t.asks(request)));
     let (last, weak, erased) = (known.last.clone(), Arc::downgrade(&known), known.erased);
+    let asked = serde_json::to_string(request).unwrap_or_default();
+    let draw = draw(request.user_id.as_deref(), app.clock.unix_ms());
     let question = Question {
         tenant: tenant.name.clone(),
         user: request.user_id.clone().unwrap_or_default(),
-        asked: serde_json::to_string(request).unwrap_or_default(),
+        asked: match &treated {
+            Some(treated) => format!("{}/{} {asked}", treated.experiment(), treated.arm()),
+            None => asked,
+        },
+        draw,
     };
-    let grounds = Grounds::new(&model, &known, &barred);
+    let grounds = Grounds::new(&policy.model, &known, &barred);
     let found = app.answers.find(&question, &grounds, now);
     let count = if found.is_some() { &app.counts.answers_found } else { &app.counts.answers_made };
     count.fetch_add(1, Ordering::Relaxed);
-    if let Some((source, items)) = found {
-        return Ok(Made { source, model: Some(model), items, last, known: weak, erased });
-    }
-    let (source, items) = compute(app, &model, request, (known, barred)).await?;
-    app.answers.keep(question, (source, items.clone()), grounds, now);
-    Ok(Made { source, model: Some(model), items, last, known: weak, erased })
+    let (source, items) = match found {
+        Some(found) => found,
+        None => {
+            let made = compute(app, &policy, (request, draw), (known, barred)).await?;
+            app.answers.keep(question, made.clone(), grounds, now);
+            made
+        }
+    };
+    let model = Some(policy.model);
+    Ok(Made { source, model, items, last, known: weak, erased, treated, draw })
+}
+
+/// Returns what a user's draws hang on beside their history: the same within an hour, another one for everybody else.
+fn draw(user: Option<&str>, unix_ms: i64) -> u64 {
+    let bytes = user.unwrap_or_default().bytes().map(u64::from);
+    seed::mix(bytes.chain([unix_ms.div_euclid(3_600_000) as u64]))
+}
+
+/// What a list of the past was made of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Past {
+    /// Time and id of the last event that was looked at.
+    pub(crate) last: Option<(i64, String)>,
+    /// What was drawn.
+    pub(crate) draw: u64,
 }
 
 /// Makes a list of the past again: by what its user had done up to an event.
 pub(crate) async fn make_again(
     app: &Arc<App>,
     tenant: &Arc<Tenant>,
-    request: &RecommendRequest,
-    until: (i64, &str),
+    policy: &Policy,
+    (request, past): (&RecommendRequest, &Past),
 ) -> Result<Vec<RecommendedItem>, Error> {
+    let (time, event) = past.last.as_ref().map_or((i64::MIN, ""), |(time, id)| (*time, id));
     let known = match &request.user_id {
         Some(user) if request.history.is_empty() => {
-            Arc::new(Known::until(&app.store, (&tenant.name, user), until).await?)
+            Arc::new(Known::until(&app.store, (&tenant.name, user), (time, event)).await?)
         }
         _ => tenant.nobody.clone(),
     };
     let barred = tenant.barred(&app.store, app.clock.seconds()).await?;
-    let model = tenant.slot.now().ok_or(Error::NoModel)?;
-    let (_, items) = compute(app, &model, request, (known, barred)).await?;
+    let (_, items) = compute(app, policy, (request, past.draw), (known, barred)).await?;
     Ok(items.to_vec())
 }
 
 async fn compute(
     app: &App,
-    model: &Arc<Loaded>,
-    request: &RecommendRequest,
+    policy: &Policy,
+    (request, draw): (&RecommendRequest, u64),
     (known, barred): (Arc<Known>, Arc<Barred>),
 ) -> Result<(Source, Arc<Vec<RecommendedItem>>), Error> {
-    let (model, request) = (model.clone(), request.clone());
-    let work = move || of_model(&model, &request, (&known, &barred));
+    let (policy, request) = (policy.clone(), request.clone());
+    let work = move || of_model(&policy, (&request, draw), (&known, &barred));
     let (source, items) = app.workers.run(work).await?;
     Ok((source, Arc::new(items.into_iter().map(RecommendedItem::from).collect())))
 }
@@ -306,8 +367,8 @@ async fn known(app: &App, tenant: &Tenant, user: &str) -> Result<Arc<Known>, Err
 }
 
 fn of_model(
-    loaded: &Arc<Loaded>,
-    request: &RecommendRequest,
+    Policy { model: loaded, pipeline }: &Policy,
+    (request, draw): (&RecommendRequest, u64),
     (known, barred): (&Known, &Barred),
 ) -> Result<(Source, Vec<Listed>), Error> {
     let engine = &loaded.engine;
@@ -334,6 +395,8 @@ fn of_model(
         explain: request.explain,
         only: request.filter.as_deref(),
         context: &context,
+        pipeline: pipeline.as_deref(),
+        draw,
     };
     Ok((Source::Model, engine.recommend(&ask)?))
 }
@@ -379,10 +442,11 @@ async fn popular(
         score,
         rating: None,
         probability: None,
+        chance: None,
         reason: None,
     };
     let items = Arc::new(chosen.enumerate().map(item).collect());
     let (last, weak) = (known.last.clone(), Arc::downgrade(known));
-    let source = Source::Popular;
-    Ok(Made { source, model: None, items, last, known: weak, erased: known.erased })
+    let (source, erased) = (Source::Popular, known.erased);
+    Ok(Made { source, model: None, items, last, known: weak, erased, treated: None, draw: 0 })
 }

@@ -22,8 +22,10 @@ pub(crate) struct Question {
     pub(crate) tenant: String,
     /// Empty for a session, or for everybody.
     pub(crate) user: String,
-    /// All of the request, as JSON.
+    /// All of the request, as JSON, and the arm of an experiment that answers it.
     pub(crate) asked: String,
+    /// What is drawn.
+    pub(crate) draw: u64,
 }
 
 /// What a list was made of. None of it is kept alive by the list.
@@ -174,7 +176,7 @@ mod tests {
     use super::*;
 
     fn question(user: &str, asked: &str) -> Question {
-        Question { tenant: "t".into(), user: user.into(), asked: asked.into() }
+        Question { tenant: "t".into(), user: user.into(), asked: asked.into(), draw: 0 }
     }
 
     fn list() -> (Source, Arc<Vec<RecommendedItem>>) {

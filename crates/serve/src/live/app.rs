@@ -97,6 +97,9 @@ impl App {
                 Err(error) => tracing::error!("{} has no model: {error}", tenant.name),
             }
             app.introduce(&tenant).await?;
+            if let Err(error) = app.prepare_experiment(&tenant).await {
+                tracing::error!("{} lacks a model for its experiment: {error}", tenant.name);
+            }
         }
         Ok(app)
     }
@@ -133,7 +136,7 @@ impl App {
     }
 
     /// Opens a model.
-    async fn read_model(&self, dir: &Path) -> Result<Arc<Loaded>, Error> {
+    pub(crate) async fn read_model(&self, dir: &Path) -> Result<Arc<Loaded>, Error> {
         let (dir, places) = (dir.to_owned(), self.places.clone());
         let loaded = tokio::task::spawn_blocking(move || Loaded::open(&dir, &places)).await;
         Ok(Arc::new(loaded.map_err(|error| {
@@ -156,7 +159,7 @@ impl App {
     }
 
     /// Does the same once another model answers. That it cannot be done now does not take the model back.
-    async fn introduce_later(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+    pub(crate) async fn introduce_later(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         if let Err(error) = self.introduce(tenant).await {
             tracing::warn!("new items of {} wait for the next model: {error}", tenant.name);
             let warning = format!("new items wait for the next model: {error}");

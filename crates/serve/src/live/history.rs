@@ -23,7 +23,7 @@ const SHARED: f64 = 1.0;
 const OWN: f64 = 60.0;
 
 /// Returns the seconds for which something read from a store is known.
-pub(super) fn known_for(store: &Store) -> f64 {
+pub(crate) fn known_for(store: &Store) -> f64 {
     if store.is_shared() { SHARED } else { OWN }
 }
 

@@ -10,7 +10,7 @@ mod tenant;
 
 pub(crate) use answers::{Answers, Grounds, Question};
 pub use app::App;
-pub(crate) use history::{EVENTS, Known};
+pub(crate) use history::{EVENTS, Known, known_for};
 pub(crate) use newcomers::{Reception, told};
 pub(crate) use slot::{Loaded, Which};
-pub(crate) use tenant::{Barred, Tenant};
+pub(crate) use tenant::{Barred, Tenant, Timed, fresh, keep};

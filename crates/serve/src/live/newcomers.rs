@@ -51,20 +51,24 @@ impl Tenant {
     pub(crate) fn receive(self: &Arc<Self>, app: &Arc<App>, items: Vec<Item>) -> Vec<Reception> {
         let Some(loaded) = self.slot.now() else { return vec![Reception::Stored; items.len()] };
         let can_grow = loaded.engine.can_grow().is_ok();
+        let mut others = self.experiments.models.all();
+        others.retain(|arm| arm.engine.can_grow().is_ok());
         let mut line = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut receptions = Vec::with_capacity(items.len());
         for item in items {
-            receptions.push(if loaded.engine.item(&item.id).is_ok() {
+            let has_room = line.items.len() < QUEUE;
+            let reception = if loaded.engine.known_item(&item.id).is_some() {
                 Reception::Known
-            } else if !can_grow
-                || line.items.len() >= QUEUE
-                || fields(&item, &loaded.engine).is_empty()
-            {
-                Reception::Stored
-            } else {
-                line.items.push_back(item);
+            } else if can_grow && has_room && !fields(&item, &loaded.engine).is_empty() {
                 Reception::Reading
-            });
+            } else {
+                Reception::Stored
+            };
+            receptions.push(reception);
+            let lacks = |arm: &Arc<Loaded>| arm.engine.known_item(&item.id).is_none();
+            if reception == Reception::Reading || has_room && others.iter().any(lacks) {
+                line.items.push_back(item);
+            }
         }
         if !line.items.is_empty() && !line.is_served {
             line.is_served = true;
@@ -84,27 +88,41 @@ impl Tenant {
 
 async fn serve(app: Arc<App>, tenant: Arc<Tenant>) {
     loop {
-        let mut batch = tenant.next_batch();
+        let batch = Arc::new(tenant.next_batch());
         if batch.is_empty() {
             return;
         }
-        // Another model may be promoted meanwhile: the batch is for that one then.
-        while let Some(loaded) = tenant.slot.now() {
-            let old = loaded.clone();
-            let (server, to) = (app.clone(), tenant.clone());
-            let work = move || {
-                let warn = |warning| to.failures.warn(server.clock.unix_ms(), warning);
-                (take_in(&loaded, &batch, &warn), batch)
-            };
-            let Ok((grown, back)) = tokio::task::spawn_blocking(work).await else { break };
-            batch = back;
-            let Some((grown, n)) = grown else { break };
-            if tenant.slot.refresh(&old, Arc::new(grown)) {
-                app.counts.grown.fetch_add(n as u64, Ordering::Relaxed);
-                break;
-            }
+        let (slot, arms) = (&tenant.slot, &tenant.experiments.models);
+        let place = (|| slot.now(), |old: &_, grown| slot.refresh(old, grown));
+        let n = grow((&app, &tenant), &batch, place).await;
+        app.counts.grown.fetch_add(n as u64, Ordering::Relaxed);
+        for name in arms.names() {
+            let place = (|| arms.get(&name), |old: &_, grown| arms.refresh(&name, old, grown));
+            grow((&app, &tenant), &batch, place).await;
         }
     }
+}
+
+/// Lets the model of a place take a batch in; returns how many items that are. Another one may come there meanwhile: the batch is for that
+/// one then.
+async fn grow(
+    (app, tenant): (&Arc<App>, &Arc<Tenant>),
+    batch: &Arc<Vec<Item>>,
+    (now, refresh): (impl Fn() -> Option<Arc<Loaded>>, impl Fn(&Arc<Loaded>, Arc<Loaded>) -> bool),
+) -> usize {
+    while let Some(loaded) = now() {
+        let old = loaded.clone();
+        let (server, to, batch) = (app.clone(), tenant.clone(), batch.clone());
+        let work = move || {
+            let warn = |warning| to.failures.warn(server.clock.unix_ms(), warning);
+            take_in(&loaded, &batch, &warn)
+        };
+        let Ok(Some((grown, n))) = tokio::task::spawn_blocking(work).await else { break };
+        if refresh(&old, Arc::new(grown)) {
+            return n;
+        }
+    }
+    0
 }
 
 /// Returns the model with all items of a batch that it can take in.

@@ -12,12 +12,13 @@ use super::newcomers::Waiting;
 use super::slot::{Loaded, Slot};
 use crate::Error;
 use crate::dashboard::Failures;
+use crate::experiments::Experiments;
 
 /// Popular items that are known.
 const N_POPULAR: usize = 2000;
 
 /// A value with the time it was read at.
-type Timed<T> = Mutex<Option<(Arc<T>, f64)>>;
+pub(crate) type Timed<T> = Mutex<Option<(Arc<T>, f64)>>;
 
 /// A model, and the numbers it gives some items.
 type Numbers = (Weak<Loaded>, Arc<Vec<ItemId>>);
@@ -70,13 +71,14 @@ pub(crate) struct Tenant {
     pub(crate) slot: Slot,
     pub(crate) histories: Histories,
     pub(crate) failures: Failures,
+    pub(crate) experiments: Experiments,
     /// What is known of who has no history.
     pub(crate) nobody: Arc<Known>,
     pub(super) waiting: Waiting,
     /// Items and users are read and written again one after the other.
     pub(crate) patching: tokio::sync::Mutex<()>,
     /// Models are promoted one after the other.
-    pub(super) promoting: tokio::sync::Mutex<()>,
+    pub(crate) promoting: tokio::sync::Mutex<()>,
     /// Events since the last training began.
     pub(crate) heard: AtomicU64,
     /// Unix milliseconds when it did; 0 before the first.
@@ -95,6 +97,7 @@ impl Tenant {
             slot: Slot::default(),
             histories: Histories::new(users),
             failures: Failures::default(),
+            experiments: Experiments::default(),
             nobody: Arc::default(),
             waiting: Waiting::default(),
             patching: tokio::sync::Mutex::default(),
@@ -160,12 +163,14 @@ impl Tenant {
     }
 }
 
-fn fresh<T>(place: &Timed<T>, now: f64, limit: f64) -> Option<Arc<T>> {
+/// Returns what is known, if it was read less than `limit` seconds ago.
+pub(crate) fn fresh<T>(place: &Timed<T>, now: f64, limit: f64) -> Option<Arc<T>> {
     let known = place.lock().unwrap_or_else(PoisonError::into_inner);
     known.as_ref().filter(|(_, at)| now - at < limit).map(|(value, _)| value.clone())
 }
 
-fn keep<T>(place: &Timed<T>, value: Arc<T>, now: f64) {
+/// Knows a value from now on.
+pub(crate) fn keep<T>(place: &Timed<T>, value: Arc<T>, now: f64) {
     *place.lock().unwrap_or_else(PoisonError::into_inner) = Some((value, now));
 }
 

@@ -113,8 +113,16 @@ async fn an_event_counts_for_the_list_it_names(store: &Store, tenant: &str) {
         event("of no list", ("b", "click"), ("", 9)),
     ];
     tell(store, tenant, events).await;
-    tell(store, &other, vec![event("1", ("a", "click"), ("o1", 1)), event("2", ("b", "click"), ("b1", 6))]).await;
-    let row = |user: &str, arm: &str, (began, lists): (i64, i64), [taken, impressions, successes]: [i64; 3]| Trial {
+    tell(
+        store,
+        &other,
+        vec![event("1", ("a", "click"), ("o1", 1)), event("2", ("b", "click"), ("b1", 6))],
+    )
+    .await;
+    let row = |user: &str,
+               arm: &str,
+               (began, lists): (i64, i64),
+               [taken, impressions, successes]: [i64; 3]| Trial {
         user: user.into(),
         arm: arm.into(),
         began,
@@ -132,7 +140,10 @@ async fn an_event_counts_for_the_list_it_names(store: &Store, tenant: &str) {
     assert_eq!(bought[0], row("a", "x", (0, 2), [1, 1, 1]));
     assert_eq!(trials(store, &Trials { experiment: "none", ..of }).await, []);
     assert_eq!(trials(store, &Trials { experiment: "", ..of }).await, []);
-    assert_eq!(trials(store, &Trials { tenant: &other, ..of }).await, [row("a", "x", (0, 1), [1, 0, 1])]);
+    assert_eq!(
+        trials(store, &Trials { tenant: &other, ..of }).await,
+        [row("a", "x", (0, 1), [1, 0, 1])]
+    );
     let erase = Change::EraseUser { tenant: tenant.into(), id: "a".into(), time: 9 };
     store.change(erase).await.unwrap();
     assert_eq!(trials(store, &of).await, [nothing("b", 5), nothing("c", 7)]);
@@ -149,9 +160,17 @@ async fn lists_of_what_runs_are_not_forgotten(store: &Store, tenant: &str) {
 }
 
 async fn drawn_lists_are_found_with_what_was_taken(store: &Store, tenant: &str) {
-    let drawn = |id: &str, time| Shown { chances: "[0.5]".into(), ..list(tenant, id, ("u", time), "") };
+    let drawn =
+        |id: &str, time| Shown { chances: "[0.5]".into(), ..list(tenant, id, ("u", time), "") };
     let session = Shown { user: String::new(), ..drawn("s", 3) };
-    let lists = vec![drawn("old", 0), drawn("k1", 1), drawn("k2", 2), session, list(tenant, "plain", ("u", 3), "")];
+    let lists = vec![
+        drawn("old", 0),
+        drawn("k1", 1),
+        drawn("k2", 2),
+        drawn("new", 3),
+        session,
+        list(tenant, "plain", ("u", 3), ""),
+    ];
     store.change(Change::Shown(lists)).await.unwrap();
     let events = vec![
         event("1", ("u", "click"), ("k1", 1)),
@@ -161,7 +180,7 @@ async fn drawn_lists_are_found_with_what_was_taken(store: &Store, tenant: &str) 
     ];
     tell(store, tenant, events).await;
     let found = async |kinds: &[String], n| {
-        let lists = store.drawn((tenant, 1), (kinds, HOUR), n).await.unwrap();
+        let lists = store.drawn((tenant, (1, 2)), (kinds, HOUR), n).await.unwrap();
         let lists = lists.into_iter().map(|(list, mut taken)| {
             taken.sort_unstable();
             (list.id, taken)
