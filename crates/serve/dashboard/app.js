@@ -4,6 +4,7 @@ import * as api from './api.js';
 import { get, key } from './client.js';
 import { askForKey } from './dialogs.js';
 import { h, replace, to, trouble } from './dom.js';
+import * as experiments from './experiments.js';
 import * as failures from './failures.js';
 import * as find from './find.js';
 import * as items from './items.js';
@@ -21,6 +22,7 @@ const PAGES = {
   'add-item': [items.add, 'Add an item'],
   try: [trying.show, 'Try'],
   models: [models.show, 'Models'],
+  experiments: [experiments.show, 'Experiments'],
   settings: [settings.show, 'Configuration'],
   failures: [failures.show, 'Failures'],
   api: [api.show, 'API'],

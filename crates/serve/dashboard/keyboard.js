@@ -2,7 +2,7 @@
 
 import { keyboardHelp } from './dialogs.js';
 
-const PAGES = { o: 'overview', u: 'users', i: 'items', t: 'try', m: 'models', c: 'settings', f: 'failures', a: 'api' };
+const PAGES = { o: 'overview', u: 'users', i: 'items', t: 'try', m: 'models', e: 'experiments', c: 'settings', f: 'failures', a: 'api' };
 const NAMES = { settings: 'configuration', api: 'the API' };
 /** Milliseconds between `g` and its letter. */
 const PATIENCE = 1200;

@@ -27,7 +27,8 @@ function request(elements) {
     if (Object.keys(context).length) body.context = context;
     body.explain = elements.explain.checked || undefined;
   }
-  if (elements.model.value !== 'serving') body.model = elements.model.value;
+  // Without a model the answer would be that of an experiment, and count for it.
+  if (way === 'user' || elements.model.value !== 'serving') body.model = elements.model.value;
   return body;
 }
 

@@ -65,7 +65,7 @@ async function one(root, id, signal) {
     const { data } = await models;
     const roles = ['serving', 'previous'].map((role) => data.find((model) => model.role === role)).filter(Boolean);
     if (!roles.length) {
-      const answer = await post('/v1/recommend', { user_id: id, n: 10 }, signal);
+      const answer = await post('/v1/recommend', { user_id: id, n: 10, model: 'serving' }, signal);
       replace(lists, side('What is popular', answer.items.length ? list(answer.items) : empty('There is nothing to list yet: tell the server of items and events.')));
       return;
     }

@@ -28,7 +28,7 @@ macro_rules! files {
 }
 
 /// Name, kind and content of every file.
-const FILES: [(&str, &str, &str); 21] = files![
+const FILES: [(&str, &str, &str); 22] = files![
     (HTML, "index.html"),
     (CSS, "style.css"),
     (SVG, "icon.svg"),
@@ -39,6 +39,7 @@ const FILES: [(&str, &str, &str); 21] = files![
     (JS, "client.js"),
     (JS, "dialogs.js"),
     (JS, "dom.js"),
+    (JS, "experiments.js"),
     (JS, "failures.js"),
     (JS, "find.js"),
     (JS, "items.js"),

@@ -106,7 +106,7 @@ async fn who_was_erased_is_a_newcomer_and_is_told_what_remains() {
 }
 
 /// A clock that is set by hand; what measures spans goes on.
-struct Set(SystemClock, AtomicI64);
+pub(crate) struct Set(pub(crate) SystemClock, pub(crate) AtomicI64);
 
 impl Clock for Set {
     fn seconds(&self) -> f64 {

@@ -5,6 +5,7 @@
 mod answers;
 mod catalogue;
 mod dashboard;
+mod experiments;
 mod gorse;
 mod guard;
 pub(crate) mod home;
