@@ -23,14 +23,14 @@ pub struct Experiment {
     pub results: String,
 }
 
-/// Which trials of an experiment are wanted. A trial begins with the first list that somebody is shown.
+/// Which participants of an experiment are wanted. Each counts within a window that begins with the first list they are shown.
 #[derive(Clone, Copy, Debug)]
-pub struct Trials<'a> {
+pub struct Participants<'a> {
     /// Whose.
     pub tenant: &'a str,
     /// Of which experiment.
     pub experiment: &'a str,
-    /// Milliseconds that a trial lasts.
+    /// Milliseconds of the window.
     pub lasts: i64,
     /// The kinds of events that count; all but impressions when empty.
     pub kinds: &'a [String],
@@ -38,9 +38,9 @@ pub struct Trials<'a> {
     pub until: i64,
 }
 
-/// What somebody did within their trial.
+/// What somebody did within their window.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trial {
+pub struct Participant {
     /// Who.
     pub user: String,
     /// Which arm they were in.
@@ -71,8 +71,8 @@ fn experiment(row: &AnyRow) -> Result<Experiment, sqlx::Error> {
     })
 }
 
-fn trial(row: &AnyRow) -> Result<Trial, sqlx::Error> {
-    Ok(Trial {
+fn participant(row: &AnyRow) -> Result<Participant, sqlx::Error> {
+    Ok(Participant {
         user: row.try_get(0)?,
         arm: row.try_get(1)?,
         began: row.try_get(2)?,
@@ -111,23 +111,23 @@ impl Store {
         self.list(sql, (&[tenant], n), experiment).await
     }
 
-    /// Lists the trials of an experiment in the order of their users. An event counts for a list that it names, when it is of the list's
+    /// Lists the participants of an experiment in the order of their ids. An event counts for a list that it names, when it is of the list's
     /// user and not older than the list.
-    pub async fn trials(
+    pub async fn participants(
         &self,
-        of: &Trials<'_>,
+        of: &Participants<'_>,
         cursor: &str,
         n: usize,
-    ) -> Result<Page<Trial>, Error> {
+    ) -> Result<Page<Participant>, Error> {
         // The condition on `experiment` is there twice for the index, which holds lists of experiments alone.
         let success = is_of(of.kinds.len(), 7);
         let sql = format!(
-            "WITH trials AS ( \
+            "WITH people AS ( \
                SELECT user_id, MIN(arm) AS arm, MIN(time) AS began FROM recommendations \
                WHERE tenant = $1 AND experiment = $2 AND experiment <> '' AND user_id > $3 AND time <= $4 \
                GROUP BY user_id ORDER BY user_id LIMIT $6), \
              lists AS ( \
-               SELECT t.user_id, t.arm, t.began, r.id, r.time FROM trials t JOIN recommendations r \
+               SELECT t.user_id, t.arm, t.began, r.id, r.time FROM people t JOIN recommendations r \
                ON r.tenant = $1 AND r.experiment = $2 AND r.experiment <> '' AND r.user_id = t.user_id \
                AND r.time <= t.began + $5 AND r.time <= $4) \
              SELECT l.user_id, MIN(l.arm), MIN(l.began), COUNT(DISTINCT l.id), COUNT(DISTINCT CASE WHEN {success} THEN l.id END), \
@@ -141,8 +141,8 @@ impl Store {
         let query = query.bind(of.until).bind(of.lasts).bind(i64::try_from(n).unwrap_or(i64::MAX));
         let query = of.kinds.iter().fold(query, |query, kind| query.bind(kind.clone()));
         let rows = query.fetch_all(&self.read).await?;
-        let rows = rows.iter().map(trial).collect::<Result<_, _>>()?;
-        Ok(page(rows, n, |trial: &Trial| trial.user.clone()))
+        let rows = rows.iter().map(participant).collect::<Result<_, _>>()?;
+        Ok(page(rows, n, |one: &Participant| one.user.clone()))
     }
 
     /// Lists the newest lists of users that were drawn between two times, each with what its user took of it within `lasts` milliseconds

@@ -17,7 +17,7 @@ mod writer;
 
 pub use change::{Applied, Change, Repeat};
 pub use error::Error;
-pub use experiments::{Experiment, Trial, Trials};
+pub use experiments::{Experiment, Participant, Participants};
 pub use id::{event_key, is_id, is_tenant, new_id};
 pub use keys::{KeyRecord, NewKey, Scope};
 pub use open::Store;

@@ -68,6 +68,7 @@ fn every_page_opens_by_click_and_nothing_leaves_the_server() {
     page.wait("document.querySelector('[name=filter]').closest('[hidden]')");
     for (name, text) in [
         ("models", "two"),
+        ("experiments", "A new experiment"),
         ("settings", "models.item-knn"),
         ("failures", "Nothing has failed"),
         ("api", "/v1/recommend"),
@@ -163,6 +164,50 @@ fn a_model_is_promoted_compared_and_brought_back() {
 }
 
 #[test]
+fn an_experiment_is_begun_looked_at_and_stopped() {
+    let stage = Stage::new(two_models(), &SERVED);
+    let page = &stage.browser;
+    page.open(&format!("{}/dashboard/#/experiments", stage.origin));
+    stage.is_at("experiments");
+    page.wait_for_text("None has.");
+    page.write("[name=experiment]", "one-or-two");
+    page.click("[name=model-1] option[value=two]");
+    page.write("[name=context-1]", "page=start");
+    page.click("#new-experiment .go");
+    page.wait("document.querySelector('.done')?.textContent === 'one-or-two has begun.'");
+    page.wait("document.querySelectorAll('.experiments table tbody tr').length === 2");
+    page.wait_for_text("two, page=start");
+    for user in 0..20 {
+        let body = json!({ "user_id": format!("u{user}") });
+        assert_eq!(stage.send(("POST", "/v1/recommend"), &body), 200);
+    }
+    // Lists are written in the background.
+    for _ in 0..50 {
+        page.run("location.reload()");
+        stage.is_at("experiments");
+        let users = "[...document.querySelectorAll('.experiments tbody tr')].map((row) => Number(row.children[3].textContent))";
+        let users = page.run(&format!("return {users}.reduce((sum, one) => sum + one, 0)"));
+        if users == 20 {
+            break;
+        }
+    }
+    page.wait_for_text("each arm needs five users who took something");
+    // Who does not confirm changes nothing.
+    page.click("#stop");
+    page.wait("document.querySelector('dialog[open]')");
+    page.press(ESCAPE);
+    page.wait("!document.querySelector('dialog')");
+    page.click("#stop");
+    page.click("dialog .go");
+    page.wait("document.querySelector('.done')?.textContent === 'one-or-two has ended.'");
+    page.click(".experiments details summary");
+    page.wait("document.querySelectorAll('.experiments details tbody tr').length === 2");
+    page.wait("document.querySelector('#new-experiment')");
+    assert_eq!(page.run("return document.documentElement.scrollWidth <= innerWidth"), true);
+    stage.is_clean(&[]);
+}
+
+#[test]
 fn the_keyboard_is_enough() {
     let stage = Stage::new(Home::new(), &[]);
     let page = &stage.browser;
@@ -174,6 +219,7 @@ fn the_keyboard_is_enough() {
         ("gi", "items"),
         ("gt", "try"),
         ("gm", "models"),
+        ("ge", "experiments"),
         ("gc", "settings"),
         ("gf", "failures"),
         ("ga", "api"),

@@ -57,7 +57,14 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
     let (app, tenant) = (call.app.clone(), call.tenant.clone());
     resolve(&app, &tenant, &mut definition)?;
     // Models are read on when nobody waits any more.
-    let begun = tokio::spawn(async move { begin(&app, &tenant, definition).await }).await;
+    let begun = tokio::spawn(async move {
+        let begun = begin(&app, &tenant, definition).await;
+        if begun.is_err() {
+            app.forget_unused_models(&tenant).await?;
+        }
+        begun
+    });
+    let begun = begun.await;
     let row = begun.map_err(|error| {
         tracing::error!("an experiment did not begin: {error}");
         Error::Failed
@@ -140,6 +147,7 @@ pub(crate) async fn show(call: Call) -> Result<Answer, Error> {
     let results = match kept {
         Some(kept) => kept,
         None => {
+            let _turn = call.tenant.experiments.reckoning.lock().await;
             let until = if row.ended == 0 { call.app.clock.unix_ms() } else { row.ended };
             results(&call.app.store, &row.tenant, &read(&row)?, until).await?
         }

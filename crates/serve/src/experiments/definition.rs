@@ -15,7 +15,7 @@ use crate::Error;
 const MAX_ARMS: usize = 10;
 /// Most kinds of events, and pairs of a context.
 const MAX_PARTS: usize = 32;
-/// Longest trial: 60 days.
+/// Longest window: 60 days.
 const MAX_HOURS: f64 = 1440.0;
 pub(super) const HOUR_MS: f64 = 3_600_000.0;
 
@@ -161,7 +161,7 @@ impl Definition {
         self.arms.iter().try_for_each(|arm| arm.policy.check())
     }
 
-    /// Returns the milliseconds that a trial lasts.
+    /// Returns the milliseconds of the window.
     pub(super) fn lasts(&self) -> i64 {
         (self.window_hours * HOUR_MS) as i64
     }

@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tastemaker_engine::eval::online::{Contrast, PerList, SUSPICIOUS, Share, mismatch};
 use tastemaker_engine::eval::{Stat, holm};
-use tastemaker_store::{Store, Trial, Trials};
+use tastemaker_store::{Participant, Participants, Store};
 
 use super::definition::Definition;
 use crate::Error;
 use crate::api::events::iso;
 
-/// Trials read at once.
+/// Participants read at once.
 const ROWS: usize = 2000;
 /// The chance of a difference where there is none.
 const ALPHA: f64 = 0.05;
@@ -99,16 +99,16 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, trial: &Trial, is_over: bool) {
+    fn add(&mut self, one: &Participant, is_over: bool) {
         let count = |n: i64| u64::try_from(n).unwrap_or_default();
         self.users += 1;
-        self.lists += count(trial.lists);
-        self.impressions += count(trial.impressions);
-        self.successes += count(trial.successes);
+        self.lists += count(one.lists);
+        self.impressions += count(one.impressions);
+        self.successes += count(one.successes);
         if is_over {
             self.finished.users += 1;
-            self.finished.takers += u64::from(trial.taken > 0);
-            self.per_list.add(count(trial.lists), count(trial.taken));
+            self.finished.takers += u64::from(one.taken > 0);
+            self.per_list.add(count(one.lists), count(one.taken));
         }
     }
 
@@ -135,15 +135,20 @@ pub(super) async fn results(
     until: i64,
 ) -> Result<Results, Error> {
     let lasts = definition.lasts();
-    let of =
-        Trials { tenant, experiment: &definition.name, lasts, kinds: &definition.success, until };
+    let of = Participants {
+        tenant,
+        experiment: &definition.name,
+        lasts,
+        kinds: &definition.success,
+        until,
+    };
     let mut sums = vec![Sums::default(); definition.arms.len()];
     let mut cursor = String::new();
     loop {
-        let page = store.trials(&of, &cursor, ROWS).await?;
-        for trial in &page.rows {
-            if let Some(arm) = definition.arms.iter().position(|arm| arm.name == trial.arm) {
-                sums[arm].add(trial, trial.began.saturating_add(lasts) <= until);
+        let page = store.participants(&of, &cursor, ROWS).await?;
+        for one in &page.rows {
+            if let Some(arm) = definition.arms.iter().position(|arm| arm.name == one.arm) {
+                sums[arm].add(one, one.began.saturating_add(lasts) <= until);
             }
         }
         cursor = page.cursor;

@@ -60,6 +60,8 @@ pub(crate) struct Experiments {
     running: Timed<Option<Arc<Running>>>,
     /// One reads or writes.
     turn: tokio::sync::Mutex<()>,
+    /// Results are reckoned one after the other: they read much.
+    pub(super) reckoning: tokio::sync::Mutex<()>,
 }
 
 impl Experiments {
@@ -89,8 +91,12 @@ impl Experiments {
                 (&read.definition.name, read.started) == (&last.definition.name, last.started)
             })
         };
-        let read = last.filter(is_same).or(read);
-        self.models.keep(&read.as_ref().map(|read| read.folders()).unwrap_or_default());
+        let was_running = last.is_some();
+        let same = last.filter(is_same);
+        if was_running && same.is_none() {
+            self.models.keep(&read.as_ref().map(|read| read.folders()).unwrap_or_default());
+        }
+        let read = same.or(read);
         keep(&self.running, Arc::new(read.clone()), now);
         read
     }
@@ -243,6 +249,15 @@ impl App {
             None => None,
         };
         Ok(Some(Policy { model, pipeline }))
+    }
+
+    /// Forgets models of an experiment that did not come about.
+    pub(super) async fn forget_unused_models(&self, tenant: &Tenant) -> Result<(), Error> {
+        let known = (&self.store, tenant.name.as_str());
+        let running = tenant.experiments.running(known, self.clock.seconds()).await?;
+        let folders = running.as_ref().map(|running| running.folders()).unwrap_or_default();
+        tenant.experiments.models.keep(&folders);
+        Ok(())
     }
 
     /// Reads the models of the experiment that runs, before anybody asks.

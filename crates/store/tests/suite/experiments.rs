@@ -1,6 +1,8 @@
 //! Experiments and what counts for them.
 
-use tastemaker_store::{Change, Event, Experiment, Repeat, Shown, Store, Trial, Trials, new_id};
+use tastemaker_store::{
+    Change, Event, Experiment, Participant, Participants, Repeat, Shown, Store, new_id,
+};
 
 const HOUR: i64 = 3_600_000;
 
@@ -43,10 +45,10 @@ async fn tell(store: &Store, tenant: &str, events: Vec<Event>) {
     store.change(change).await.unwrap();
 }
 
-async fn trials(store: &Store, of: &Trials<'_>) -> Vec<Trial> {
+async fn participants(store: &Store, of: &Participants<'_>) -> Vec<Participant> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = store.trials(of, &cursor, 2).await.unwrap();
+        let page = store.participants(of, &cursor, 2).await.unwrap();
         all.extend(page.rows);
         cursor = page.cursor;
         if cursor.is_empty() {
@@ -85,7 +87,7 @@ async fn one_runs_at_a_time(store: &Store, tenant: &str) {
     assert_eq!(store.experiments(&format!("{tenant}-x"), 9).await.unwrap(), []);
 }
 
-/// Trials last an hour, and what is known ends at the third.
+/// Participants last an hour, and what is known ends at the third.
 async fn an_event_counts_for_the_list_it_names(store: &Store, tenant: &str) {
     let other = format!("{tenant}-other");
     let lists = vec![
@@ -105,7 +107,7 @@ async fn an_event_counts_for_the_list_it_names(store: &Store, tenant: &str) {
         event("3", ("a", "impression"), ("a1", 1)),
         event("4", ("a", "click"), ("a2", HOUR)),
         event("too late", ("a", "click"), ("a2", HOUR + 1)),
-        event("of a list after the trial", ("a", "click"), ("a3", HOUR + 1)),
+        event("of a list after the window", ("a", "click"), ("a3", HOUR + 1)),
         event("before its list", ("b", "click"), ("b1", 4)),
         event("of somebody else", ("b", "click"), ("c1", 9)),
         event("of no experiment", ("d", "click"), ("d1", 9)),
@@ -122,7 +124,7 @@ async fn an_event_counts_for_the_list_it_names(store: &Store, tenant: &str) {
     let row = |user: &str,
                arm: &str,
                (began, lists): (i64, i64),
-               [taken, impressions, successes]: [i64; 3]| Trial {
+               [taken, impressions, successes]: [i64; 3]| Participant {
         user: user.into(),
         arm: arm.into(),
         began,
@@ -131,22 +133,22 @@ async fn an_event_counts_for_the_list_it_names(store: &Store, tenant: &str) {
         impressions,
         successes,
     };
-    let of = Trials { tenant, experiment: "e", lasts: HOUR, kinds: &[], until: 3 * HOUR };
+    let of = Participants { tenant, experiment: "e", lasts: HOUR, kinds: &[], until: 3 * HOUR };
     let nothing = |user, began| row(user, "y", (began, 1), [0; 3]);
     let all = [row("a", "x", (0, 2), [2, 1, 3]), nothing("b", 5), nothing("c", 7)];
-    assert_eq!(trials(store, &of).await, all);
+    assert_eq!(participants(store, &of).await, all);
     let kinds = ["buy".to_owned(), "rent".to_owned()];
-    let bought = trials(store, &Trials { kinds: &kinds, ..of }).await;
+    let bought = participants(store, &Participants { kinds: &kinds, ..of }).await;
     assert_eq!(bought[0], row("a", "x", (0, 2), [1, 1, 1]));
-    assert_eq!(trials(store, &Trials { experiment: "none", ..of }).await, []);
-    assert_eq!(trials(store, &Trials { experiment: "", ..of }).await, []);
+    assert_eq!(participants(store, &Participants { experiment: "none", ..of }).await, []);
+    assert_eq!(participants(store, &Participants { experiment: "", ..of }).await, []);
     assert_eq!(
-        trials(store, &Trials { tenant: &other, ..of }).await,
+        participants(store, &Participants { tenant: &other, ..of }).await,
         [row("a", "x", (0, 1), [1, 0, 1])]
     );
     let erase = Change::EraseUser { tenant: tenant.into(), id: "a".into(), time: 9 };
     store.change(erase).await.unwrap();
-    assert_eq!(trials(store, &of).await, [nothing("b", 5), nothing("c", 7)]);
+    assert_eq!(participants(store, &of).await, [nothing("b", 5), nothing("c", 7)]);
 }
 
 async fn lists_of_what_runs_are_not_forgotten(store: &Store, tenant: &str) {
