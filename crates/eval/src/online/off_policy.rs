@@ -185,7 +185,7 @@ mod tests {
         // Item 0 is shown in 8 of 10 lists; the policy shows item 2, which 6 of 10 take.
         let (chances, worth) = ([0.8, 0.1, 0.1], [0.1, 0.3, 0.6]);
         let mut rng = stream(3, "lists");
-        let list = |user| {
+        let list = |user: usize| {
             let drawn = rng.random::<f64>();
             let shown = if drawn < 0.8 { 0 } else { 1 + usize::from(drawn < 0.9) };
             let reward = f64::from(u8::from(rng.random::<f64>() < worth[shown]));
