@@ -119,7 +119,8 @@ impl Store {
         cursor: &str,
         n: usize,
     ) -> Result<Page<Participant>, Error> {
-        // The condition on `experiment` is there twice for the index, which holds lists of experiments alone.
+        // The condition on `experiment` is there twice for the index, which holds lists of experiments alone. SQLite takes a cross join's
+        // tables in their order: people first, else it reads all lists for every page.
         let success = is_of(of.kinds.len(), 7);
         let sql = format!(
             "WITH people AS ( \
@@ -127,8 +128,8 @@ impl Store {
                WHERE tenant = $1 AND experiment = $2 AND experiment <> '' AND user_id > $3 AND time <= $4 \
                GROUP BY user_id ORDER BY user_id LIMIT $6), \
              lists AS ( \
-               SELECT t.user_id, t.arm, t.began, r.id, r.time FROM people t JOIN recommendations r \
-               ON r.tenant = $1 AND r.experiment = $2 AND r.experiment <> '' AND r.user_id = t.user_id \
+               SELECT t.user_id, t.arm, t.began, r.id, r.time FROM people t CROSS JOIN recommendations r \
+               WHERE r.tenant = $1 AND r.experiment = $2 AND r.experiment <> '' AND r.user_id = t.user_id \
                AND r.time <= t.began + $5 AND r.time <= $4) \
              SELECT l.user_id, MIN(l.arm), MIN(l.began), COUNT(DISTINCT l.id), COUNT(DISTINCT CASE WHEN {success} THEN l.id END), \
                COUNT(CASE WHEN e.kind = 'impression' THEN 1 END), COUNT(CASE WHEN {success} THEN 1 END) \

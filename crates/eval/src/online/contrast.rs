@@ -127,7 +127,6 @@ mod tests {
     #[test]
     fn who_looks_often_finds_what_is_not_there_by_fixed_tests_and_what_is_there_by_both() {
         let (fixed, always) = found(0.1, 0.1, "same");
-        println!("SIM {fixed} {always}");
         // 5 % of 400 are 20, and 9 more are two deviations.
         assert!(fixed > 100 && always <= 29, "no difference: {fixed} and {always} of 400");
         let (_, always) = found(0.1, 0.15, "other");
