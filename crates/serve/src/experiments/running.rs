@@ -261,17 +261,19 @@ impl App {
     }
 
     /// Reads the models of the experiment that runs, before anybody asks.
-    pub(crate) async fn prepare_experiment(
-        self: &Arc<Self>,
-        tenant: &Arc<Tenant>,
-    ) -> Result<(), Error> {
+    pub(crate) async fn prepare_experiment(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         let known = (&self.store, tenant.name.as_str());
-        match tenant.experiments.running(known, self.clock.seconds()).await? {
-            Some(running) => {
-                let names: Vec<&str> = running.folders().into_iter().collect();
-                self.read_models(tenant, &names).await
+        let reading = async {
+            match tenant.experiments.running(known, self.clock.seconds()).await? {
+                Some(running) => {
+                    let names: Vec<&str> = running.folders().into_iter().collect();
+                    self.read_models(tenant, &names).await
+                }
+                None => Ok(()),
             }
-            None => Ok(()),
+        };
+        if let Err(error) = reading.await {
+            tracing::error!("{} lacks a model for its experiment: {error}", tenant.name);
         }
     }
 }

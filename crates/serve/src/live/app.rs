@@ -97,9 +97,7 @@ impl App {
                 Err(error) => tracing::error!("{} has no model: {error}", tenant.name),
             }
             app.introduce(&tenant).await?;
-            if let Err(error) = app.prepare_experiment(&tenant).await {
-                tracing::error!("{} lacks a model for its experiment: {error}", tenant.name);
-            }
+            app.prepare_experiment(&tenant).await;
         }
         Ok(app)
     }

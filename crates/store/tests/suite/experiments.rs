@@ -65,26 +65,33 @@ pub(crate) async fn keep_the_contract(store: &Store) {
     drawn_lists_are_found_with_what_was_taken(store, &new_id(5)).await;
 }
 
+async fn begin(store: &Store, tenant: &str, (name, started): (&str, i64)) -> u64 {
+    let change = Change::Begin(experiment(tenant, name, started));
+    store.change(change).await.unwrap().rows
+}
+
 async fn one_runs_at_a_time(store: &Store, tenant: &str) {
-    let begin = async |name: &str, started| {
-        let change = Change::Begin(experiment(tenant, name, started));
-        store.change(change).await.unwrap().rows
-    };
     assert_eq!(store.running_experiment(tenant).await.unwrap(), None);
-    assert_eq!((begin("d", 1).await, begin("e", 2).await), (1, 0), "d runs");
-    let mut d = experiment(tenant, "d", 1);
+    assert_eq!(begin(store, tenant, ("d", 1)).await, 1);
+    assert_eq!(begin(store, tenant, ("e", 2)).await, 0, "d runs");
+    let d = experiment(tenant, "d", 1);
     assert_eq!(store.running_experiment(tenant).await.unwrap(), Some(d.clone()));
-    d.ended = 5;
-    assert_eq!(store.change(Change::End(d.clone())).await.unwrap().rows, 1);
-    d.results = "[]".into();
-    assert_eq!(store.change(Change::End(d.clone())).await.unwrap().rows, 1, "what came of it");
-    let later = Experiment { ended: 6, ..d.clone() };
-    assert_eq!(store.change(Change::End(later)).await.unwrap().rows, 0, "it has ended already");
-    assert_eq!(store.experiment(tenant, "d").await.unwrap(), Some(d));
-    assert_eq!((begin("d", 3).await, begin("e", 4).await), (0, 1), "a name is used once");
+    an_end_is_an_end(store, tenant, d).await;
+    assert_eq!(begin(store, tenant, ("d", 3)).await, 0, "a name is used once");
+    assert_eq!(begin(store, tenant, ("e", 4)).await, 1);
     let names = store.experiments(tenant, 9).await.unwrap();
     assert_eq!(names.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["e", "d"]);
     assert_eq!(store.experiments(&format!("{tenant}-x"), 9).await.unwrap(), []);
+}
+
+async fn an_end_is_an_end(store: &Store, tenant: &str, mut ended: Experiment) {
+    let end = async |ended| store.change(Change::End(ended)).await.unwrap().rows;
+    ended.ended = 5;
+    assert_eq!(end(ended.clone()).await, 1);
+    ended.results = "[]".into();
+    assert_eq!(end(ended.clone()).await, 1, "what came of it");
+    assert_eq!(end(Experiment { ended: 6, ..ended.clone() }).await, 0, "it has ended already");
+    assert_eq!(store.experiment(tenant, "d").await.unwrap(), Some(ended));
 }
 
 /// Participants last an hour, and what is known ends at the third.
