@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tastemaker_serve::Settings;
 use tastemaker_serve::store::Scope;
 
-use super::{again, ask, begin, two_models};
+use super::scene::{again, ask, begin, two_models};
 use crate::home::{Home, ids};
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use serde_json::{Value, json};
 use tastemaker_engine::core::SystemClock;
 
-use super::{again, ask, begin, two_models};
+use super::scene::{again, ask, begin, two_models};
 use crate::answers::Set;
 use crate::home::{Got, Home, ids};
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tastemaker_engine::core::SystemClock;
 use tastemaker_serve::store::{Change, Event, Repeat, Shown};
 
-use super::{again, ask, begin, two_models};
+use super::scene::{again, ask, begin, two_models};
 use crate::answers::Set;
 use crate::home::Home;
 
