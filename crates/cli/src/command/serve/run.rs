@@ -18,6 +18,7 @@ pub(crate) fn run(args: &Serve, context: &Context) -> anyhow::Result<()> {
 }
 
 async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
+    open_files();
     let usual = Settings::default();
     let settings = Settings {
         model: args.model.clone(),
@@ -86,6 +87,19 @@ fn trainer(args: &Serve, context: &Context) -> anyhow::Result<Vec<OsString>> {
 /// Makes what asynchronous work runs in.
 pub(super) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
+}
+
+/// Allows this process as many open files, and so connections, as the system lets it: shells and service managers often allow 1024.
+fn open_files() {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        let raised = getrlimit(Resource::RLIMIT_NOFILE)
+            .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+        if let Err(error) = raised {
+            tracing::warn!("the limit on open files stays as it is: {error}");
+        }
+    }
 }
 
 /// Comes true with Ctrl-C, or with what `kill` and service managers send.
