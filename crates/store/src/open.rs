@@ -107,6 +107,11 @@ impl Store {
         self.changes.max_capacity() - self.changes.capacity()
     }
 
+    /// Returns about how many bytes they hold.
+    pub fn waiting_bytes(&self) -> usize {
+        QUEUE_BYTES - self.room.available_permits() * 1024
+    }
+
     /// Counts the commits since the store was opened.
     pub fn commits(&self) -> u64 {
         self.load.commits()
