@@ -1,7 +1,7 @@
 //! `tastemaker serve`.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,6 +13,9 @@ use super::args::Serve;
 use crate::context::Context;
 use crate::output;
 
+/// Where `tastemaker demo` puts its model when nothing else is said.
+const DEMO: &str = "demo/model";
+
 pub(crate) fn run(args: &Serve, context: &Context) -> anyhow::Result<()> {
     runtime()?.block_on(serve(args, context))
 }
@@ -21,7 +24,7 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
     open_files();
     let usual = Settings::default();
     let settings = Settings {
-        model: args.model.clone(),
+        model: args.model.clone().or_else(|| of_demo(args)),
         models: args.models.clone(),
         open: args.open || args.addr.ip().is_loopback(),
         local: !args.open,
@@ -57,6 +60,18 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
         ));
     };
     Ok(tastemaker_serve::run(app, args.addr, ready, told_to_end()).await?)
+}
+
+/// Returns the model that `tastemaker demo` made here, where nobody names another.
+fn of_demo(args: &Serve) -> Option<PathBuf> {
+    let made = Path::new(DEMO);
+    let is_there = args.models.is_none() && made.join("manifest.json").is_file();
+    is_there.then(|| {
+        output::note(format!(
+            "{DEMO} answers, which `tastemaker demo` made; --model DIR names another"
+        ));
+        made.to_owned()
+    })
 }
 
 /// Returns the command line of the process that trains: this program again, giving way to everything else.
