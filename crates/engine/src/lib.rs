@@ -33,7 +33,7 @@ pub use engine::{Ask, Engine, Explained, FusedModel, Listed, MAX_N, PartShare, T
 pub use error::Error;
 pub use evaluate::{Evaluated, Evaluation, check_models};
 pub use lists::{
-    GraphSettings, ItemTrace, ListTrace, Newcomer, PipelineFile, ReadyPipeline, StageTime,
+    FoldIn, GraphSettings, ItemTrace, ListTrace, Newcomer, PipelineFile, ReadyPipeline, StageTime,
 };
 pub use places::Places;
 pub use predictions::{Predicted, PredictedRow, Task, features, predictions};

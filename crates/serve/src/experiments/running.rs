@@ -142,6 +142,10 @@ impl Treated {
 /// Returns a request with what a policy adds to its context.
 pub(super) fn asks(policy: &PolicyIn, request: &RecommendRequest) -> RecommendRequest {
     let mut request = request.clone();
+    // They are one to variants of a pipeline.
+    if policy.context.contains_key("scenario") {
+        request.scenario = None;
+    }
     request.context.extend(policy.context.clone());
     request
 }

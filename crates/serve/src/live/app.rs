@@ -11,7 +11,7 @@ use tastemaker_store::{Change, Store, is_tenant};
 use tokio::sync::Semaphore;
 
 use super::tenant::Tenants;
-use super::{Answers, Loaded, Tenant};
+use super::{Answers, Loaded, Talks, Tenant};
 use crate::auth::Keys;
 use crate::dashboard::Series;
 use crate::jobs::Board;
@@ -41,6 +41,7 @@ pub struct App {
     pub(crate) counts: Counts,
     pub(crate) series: Series,
     pub(crate) answers: Answers,
+    pub(crate) talks: Talks,
     /// A place for every kilobyte of the bodies that are read or worked on.
     pub(crate) bodies: Arc<Semaphore>,
     /// Looking for who gets an item takes long: one at a time.
@@ -74,6 +75,7 @@ impl App {
             bodies: Arc::new(Semaphore::new(crate::door::BODIES / 1024)),
             audiences: Arc::new(Semaphore::new(1)),
             answers: Answers::new(settings.cache, settings.cached_for.as_secs_f64()),
+            talks: Talks::default(),
             routes: crate::routes::counted(),
             store,
             settings,
@@ -151,9 +153,10 @@ impl App {
             tenant.receive(self, page.rows);
             cursor = page.cursor;
             if cursor.is_empty() {
-                return Ok(());
+                break;
             }
         }
+        tenant.fold_in_all(self).await
     }
 
     /// Does the same once another model answers. That it cannot be done now does not take the model back.
@@ -234,6 +237,7 @@ impl App {
         let days = i64::from(self.settings.keep_days);
         for round in 0u64.. {
             self.answers.sweep(self.clock.seconds());
+            self.talks.sweep(self.clock.seconds());
             let before = self.clock.unix_ms() - days * DAY_MS;
             if days > 0
                 && round.is_multiple_of(CLEARING)

@@ -3,9 +3,11 @@
 mod answers;
 mod app;
 mod events;
+mod folding;
 mod history;
 mod newcomers;
 mod slot;
+mod talks;
 mod tenant;
 
 pub(crate) use answers::{Answers, Grounds, Question};
@@ -13,4 +15,5 @@ pub use app::App;
 pub(crate) use history::{EVENTS, Known, known_for};
 pub(crate) use newcomers::{Reception, told};
 pub(crate) use slot::{Loaded, Which};
+pub(crate) use talks::{Talk, Talks};
 pub(crate) use tenant::{Barred, Tenant, Timed, fresh, keep};

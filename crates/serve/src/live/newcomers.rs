@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tastemaker_engine::{Engine, Newcomer};
 use tastemaker_store::Item;
 
+use super::tenant::Place;
 use super::{App, Loaded, Tenant};
 
 /// Items that may wait.
@@ -92,13 +93,11 @@ async fn serve(app: Arc<App>, tenant: Arc<Tenant>) {
         if batch.is_empty() {
             return;
         }
-        let (slot, arms) = (&tenant.slot, &tenant.experiments.models);
-        let place = (|| slot.now(), |old: &_, grown| slot.refresh(old, grown));
-        let n = grow((&app, &tenant), &batch, place).await;
-        app.counts.grown.fetch_add(n as u64, Ordering::Relaxed);
-        for name in arms.names() {
-            let place = (|| arms.get(&name), |old: &_, grown| arms.refresh(&name, old, grown));
-            grow((&app, &tenant), &batch, place).await;
+        for place in tenant.places() {
+            let n = grow((&app, &tenant), &place, &batch).await;
+            if let Place::Serving = place {
+                app.counts.grown.fetch_add(n as u64, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -107,10 +106,10 @@ async fn serve(app: Arc<App>, tenant: Arc<Tenant>) {
 /// one then.
 async fn grow(
     (app, tenant): (&Arc<App>, &Arc<Tenant>),
+    place: &Place,
     batch: &Arc<Vec<Item>>,
-    (now, refresh): (impl Fn() -> Option<Arc<Loaded>>, impl Fn(&Arc<Loaded>, Arc<Loaded>) -> bool),
 ) -> usize {
-    while let Some(loaded) = now() {
+    while let Some(loaded) = tenant.at(place) {
         let old = loaded.clone();
         let (server, to, batch) = (app.clone(), tenant.clone(), batch.clone());
         let work = move || {
@@ -118,7 +117,7 @@ async fn grow(
             take_in(&loaded, &batch, &warn)
         };
         let Ok(Some((grown, n))) = tokio::task::spawn_blocking(work).await else { break };
-        if refresh(&old, Arc::new(grown)) {
+        if tenant.refresh(place, &old, Arc::new(grown)) {
             return n;
         }
     }
@@ -170,7 +169,7 @@ pub(crate) fn told(item: &Item) -> Map<String, Value> {
 }
 
 /// Returns the fields of an item that the model's data has too.
-fn fields(item: &Item, engine: &Engine) -> Vec<(String, String)> {
+pub(super) fn fields(item: &Item, engine: &Engine) -> Vec<(String, String)> {
     let columns = engine.data().items.columns();
     let known = told(item)
         .into_iter()

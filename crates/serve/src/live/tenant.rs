@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tastemaker_core::ItemId;
 use tastemaker_store::Store;
 
+use super::folding::Folding;
 use super::history::{Histories, Known, known_for};
 use super::newcomers::Waiting;
 use super::slot::{Loaded, Slot};
@@ -65,6 +66,15 @@ impl Barred {
     }
 }
 
+/// Where a model of a tenant is.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// It answers everybody.
+    Serving,
+    /// It answers an arm of an experiment, under this name.
+    Arm(String),
+}
+
 /// One tenant.
 pub(crate) struct Tenant {
     pub(crate) name: String,
@@ -75,6 +85,7 @@ pub(crate) struct Tenant {
     /// What is known of who has no history.
     pub(crate) nobody: Arc<Known>,
     pub(super) waiting: Waiting,
+    pub(super) folding: Folding,
     /// Items and users are read and written again one after the other.
     pub(crate) patching: tokio::sync::Mutex<()>,
     /// Models are promoted one after the other.
@@ -100,6 +111,7 @@ impl Tenant {
             experiments: Experiments::default(),
             nobody: Arc::default(),
             waiting: Waiting::default(),
+            folding: Folding::default(),
             patching: tokio::sync::Mutex::default(),
             promoting: tokio::sync::Mutex::default(),
             heard: AtomicU64::default(),
@@ -108,6 +120,28 @@ impl Tenant {
             barred_changes: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             popular: Mutex::default(),
+        }
+    }
+
+    /// Lists the places where models are.
+    pub(super) fn places(&self) -> Vec<Place> {
+        let arms = self.experiments.models.names().into_iter().map(Place::Arm);
+        [Place::Serving].into_iter().chain(arms).collect()
+    }
+
+    /// Returns the model of a place.
+    pub(super) fn at(&self, place: &Place) -> Option<Arc<Loaded>> {
+        match place {
+            Place::Serving => self.slot.now(),
+            Place::Arm(name) => self.experiments.models.get(name),
+        }
+    }
+
+    /// Lets the same model with more items answer at its place, unless another one does by now; returns whether it does.
+    pub(super) fn refresh(&self, place: &Place, old: &Arc<Loaded>, model: Arc<Loaded>) -> bool {
+        match place {
+            Place::Serving => self.slot.refresh(old, model),
+            Place::Arm(name) => self.experiments.models.refresh(name, old, model),
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tastemaker_serve::{App, Settings, router};
 
-use crate::answers::Set;
 use crate::home::{Home, places, trained};
+use crate::lists::Set;
 
 /// Makes two models of the same data; the first answers.
 pub(crate) fn two_models(dir: &std::path::Path) -> Settings {

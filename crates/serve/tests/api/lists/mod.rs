@@ -1,0 +1,6 @@
+//! Lists, and talks about them.
+
+mod answers;
+mod chat;
+
+pub(crate) use answers::Set;
