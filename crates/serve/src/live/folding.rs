@@ -13,6 +13,9 @@ use super::tenant::Place;
 use super::{App, Known, Tenant};
 use crate::Error;
 
+/// Users who took an item, with the values that models reckon with.
+type Takers = Vec<(String, f32)>;
+
 /// Items that are placed at once.
 const BATCH: usize = 256;
 /// Items that may wait.
@@ -111,7 +114,7 @@ async fn place(app: &App, tenant: &Tenant, batch: &[String]) -> Result<(), Error
 async fn place_in(
     app: &App,
     (tenant, at): (&Tenant, &Place),
-    (batch, takers): (&[String], &[Vec<(String, f32)>]),
+    (batch, takers): (&[String], &[Takers]),
 ) -> Result<(), Error> {
     // Another model may answer meanwhile, or this one with more items: they are placed in that one then.
     while let Some(loaded) = tenant.at(at) {
@@ -144,7 +147,7 @@ async fn place_in(
 }
 
 /// Returns the users who took an item, with the values that models reckon with.
-async fn takers_of(app: &App, tenant: &Tenant, item: &str) -> Result<Vec<(String, f32)>, Error> {
+async fn takers_of(app: &App, tenant: &Tenant, item: &str) -> Result<Takers, Error> {
     let filter = EventFilter { item: Some(item), ..EventFilter::default() };
     let (mut takers, mut cursor) = (Vec::new(), String::new());
     loop {
