@@ -94,13 +94,19 @@ pub(super) fn share(list: &mut Vec<Scored>, labels: &Labels, shares: &[(u32, f32
     }
 }
 
-/// Gives each of the first `n` places, with the chance `epsilon`, to an item drawn from those behind; returns the chance with which the item
-/// of each place was shown there.
-pub(super) fn explore(list: &mut [Scored], n: usize, (epsilon, key): (f32, u64)) -> Vec<f32> {
+/// Gives each of the first `n` places, with the chance `epsilon`, to an item drawn from that and the next `depth - 1`, or from all behind where
+/// `depth` is 0; returns the chance with which the item of each place was shown there, as those before it were shown.
+pub(super) fn explore(
+    list: &mut [Scored],
+    n: usize,
+    (epsilon, depth): (f32, usize),
+    key: u64,
+) -> Vec<f32> {
     let mut rng = seed::stream(key, "pipeline/explore");
     let mut chances = Vec::with_capacity(n.min(list.len()));
     for place in 0..n.min(list.len()) {
-        let behind = list.len() - place;
+        let all = list.len() - place;
+        let behind = if depth == 0 { all } else { depth.min(all) };
         let drawn = epsilon / behind as f32;
         if rng.random::<f32>() < epsilon {
             let other = place + rng.random_range(0..behind);
@@ -204,19 +210,33 @@ mod tests {
     #[test]
     fn chances_tell_how_likely_an_item_was_shown_at_its_place() {
         let mut four = list(4);
-        assert_all_close(&explore(&mut four, 3, (0.0, 1)), &[1.0, 1.0, 1.0], 1e-6);
+        assert_all_close(&explore(&mut four, 3, (0.0, 0), 1), &[1.0, 1.0, 1.0], 1e-6);
         assert_eq!(items(&four), [0, 1, 2, 3]);
         // At the first of four places: .2 / 4 for each drawn, and .8 more for the one that stood there.
         let mut shown = [0usize; 4];
         for key in 0..4000 {
             let mut four = list(4);
-            let chance = explore(&mut four, 1, (0.2, key))[0];
+            let chance = explore(&mut four, 1, (0.2, 0), key)[0];
             let expected = if four[0].item.0 == 0 { 0.85 } else { 0.05 };
             assert_all_close(&[chance], &[expected], 1e-6);
             shown[four[0].item.index()] += 1;
         }
         assert!((3300..3500).contains(&shown[0]), "{shown:?}");
         assert!(shown[1..].iter().all(|n| (150..250).contains(n)), "{shown:?}");
+    }
+
+    #[test]
+    fn draws_of_a_depth_leave_what_is_below_it() {
+        // Two at every place: 1 is first with a half of .4, and 2 never is.
+        let mut shown = [0usize; 4];
+        for key in 0..4000 {
+            let mut four = list(4);
+            let chances = explore(&mut four, 4, (0.4, 2), key);
+            assert!((chances[0] - if four[0].item.0 == 0 { 0.8 } else { 0.2 }).abs() < 1e-6);
+            assert!((chances[3] - 1.0).abs() < 1e-6, "nothing else is left");
+            shown[four[0].item.index()] += 1;
+        }
+        assert!((700..900).contains(&shown[1]) && shown[2..] == [0, 0], "{shown:?}");
     }
 
     #[test]

@@ -51,7 +51,8 @@ pub(super) struct Variant {
     pub(super) same_text: f32,
     pub(super) freshness: f32,
     pub(super) popularity_discount: f32,
-    pub(super) explore: f32,
+    /// The chance of a place to be drawn, and among how many.
+    pub(super) explored: (f32, usize),
     pub(super) rules: Vec<Rule>,
     /// Places, from 1, with their items; rising.
     pub(super) pins: Vec<(usize, ItemId)>,
@@ -185,7 +186,7 @@ impl Compile<'_> {
             same_text: settings.same_text,
             freshness: settings.freshness,
             popularity_discount: settings.popularity_discount,
-            explore: settings.explore,
+            explored: (settings.explore, settings.explore_depth),
             rules,
             pins: self.pins(&settings.rules),
             llm: settings.llm.clone(),

@@ -188,9 +188,9 @@ impl Plan {
         let pins = self.pins(variant, &asked.request);
         // What is pinned is not drawn: chances would be untrue.
         list.retain(|scored| pins.iter().all(|(_, item)| *item != scored.item));
-        if variant.explore > 0.0 {
+        if variant.explored.0 > 0.0 {
             let key = sources::key(self.seed ^ asked.draw, &asked.request);
-            notes.trace.chances = adjust::explore(list, asked.n, (variant.explore, key));
+            notes.trace.chances = adjust::explore(list, asked.n, variant.explored, key);
             notes.stage("explore", list);
         }
         if !variant.pins.is_empty() {

@@ -142,6 +142,8 @@ pub struct PipelineSettings {
     pub popularity_discount: f32,
     /// Chance of each place to be given to an item drawn from all candidates, 0 to 1; the chance of every item shown is told in the trace.
     pub explore: f32,
+    /// Among how many items a place is drawn, itself and those behind it; 0 = all candidates. Few make chances large, which `off-policy` needs.
+    pub explore_depth: usize,
     /// Pins, boosts, burials, quotas and shares, in this order of precedence: pins first.
     pub rules: Vec<RuleSettings>,
     /// A language model that orders the head of the list.
@@ -164,6 +166,7 @@ impl Default for PipelineSettings {
             date: None,
             popularity_discount: 0.0,
             explore: 0.0,
+            explore_depth: 0,
             rules: Vec::new(),
             llm: LlmSettings::default(),
             segments: [2, 20],

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, Response};
 use serde_json::{Value, json};
 use tastemaker_engine::config::{Sources, load};
-use tastemaker_engine::core::Silent;
+use tastemaker_engine::core::{Clock, Silent, SystemClock};
 use tastemaker_engine::data::{Dataset, ImportOptions, WorldSettings, generate, import};
 use tastemaker_engine::{Places, artifact, fetch, train};
 use tastemaker_serve::store::{Change, NewKey, Scope, Store, new_id};
@@ -154,4 +155,17 @@ impl Home {
 pub(crate) fn ids(items: &Value) -> Vec<String> {
     let items = items.as_array().unwrap().iter();
     items.map(|item| item["item_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A clock that is set by hand; what measures spans goes on.
+pub(crate) struct Set(pub(crate) SystemClock, pub(crate) AtomicI64);
+
+impl Clock for Set {
+    fn seconds(&self) -> f64 {
+        self.0.seconds()
+    }
+
+    fn unix_seconds(&self) -> i64 {
+        self.1.load(Ordering::SeqCst)
+    }
 }

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use tastemaker_engine::core::SystemClock;
 
 use super::scene::{again, ask, begin, two_models};
-use crate::home::{Got, Home, ids};
-use crate::lists::Set;
+use crate::home::{Got, Home, Set, ids};
 
 const NOW: i64 = 1_800_000_000;
 const HOUR: i64 = 3600;

@@ -8,8 +8,7 @@ use tastemaker_engine::core::SystemClock;
 use tastemaker_serve::store::{Change, Event, Repeat, Shown};
 
 use super::scene::{again, ask, begin, two_models};
-use crate::home::Home;
-use crate::lists::Set;
+use crate::home::{Home, Set};
 
 const NOW: i64 = 1_800_000_000;
 const HOUR: i64 = 3600;

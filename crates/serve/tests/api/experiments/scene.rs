@@ -5,8 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tastemaker_serve::{App, Settings, router};
 
-use crate::home::{Home, places, trained};
-use crate::lists::Set;
+use crate::home::{Home, Set, places, trained};
 
 /// Makes two models of the same data; the first answers.
 pub(crate) fn two_models(dir: &std::path::Path) -> Settings {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::json;
-use tastemaker_engine::core::{Clock, SystemClock};
+use tastemaker_engine::core::SystemClock;
 use tastemaker_serve::store::IMPRESSION;
 use tastemaker_serve::{App, Settings, router};
 
-use crate::home::{Home, ids};
+use crate::home::{Home, Set, ids};
 
 #[tokio::test]
 async fn an_event_changes_the_next_answer_of_known_and_of_new_users() {
@@ -111,19 +111,6 @@ async fn who_was_erased_is_a_newcomer_and_is_told_what_remains() {
     assert_eq!(home.get("/v1/users/u3").await.status, 404);
     let nobody = home.ask(("DELETE", "/v1/users/nobody"), None, "").await.body;
     assert!(nobody["remains"].as_str().unwrap().starts_with("nothing"));
-}
-
-/// A clock that is set by hand; what measures spans goes on.
-pub(crate) struct Set(pub(crate) SystemClock, pub(crate) AtomicI64);
-
-impl Clock for Set {
-    fn seconds(&self) -> f64 {
-        self.0.seconds()
-    }
-
-    fn unix_seconds(&self) -> i64 {
-        self.1.load(Ordering::SeqCst)
-    }
 }
 
 #[tokio::test]

@@ -2,5 +2,3 @@
 
 mod answers;
 mod chat;
-
-pub(crate) use answers::Set;
