@@ -19,13 +19,21 @@ pub fn is_tenant(text: &str) -> bool {
 
 /// Returns the id of the one event that a kind, a user and an item can have together, where a client counts them so.
 pub fn event_key(kind: &str, user: &str, item: &str) -> String {
+    format!("one-{}", hashed([kind, user, item].into_iter()))
+}
+
+/// Returns the id of an event of which a file tells when it happened, but no id: the same event told twice has the same one.
+pub fn event_key_at(kind: &str, user: &str, item: &str, time: i64) -> String {
+    format!("at-{}", hashed([kind, user, item, &time.to_string()].into_iter()))
+}
+
+fn hashed<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
-    for part in [kind, user, item] {
+    for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("one-{hex}")
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Makes an id nobody else has: milliseconds, a count, and what differs from process to process.
