@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tastemaker_engine::Error as EngineError;
+use tastemaker_engine::data::Error as DataError;
 use tastemaker_store::{Error as StoreError, Scope};
 use thiserror::Error;
 
@@ -152,6 +153,29 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A file that is imported or exported cannot be read or written.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A row of a file does not fit.
+    #[error("{path}, {place}: {why}; nothing was written")]
+    Row {
+        /// The file.
+        path: String,
+        /// Which row, and which field of it.
+        place: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Writing a file into the store ended in the middle.
+    #[error("{path} was imported up to row {rows}, then: {source}; once that is mended import it again, which adds nothing twice")]
+    Import {
+        /// The file.
+        path: String,
+        /// Rows that are on disk.
+        rows: u64,
+        /// Why it ended.
+        source: Box<Self>,
+    },
     /// Something that must not happen.
     #[error("the server failed; its log says why")]
     Failed,
@@ -190,6 +214,9 @@ impl Error {
             | Self::Write { .. }
             | Self::Certificate { .. }
             | Self::Unreachable { .. }
+            | Self::Data(_)
+            | Self::Row { .. }
+            | Self::Import { .. }
             | Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
         }
     }

@@ -4,6 +4,7 @@
 
 mod api;
 mod auth;
+pub mod bulk;
 mod call;
 mod dashboard;
 mod door;

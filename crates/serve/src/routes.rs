@@ -149,6 +149,10 @@ fn own() -> Vec<Route> {
             .says("Items whose title or text holds all words of `q`")
             .asks(&["q", "n"])
             .gives::<items::ItemsFound>(),
+        Route::new(Write, post("/v1/users"), users::post)
+            .says("Many users")
+            .takes::<users::UsersRequest>()
+            .gives::<users::UsersAnswer>(),
         Route::new(Read, get("/v1/users"), users::list)
             .says("Users of the store, page by page")
             .asks(PAGE)

@@ -15,8 +15,10 @@ const ROWS: usize = 32;
 pub enum Repeat {
     /// The old one stays.
     Keep,
-    /// The newer one stays.
+    /// The newer one stays; of two of one time the one that comes last.
     Newer,
+    /// The newer one stays; of two of one time the old one.
+    Later,
     /// The old one goes.
     Replace,
 }
@@ -276,6 +278,9 @@ async fn put_events(
         Repeat::Keep => keep_events(conn, tenant, events).await,
         Repeat::Newer => {
             replace_events(conn, tenant, events, " WHERE excluded.time >= events.time").await
+        }
+        Repeat::Later => {
+            replace_events(conn, tenant, events, " WHERE excluded.time > events.time").await
         }
         Repeat::Replace => replace_events(conn, tenant, events, "").await,
     }

@@ -42,7 +42,8 @@ pub(super) async fn imported(store: &Store) {
     let erase = |id: &str| Change::EraseUser { tenant: tenant.clone(), id: id.into(), time: 7 };
     store.change(erase("gone")).await.unwrap();
     let later = vec![event("a", "gone", "i", 7), event("c", "gone", "i", 8)];
-    assert_eq!(import(Rows::Events(later, Repeat::Newer)).await, (1, 1));
+    assert_eq!(import(Rows::Events(later.clone(), Repeat::Later)).await, (1, 1));
+    assert_eq!(import(Rows::Events(later, Repeat::Later)).await, (0, 1), "it is not later");
     assert_eq!(import(Rows::Users(vec![user("gone"), user("u")])).await, (1, 1));
     let erase = Change::EraseItem { tenant: tenant.clone(), id: "i".into(), time: 9 };
     store.change(erase).await.unwrap();
