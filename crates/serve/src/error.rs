@@ -157,7 +157,7 @@ pub enum Error {
     #[error(transparent)]
     Data(#[from] DataError),
     /// A row of a file does not fit.
-    #[error("{path}, {place}: {why}; nothing was written")]
+    #[error("{path}, {place}: {why}")]
     Row {
         /// The file.
         path: String,

@@ -1,5 +1,6 @@
 //! Who changed what: acts of administrators and erasures. No secrets and no bodies of requests.
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use crate::read::page;
@@ -82,7 +83,7 @@ impl Store {
     pub async fn acts(&self, tenant: &str, cursor: &str, n: usize) -> Result<Page<Act>, Error> {
         let sql = "SELECT tenant, id, time, who, act, subject, outcome FROM audit \
              WHERE tenant = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3";
-        let rows = self.list(sql, (&[tenant, cursor], n), |row| {
+        let read = |row: &AnyRow| {
             Ok(Act {
                 tenant: row.try_get(0)?,
                 id: row.try_get(1)?,
@@ -92,8 +93,9 @@ impl Store {
                 subject: row.try_get(5)?,
                 outcome: row.try_get(6)?,
             })
-        });
-        Ok(page(rows.await?, n, |act| act.id.clone()))
+        };
+        let rows = self.list(sql, (&[tenant, cursor], n), read).await?;
+        Ok(page(rows, n, |act: &Act| act.id.clone()))
     }
 }
 

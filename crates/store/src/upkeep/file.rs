@@ -60,33 +60,31 @@ pub(super) fn must_be_whole(path: &Path) -> Result<(), Error> {
 
 /// Checks every page and index of a copy that nobody writes to, and that this program can read it.
 pub(super) async fn look_through(path: &Path) -> Result<Backup, Error> {
-    let unsound = |error: sqlx::Error| Error::Unsound { path: path.into(), why: why(&error) };
     let mut conn = connect(path, "mode=ro&immutable=true").await?;
+    let outcome = look_into(&mut conn, path).await;
+    conn.close().await.ok();
+    outcome
+}
+
+async fn look_into(conn: &mut AnyConnection, path: &Path) -> Result<Backup, Error> {
+    let unsound = |error: sqlx::Error| Error::Unsound { path: path.into(), why: why(&error) };
     let said: String = sqlx::query("PRAGMA integrity_check(1)")
-        .fetch_one(&mut conn)
+        .fetch_one(&mut *conn)
         .await
         .and_then(|row| row.try_get(0))
         .map_err(unsound)?;
     if said != "ok" {
         return Err(Error::Unsound { path: path.into(), why: said });
     }
-    let version = version(&mut conn).await.map_err(unsound)?;
+    let version = version(conn).await.map_err(unsound)?;
     if version > schema::KNOWN {
         return Err(Error::TooNew { found: version, known: schema::KNOWN });
     }
-    let row = sqlx::query(COUNTS).fetch_one(&mut conn).await.map_err(unsound)?;
+    let row = sqlx::query(COUNTS).fetch_one(conn).await.map_err(unsound)?;
     let count = |place: usize| row.try_get::<i64, _>(place);
     let bytes = fs::metadata(path).map_or(0, |about| about.len());
-    let backup = Backup {
-        bytes,
-        version,
-        events: count(0)?,
-        items: count(1)?,
-        users: count(2)?,
-        keys: count(3)?,
-    };
-    conn.close().await?;
-    Ok(backup)
+    let [events, items, users, keys] = [count(0)?, count(1)?, count(2)?, count(3)?];
+    Ok(Backup { bytes, version, events, items, users, keys })
 }
 
 /// Returns the version of a store; an error when it is none.

@@ -22,7 +22,9 @@ pub async fn restore(from: &Path, address: &str, force: bool) -> Result<Backup, 
     }
     let backup = file::look_through(from).await?;
     // Before the copy is made, which may take a while, and again after it.
-    drop(lock(&path, address, force).await?);
+    if let Some(conn) = lock(&path, address, force).await? {
+        conn.close().await?;
+    }
     let workshop = file::workshop(&path)?;
     let copy = workshop.path().join("store.db");
     let (source, target) = (from.to_owned(), copy.clone());
@@ -62,21 +64,30 @@ fn strange(path: &Path, source: &sqlx::Error) -> Error {
 }
 
 async fn take(path: &Path, force: bool) -> Result<AnyConnection, Error> {
+    let mut conn = file::connect(path, "mode=rw").await?;
+    let outcome = take_with(&mut conn, path, force).await;
+    if let Err(error) = outcome {
+        conn.close().await.ok();
+        return Err(error);
+    }
+    Ok(conn)
+}
+
+async fn take_with(conn: &mut AnyConnection, path: &Path, force: bool) -> Result<(), Error> {
     let in_use = |error: sqlx::Error| match &error {
         sqlx::Error::Database(said) if said.message().contains("locked") => {
             Error::InUse { path: PathBuf::from(path) }
         }
         _ => Error::Sql(error),
     };
-    let mut conn = file::connect(path, "mode=rw").await?;
     conn.execute("PRAGMA busy_timeout = 0").await?;
     // Every connection to a store with a log of writes holds it open, also while it does nothing; the log can be done away with by the last one
     // alone.
-    let row = sqlx::query("PRAGMA journal_mode = DELETE").fetch_one(&mut conn).await;
+    let row = sqlx::query("PRAGMA journal_mode = DELETE").fetch_one(&mut *conn).await;
     row.and_then(|row| row.try_get::<String, _>(0)).map_err(in_use)?;
     // An empty file is a store that holds nothing.
-    let rows = match file::version(&mut conn).await {
-        Ok(_) => file::rows(&mut conn).await.map_err(in_use)?,
+    let rows = match file::version(conn).await {
+        Ok(_) => file::rows(conn).await.map_err(in_use)?,
         Err(_) if fs::metadata(path).is_ok_and(|about| about.len() == 0) => 0,
         Err(error) => return Err(in_use(error)),
     };
@@ -84,5 +95,5 @@ async fn take(path: &Path, force: bool) -> Result<AnyConnection, Error> {
         return Err(Error::Occupied { path: path.into(), rows });
     }
     conn.execute("BEGIN EXCLUSIVE").await.map_err(in_use)?;
-    Ok(conn)
+    Ok(())
 }
