@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod api;
+mod audit;
 mod auth;
 pub mod bulk;
 mod call;

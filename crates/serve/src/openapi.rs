@@ -123,7 +123,7 @@ mod tests {
             // What a training said may hold anything.
             let is_open = !route.path.starts_with("/v1/jobs");
             let reads = (route.method == "GET" && is_open) || asks;
-            let is_inside = ["/v1/settings", "/v1/failures"].contains(&route.path);
+            let is_inside = ["/v1/settings", "/v1/failures", "/v1/audit"].contains(&route.path);
             assert_eq!(
                 route.scope.is_none_or(|scope| scope == Scope::Read),
                 reads && !is_inside,

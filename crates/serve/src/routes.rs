@@ -20,7 +20,7 @@ use crate::call::{Answer, Call};
 use crate::jobs::api as jobs;
 use crate::live::App;
 use crate::metrics::RouteMetrics;
-use crate::{Error, dashboard, door, gorse, mcp, openapi};
+use crate::{Error, audit, dashboard, door, gorse, mcp, openapi};
 
 type Outcome = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
 type Handle = Box<dyn Fn(Call) -> Outcome + Send + Sync>;
@@ -37,6 +37,8 @@ pub(crate) struct Route {
     pub(crate) query: &'static [&'static str],
     pub(crate) takes: Option<SchemaOf>,
     pub(crate) gives: Option<SchemaOf>,
+    /// It erases something, and who did it is noted.
+    erases: bool,
     pub(crate) handle: Handle,
 }
 
@@ -57,6 +59,7 @@ impl Route {
             query: &[],
             takes: None,
             gives: None,
+            erases: false,
             handle: Box::new(move |call| Box::pin(handle(call))),
         }
     }
@@ -67,6 +70,15 @@ impl Route {
 
     pub(crate) fn asks(self, query: &'static [&'static str]) -> Self {
         Self { query, ..self }
+    }
+
+    fn erases(self) -> Self {
+        Self { erases: true, ..self }
+    }
+
+    /// Tells whether it is noted who did it.
+    pub(crate) fn is_noted(&self) -> bool {
+        self.erases || (self.scope == Some(Scope::Admin) && self.method != Method::GET)
     }
 
     pub(crate) fn takes<T: JsonSchema>(self) -> Self {
@@ -144,6 +156,7 @@ fn own() -> Vec<Route> {
             .gives::<items::ItemOut>(),
         Route::new(Write, delete("/v1/items/{item_id}"), items::delete)
             .says("Removes an item with its events")
+            .erases()
             .gives::<Value>(),
         Route::new(Read, get("/v1/search"), items::search)
             .says("Items whose title or text holds all words of `q`")
@@ -166,6 +179,7 @@ fn own() -> Vec<Route> {
             .gives::<users::UserOut>(),
         Route::new(Write, delete("/v1/users/{user_id}"), users::delete)
             .says("Erases a user, and says what remains")
+            .erases()
             .gives::<users::Erasure>(),
         Route::new(Read, get("/v1/models"), models::list)
             .says("The models: serving, previous, encoder")
@@ -218,6 +232,10 @@ fn long() -> Vec<Route> {
         Route::new(Admin, delete("/v1/jobs/{job_id}"), jobs::cancel)
             .says("Ends a training")
             .gives::<jobs::Job>(),
+        Route::new(Admin, get("/v1/audit"), audit::list)
+            .says("Who changed what, newest first: acts of administrators, and erasures")
+            .asks(PAGE)
+            .gives::<audit::ActsPage>(),
     ]
 }
 
@@ -260,7 +278,7 @@ fn gorse_catalogue() -> Vec<Route> {
         Route::new(Write, patch("/api/user/{id}"), users::patch)
             .takes::<UserPatch>()
             .gives::<RowAffected>(),
-        Route::new(Write, delete("/api/user/{id}"), users::delete).gives::<RowAffected>(),
+        Route::new(Write, delete("/api/user/{id}"), users::delete).erases().gives::<RowAffected>(),
         Route::new(Read, get("/api/user/{id}/feedback"), feedback::of_user)
             .gives::<Vec<Feedback>>(),
         Route::new(Read, get("/api/user/{id}/feedback/{kind}"), feedback::of_user)
@@ -278,7 +296,7 @@ fn gorse_catalogue() -> Vec<Route> {
         Route::new(Write, patch("/api/item/{id}"), items::patch)
             .takes::<ItemPatch>()
             .gives::<RowAffected>(),
-        Route::new(Write, delete("/api/item/{id}"), items::delete).gives::<RowAffected>(),
+        Route::new(Write, delete("/api/item/{id}"), items::delete).erases().gives::<RowAffected>(),
         Route::new(Write, put("/api/item/{id}/category/{category}"), items::add_category)
             .gives::<RowAffected>(),
         Route::new(Write, delete("/api/item/{id}/category/{category}"), items::drop_category)

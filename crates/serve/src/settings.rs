@@ -41,6 +41,8 @@ pub struct Settings {
     pub cached_for: Duration,
     /// Days for which lists that were shown can be explained; 0 = for ever.
     pub keep_days: u32,
+    /// Days for which it is known who changed what; 0 = for ever.
+    pub audit_days: u32,
     /// Time for which it is known what is popular; counting takes a while where there are many events.
     pub popular: Duration,
     /// Time between two looks at what the server did, 720 of which are kept.
@@ -72,6 +74,7 @@ impl Default for Settings {
             cache: 64 << 20,
             cached_for: Duration::from_secs(60),
             keep_days: 30,
+            audit_days: 0,
             popular: Duration::from_secs(2),
             sample: Duration::from_secs(5),
             trainer: Vec::new(),

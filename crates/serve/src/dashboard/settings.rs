@@ -136,6 +136,11 @@ fn bounds(settings: &Settings) -> Vec<Row> {
             "Days for which lists can be explained; 0 = for ever (--keep-days)",
         ),
         (
+            "audit_days",
+            json!(settings.audit_days),
+            "Days for which it is known who changed what; 0 = for ever (--audit-days)",
+        ),
+        (
             "popular_s",
             json!(settings.popular.as_secs_f64()),
             "Time for which it is known what is popular",

@@ -10,6 +10,7 @@ use tastemaker_engine::Places;
 use tastemaker_store::{Change, Store, is_tenant};
 use tokio::sync::Semaphore;
 
+use super::others::Others;
 use super::tenant::Tenants;
 use super::{Answers, Loaded, Tenant};
 use crate::auth::Keys;
@@ -48,6 +49,7 @@ pub struct App {
     /// By method and path, in the order of the routes.
     pub(crate) routes: Vec<((String, &'static str), RouteMetrics)>,
     pub(crate) jobs: Board,
+    pub(super) others: Others,
     tenants: Tenants,
 }
 
@@ -83,8 +85,10 @@ impl App {
             rates: Rates::default(),
             counts: Counts::default(),
             series: Series::default(),
+            others: Others::default(),
             tenants: Mutex::new(HashMap::new()),
         });
+        app.know_others().await?;
         if let Some(root) = app.settings.models.as_ref().filter(|root| !root.is_dir()) {
             return Err(Error::NoFolder { path: root.display().to_string() });
         }
@@ -110,6 +114,11 @@ impl App {
         let tenant = Arc::new(Tenant::new(name, self.settings.users));
         tenants.insert(name.to_owned(), tenant.clone());
         tenant
+    }
+
+    /// Finds a tenant that somebody asked for before.
+    pub(super) fn known_tenant(&self, name: &str) -> Option<Arc<Tenant>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// Returns what is popular with a tenant.
@@ -156,7 +165,7 @@ impl App {
     }
 
     /// Does the same once another model answers. That it cannot be done now does not take the model back.
-    async fn introduce_later(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+    pub(super) async fn introduce_later(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         if let Err(error) = self.introduce(tenant).await {
             tracing::warn!("new items of {} wait for the next model: {error}", tenant.name);
             let warning = format!("new items wait for the next model: {error}");
@@ -228,19 +237,24 @@ impl App {
         names(&folder).into_iter().map(|name| folder.join(name)).collect()
     }
 
-    /// Clears away old lists, as long as the server runs.
+    /// Clears away old lists and old records of acts, as long as the server runs.
     pub(crate) async fn clear_old_lists(self: Arc<Self>) {
-        let days = i64::from(self.settings.keep_days);
         for round in 0u64.. {
             self.answers.sweep(self.clock.seconds());
-            let before = self.clock.unix_ms() - days * DAY_MS;
-            if days > 0
-                && round.is_multiple_of(CLEARING)
-                && let Err(error) = self.store.change(Change::ForgetShown { before }).await
-            {
-                tracing::warn!("old lists were not cleared away: {error}");
+            if round.is_multiple_of(CLEARING) {
+                self.clear(self.settings.keep_days, |before| Change::ForgetShown { before }).await;
+                self.clear(self.settings.audit_days, |before| Change::ForgetActs { before }).await;
             }
             tokio::time::sleep(SWEEPING).await;
+        }
+    }
+
+    async fn clear(&self, days: u32, change: fn(i64) -> Change) {
+        let before = self.clock.unix_ms() - i64::from(days) * DAY_MS;
+        if days > 0
+            && let Err(error) = self.store.change(change(before)).await
+        {
+            tracing::warn!("what is old was not cleared away: {error}");
         }
     }
 }

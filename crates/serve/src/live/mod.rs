@@ -5,6 +5,7 @@ mod app;
 mod events;
 mod history;
 mod newcomers;
+mod others;
 mod slot;
 mod tenant;
 

@@ -9,6 +9,7 @@ use tastemaker_store::Store;
 
 use super::history::{Histories, Known, known_for};
 use super::newcomers::Waiting;
+use super::others::Introducing;
 use super::slot::{Loaded, Slot};
 use crate::Error;
 use crate::dashboard::Failures;
@@ -73,6 +74,7 @@ pub(crate) struct Tenant {
     /// What is known of who has no history.
     pub(crate) nobody: Arc<Known>,
     pub(super) waiting: Waiting,
+    pub(super) introducing: Introducing,
     /// Items and users are read and written again one after the other.
     pub(crate) patching: tokio::sync::Mutex<()>,
     /// Models are promoted one after the other.
@@ -97,6 +99,7 @@ impl Tenant {
             failures: Failures::default(),
             nobody: Arc::default(),
             waiting: Waiting::default(),
+            introducing: Introducing::default(),
             patching: tokio::sync::Mutex::default(),
             promoting: tokio::sync::Mutex::default(),
             heard: AtomicU64::default(),
@@ -139,6 +142,11 @@ impl Tenant {
         if let Some((_, at)) = barred.as_mut() {
             *at = f64::NEG_INFINITY;
         }
+    }
+
+    /// Has what is popular counted again.
+    pub(crate) fn forget_popular(&self) {
+        *self.popular.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Returns what most users took since there is a store, most taken first, as it was at most `limit` seconds ago.

@@ -14,3 +14,4 @@ mod mcp;
 mod models;
 mod sockets;
 mod tenants;
+mod upkeep;

@@ -90,6 +90,9 @@ pub(crate) struct Serve {
     /// Days for which lists can be explained; 0 = for ever
     #[arg(long, default_value_t = 30, value_name = "DAYS")]
     pub(crate) keep_days: u32,
+    /// Days for which it is known who changed what; 0 = for ever
+    #[arg(long, default_value_t = 0, value_name = "DAYS")]
+    pub(crate) audit_days: u32,
 }
 
 #[derive(Debug, Args)]

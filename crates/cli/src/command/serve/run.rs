@@ -37,6 +37,7 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
         cache: (args.cache_mb as usize) << 20,
         cached_for: Duration::from_secs(args.cache_s.into()),
         keep_days: args.keep_days,
+        audit_days: args.audit_days,
         trainer: trainer(args, context)?,
         retrain_events: args.retrain_events,
         retrain_hours: args.retrain_hours,
@@ -84,12 +85,12 @@ fn trainer(args: &Serve, context: &Context) -> anyhow::Result<Vec<OsString>> {
 }
 
 /// Makes what asynchronous work runs in.
-pub(super) fn runtime() -> anyhow::Result<Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
 }
 
 /// Comes true with Ctrl-C, or with what `kill` and service managers send.
-pub(super) async fn told_to_end() {
+pub(crate) async fn told_to_end() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {
