@@ -18,6 +18,7 @@ use crate::auth::Identity;
 use crate::call::{Answer, Call, without_zero_bytes};
 use crate::live::{App, Tenant};
 use crate::routes::Route;
+use crate::traces;
 use crate::{DEFAULT_TENANT, Error};
 
 /// Of every answer. There is nothing here that a page of another origin should read or show.
@@ -52,13 +53,16 @@ pub(crate) async fn pass(
 ) -> Response {
     let begun = app.clock.seconds();
     let request_id = request_id(request.headers(), &app);
+    let traced = app.traces.as_ref().and_then(|traces| traces.begin(request.headers()));
     let mut seen = Seen::default();
     let work = handle(&app, &route, parts, request, &mut seen);
-    let outcome = match tokio::time::timeout(app.settings.timeout, work).await {
+    let work = traces::within(traced.clone(), tokio::time::timeout(app.settings.timeout, work));
+    let outcome = match work.await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::TimedOut),
     };
     let outcome = outcome.map_err(|error| error.told(&request_id));
+    let of = traced.as_ref().and_then(|_| Some(seen.tenant.as_ref()?.name.clone()));
     if let Some(note) = seen.note.take() {
         let about = outcome.as_ref().ok().and_then(|answer| answer.about.as_deref());
         note.end(&app, about, said(&outcome)).await;
@@ -70,6 +74,10 @@ pub(crate) async fn pass(
         tenant.failures.note(app.clock.unix_ms(), (route.method.as_str(), route.path), problem);
     }
     let response = respond(outcome, &request_id);
+    if let Some((traces, traced)) = app.traces.as_ref().zip(traced) {
+        let what = (route.method.as_str(), route.path, response.status().as_u16());
+        traces.end(&traced, what, (of.as_deref(), &request_id));
+    }
     app.routes[number].1.count(response.status().as_u16(), app.clock.seconds() - begun);
     response
 }

@@ -153,6 +153,12 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// Traces cannot go to this address.
+    #[error("traces cannot go to `{address}`: name a collector, as in http://127.0.0.1:4318")]
+    Collector {
+        /// The address.
+        address: String,
+    },
     /// A file that is imported or exported cannot be read or written.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -214,6 +220,7 @@ impl Error {
             | Self::Write { .. }
             | Self::Certificate { .. }
             | Self::Unreachable { .. }
+            | Self::Collector { .. }
             | Self::Data(_)
             | Self::Row { .. }
             | Self::Import { .. }

@@ -22,6 +22,7 @@ mod routes;
 mod run;
 mod settings;
 mod tls;
+mod traces;
 
 pub use error::Error;
 pub use live::App;
@@ -30,6 +31,7 @@ pub use run::run;
 pub use settings::Settings;
 pub use tastemaker_store as store;
 pub use tls::Certificate;
+pub use traces::TraceSettings;
 
 /// The tenant of whoever needs no key.
 pub const DEFAULT_TENANT: &str = "default";

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::live::App;
+use crate::traces::Traces;
 
 /// Upper ends of the histogram's bars, in seconds.
 pub(crate) const BARS: [f64; 14] =
@@ -136,6 +137,11 @@ pub(crate) fn text(app: &App) -> String {
     ];
     for (name, n) in counters {
         _ = writeln!(out, "# TYPE tastemaker_{name} counter\ntastemaker_{name} {n}");
+    }
+    if let Some((sent, dropped)) = app.traces.as_ref().map(Traces::counts) {
+        for (name, n) in [("spans_sent_total", sent), ("spans_dropped_total", dropped)] {
+            _ = writeln!(out, "# TYPE tastemaker_{name} counter\ntastemaker_{name} {n}");
+        }
     }
     let gauges = [
         ("store_queue", app.store.waiting()),

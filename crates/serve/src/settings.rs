@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Certificate;
+use crate::{Certificate, TraceSettings};
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub struct Settings {
     pub popular: Duration,
     /// Time between two looks at what the server did, 720 of which are kept.
     pub sample: Duration,
+    /// Tells a collector how requests went.
+    pub traces: Option<TraceSettings>,
     /// The program that trains models anew and what it is told first; paths of the models and of what was heard follow. Empty = none.
     pub trainer: Vec<OsString>,
     /// New events after which a model is trained anew by itself; 0 = never.
@@ -77,6 +79,7 @@ impl Default for Settings {
             audit_days: 0,
             popular: Duration::from_secs(2),
             sample: Duration::from_secs(5),
+            traces: None,
             trainer: Vec::new(),
             retrain_events: 0,
             retrain_hours: 0.0,

@@ -85,6 +85,11 @@ fn of_server(settings: &Settings, store: &str) -> Vec<Setting> {
             json!(settings.local),
             "Who has no key must call the server by a name of this machine",
         ),
+        (
+            "traces",
+            json!(settings.traces.is_some()),
+            "A collector of OpenTelemetry is told how requests went (--otlp)",
+        ),
         ("tls", json!(settings.tls.is_some()), "Connections are secret (--tls-cert, --tls-key)"),
     ];
     let row = |(name, value, about): Row| Setting { name: name.into(), value, about: about.into() };

@@ -18,6 +18,7 @@ use crate::dashboard::Series;
 use crate::jobs::Board;
 use crate::limit::{Rates, Workers};
 use crate::metrics::{Counts, RouteMetrics};
+use crate::traces::Traces;
 use crate::{DEFAULT_TENANT, Error, Settings};
 
 /// Names the model of a tenant that answers after a restart.
@@ -49,6 +50,7 @@ pub struct App {
     /// By method and path, in the order of the routes.
     pub(crate) routes: Vec<((String, &'static str), RouteMetrics)>,
     pub(crate) jobs: Board,
+    pub(crate) traces: Option<Traces>,
     pub(super) others: Others,
     tenants: Tenants,
 }
@@ -70,7 +72,9 @@ impl App {
         places: Places,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
+        let traces = settings.traces.as_ref().map(|traces| Traces::new(traces, clock.clone()));
         let app = Arc::new(Self {
+            traces: traces.transpose()?,
             jobs: Board::open(settings.folders(), clock.unix_ms()),
             workers: Workers::new(settings.workers, settings.queue),
             bodies: Arc::new(Semaphore::new(crate::door::BODIES / 1024)),

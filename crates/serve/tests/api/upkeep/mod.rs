@@ -3,3 +3,4 @@
 mod audit;
 mod bulk;
 mod others;
+mod traces;
