@@ -7,5 +7,5 @@ mod sender;
 mod settings;
 mod span;
 
-pub(crate) use record::{Traced, Traces, child, within};
+pub(crate) use record::{Traces, child, within};
 pub use settings::TraceSettings;

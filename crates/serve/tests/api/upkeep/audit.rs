@@ -25,6 +25,7 @@ async fn acts_of_administrators_and_erasures_are_noted_with_who_and_what_came_of
     .await;
     let admin = home.key("default", Scope::Admin).await;
     let write = home.key("default", Scope::Write).await;
+    let other = home.key("other", Scope::Admin).await;
     let ask = async |what: (&str, &str), body: Option<Value>, key: &str| {
         home.ask(what, body, key).await.status
     };
@@ -61,7 +62,6 @@ async fn acts_of_administrators_and_erasures_are_noted_with_who_and_what_came_of
     assert_eq!(rest.body["acts"].as_array().unwrap().len(), 2);
     // Only who may do such things may read of them, and of their own tenant alone.
     assert_eq!(ask(("GET", "/v1/audit"), None, &write.secret).await, 403);
-    let other = home.key("other", Scope::Admin).await;
     let got = home.ask(("GET", "/v1/audit"), None, &other.secret).await;
     assert_eq!(got.body["acts"], json!([]));
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::server::{ask, start};
+use super::server::{Server, ask, start};
 use crate::home::Home;
 
 #[test]
