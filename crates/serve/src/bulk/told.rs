@@ -122,7 +122,11 @@ impl<'a> Told<'a> {
             FileRow::Cells(cells) => Ok(Self::Cells(cells)),
             FileRow::Line(line) => match serde_json::from_str(line) {
                 Ok(object) => Ok(Self::Line(line, object)),
-                Err(error) => fault("", format!("a line must be one object of JSON: {error}")),
+                Err(error) => {
+                    // Of what is one line, the parser says that it is line 1.
+                    let why = error.to_string().replace(" at line 1 column", " at column");
+                    fault("", format!("a line must be one object of JSON: {why}"))
+                }
             },
         }
     }

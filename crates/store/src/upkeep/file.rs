@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sqlx::{AnyConnection, Connection as _, Row as _};
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Row as _};
 
 use super::Backup;
 use crate::open::{Kind, bare_path, shown, sqlite_url};
@@ -39,7 +40,9 @@ pub(super) async fn connect(path: &Path, how: &str) -> Result<AnyConnection, Err
     sqlx::any::install_default_drivers();
     let url = sqlite_url(&path.to_string_lossy(), how);
     let failed = |source| Error::Open { address: path.display().to_string(), source };
-    AnyConnection::connect(&url).await.map_err(failed)
+    let options: AnyConnectOptions = url.parse().map_err(failed)?;
+    // To copy and to check everything takes long, and is no news.
+    options.disable_statement_logging().connect().await.map_err(failed)
 }
 
 /// Returns a file of SQLite beside a store.
