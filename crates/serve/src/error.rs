@@ -173,7 +173,9 @@ pub enum Error {
         why: String,
     },
     /// Writing a file into the store ended in the middle.
-    #[error("{path} was imported up to row {rows}, then: {source}; once that is mended import it again, which adds nothing twice")]
+    #[error(
+        "{path} was imported up to row {rows}, then: {source}; once that is mended import it again, which adds nothing twice"
+    )]
     Import {
         /// The file.
         path: String,

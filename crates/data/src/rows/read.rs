@@ -22,7 +22,11 @@ enum From {
     /// The file is empty.
     Nothing,
     Lines(Lines),
-    Table { reader: Box<dyn Reader>, names: Vec<String>, row: ByteRecord },
+    Table {
+        reader: Box<dyn Reader>,
+        names: Vec<String>,
+        row: ByteRecord,
+    },
 }
 
 /// A file that is read row by row.
@@ -72,7 +76,8 @@ impl FileRows {
                 names.extend(columns.map(|column| column.name.clone()));
                 let place = reader.place();
                 let mut cells = Vec::with_capacity(names.len());
-                for (name, cell) in names.iter().zip(row.iter()).filter(|(_, cell)| !cell.is_empty())
+                for (name, cell) in
+                    names.iter().zip(row.iter()).filter(|(_, cell)| !cell.is_empty())
                 {
                     let text = str::from_utf8(cell).map_err(|_| utf8(path, place, name))?;
                     cells.push((name.as_str(), text));
@@ -122,12 +127,18 @@ mod tests {
             path
         };
         let lines = b"{\"a\": 1e0}\n\n{\"a\": {\"b\":[2]}}\n";
-        let kept = ["line 1: Line(\"{\\\"a\\\": 1e0}\")", "line 3: Line(\"{\\\"a\\\": {\\\"b\\\":[2]}}\")"];
+        let kept = [
+            "line 1: Line(\"{\\\"a\\\": 1e0}\")",
+            "line 3: Line(\"{\\\"a\\\": {\\\"b\\\":[2]}}\")",
+        ];
         assert_eq!(all(&put("x.jsonl", lines)).unwrap(), kept);
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gz.write_all(lines).unwrap();
         assert_eq!(all(&put("x.jsonl.gz", &gz.finish().unwrap())).unwrap(), kept);
-        assert_eq!(all(&put("x.jsonl.zst", &zstd::encode_all(&lines[..], 1).unwrap())).unwrap(), kept);
+        assert_eq!(
+            all(&put("x.jsonl.zst", &zstd::encode_all(&lines[..], 1).unwrap())).unwrap(),
+            kept
+        );
         let cells = all(&put("x.csv", b"item_id,title\na,\"red, film\"\nb,\n")).unwrap();
         assert_eq!(
             cells,

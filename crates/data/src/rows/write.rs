@@ -212,7 +212,12 @@ mod tests {
         let n = GROUP.0 + 3;
         for row in 0..n {
             let time = 1_645_660_800_000 + row as i64;
-            file.text(&format!("蜜{row}")).number(0.1 + 0.2).time(time).flag(row == 1).end_row().unwrap();
+            file.text(&format!("蜜{row}"))
+                .number(0.1 + 0.2)
+                .time(time)
+                .flag(row == 1)
+                .end_row()
+                .unwrap();
         }
         file.finish().unwrap();
         let mut rows = FileRows::open(&path, Part::Items).unwrap();

@@ -22,7 +22,12 @@ pub(crate) struct Note {
 
 impl Note {
     /// Begins the record of a request that was let in, about what its path names.
-    pub(crate) fn begin(app: &App, who: &Identity, route: &Route, path: &[(String, String)]) -> Self {
+    pub(crate) fn begin(
+        app: &App,
+        who: &Identity,
+        route: &Route,
+        path: &[(String, String)],
+    ) -> Self {
         let key = if who.key.is_empty() { OPEN } else { &who.key };
         let named: Vec<&str> = path.iter().map(|(_, value)| value.as_str()).collect();
         let name = format!("{} {}", route.method, route.path);

@@ -274,7 +274,8 @@ impl Written for Item {
 
     fn line(&self) -> String {
         let line = Line::new().text("item_id", &self.id).json("fields", &self.fields);
-        let line = if self.categories == "[]" { line } else { line.json("categories", &self.categories) };
+        let line =
+            if self.categories == "[]" { line } else { line.json("categories", &self.categories) };
         let line = if self.hidden { line.raw("hidden", "true") } else { line };
         line.words("comment", &self.comment).time(self.time).end()
     }
@@ -322,6 +323,9 @@ mod tests {
         let head = r#"{"event_id":"e\"1","user_id":"蜜","item_id":"i","event_type":"click","value":0.30000000000000004,"timestamp":"#;
         assert_eq!(event.line(), format!("{head}1645660800123}}"));
         let early = Event { time: 2, detail: r#"{"a":1e5}"#.into(), ..event };
-        assert_eq!(early.line(), format!(r#"{head}"1970-01-01T00:00:00.002Z","context":{{"a":1e5}}}}"#));
+        assert_eq!(
+            early.line(),
+            format!(r#"{head}"1970-01-01T00:00:00.002Z","context":{{"a":1e5}}}}"#)
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tastemaker_core::{Clock, Progress};
-use tastemaker_engine::data::{FileRow, FileRows, Part, Place};
+use tastemaker_engine::data::{Error as DataError, FileRow, FileRows, Part, Place};
 use tastemaker_store::{Applied, Change, Event, Repeat, Rows, Store};
 
 use super::told::{self, Fault};
@@ -137,11 +137,8 @@ impl Import<'_> {
     /// Checks the files, and then writes them.
     pub async fn run(&self) -> Result<ImportReport, Error> {
         let now = self.clock.unix_ms();
-        let files = [
-            (Kind::Users, self.users),
-            (Kind::Items, self.items),
-            (Kind::Events, self.events),
-        ];
+        let files =
+            [(Kind::Users, self.users), (Kind::Items, self.items), (Kind::Events, self.events)];
         let files = files.into_iter().filter_map(|(kind, path)| Some((kind, path?)));
         for (kind, path) in files.clone() {
             self.check(kind, path, now)?;
@@ -166,6 +163,10 @@ impl Import<'_> {
     }
 
     fn check(&self, kind: Kind, path: &Path, now: i64) -> Result<(), Error> {
+        // What can be read only once cannot be checked first.
+        if path.exists() && !path.is_dir() && !path.is_file() {
+            return Err(DataError::NotAFile { path: path.into() }.into());
+        }
         let mut rows = FileRows::open(path, kind.part())?;
         let mut batch = Batch::default();
         let mut n = 0;

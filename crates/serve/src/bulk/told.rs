@@ -226,7 +226,10 @@ impl<'a> Told<'a> {
             Some(ms) => Ok(Some(ms)),
             None => fault(
                 name,
-                format!("`{}` is no time: write 2026-02-24T10:00:00Z, or unix seconds", short(&text)),
+                format!(
+                    "`{}` is no time: write 2026-02-24T10:00:00Z, or unix seconds",
+                    short(&text)
+                ),
             ),
         }
     }
@@ -305,9 +308,15 @@ mod tests {
     fn events_are_told_as_to_the_api() {
         let told = r#"{"user_id":"u","item_id":7,"value":0.30000000000000004,"timestamp":1645660800.5,"context":{"a":[1, 2]},"comment":"蜜"}"#;
         let (told, repeat) = event(line(told), 9).unwrap();
-        assert_eq!((told.value, told.time, told.item.as_str()), (0.1 + 0.2, 1_645_660_800_500, "7"));
+        assert_eq!(
+            (told.value, told.time, told.item.as_str()),
+            (0.1 + 0.2, 1_645_660_800_500, "7")
+        );
         assert_eq!((told.kind.as_str(), told.detail.as_str()), ("click", r#"{"a":[1,2]}"#));
-        assert_eq!((told.id.as_str(), repeat), (event_key_at("click", "u", "7", told.time).as_str(), Repeat::Keep));
+        assert_eq!(
+            (told.id.as_str(), repeat),
+            (event_key_at("click", "u", "7", told.time).as_str(), Repeat::Keep)
+        );
         // Without a time it is the same event whenever it is imported.
         let [once, again] =
             [9, 10].map(|now| event(line(r#"{"user_id":"u","item_id":"i"}"#), now).unwrap().0);
@@ -318,7 +327,10 @@ mod tests {
     fn gorse_files_are_understood() {
         let star = r#"{"FeedbackType":"star","UserId":"bob","ItemId":"ollama:ollama","Value":1.0,"Timestamp":"2022-02-24","Labels":{},"Comment":""}"#;
         let (told, repeat) = event(line(star), 9).unwrap();
-        assert_eq!((told.kind.as_str(), told.time, repeat), ("star", 1_645_660_800_000, Repeat::Later));
+        assert_eq!(
+            (told.kind.as_str(), told.time, repeat),
+            ("star", 1_645_660_800_000, Repeat::Later)
+        );
         let put = r#"{"ItemId":"x","IsHidden":true,"Categories":["go"],"Timestamp":"2022-02-22","Labels":{"n":[0.1]},"Comment":"text"}"#;
         let told = item(line(put), 9).unwrap();
         assert_eq!((told.hidden, told.categories.as_str()), (true, r#"["go"]"#));

@@ -11,6 +11,8 @@ use super::{App, Tenant};
 
 /// Milliseconds between two looks.
 const LOOK_MS: u64 = 400;
+/// Longest time for a look: a database that does not answer is no reason to wait for what may be nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Shortest time between two goings through a catalogue, and how many times as long as one of them it is at least.
 const REST: (Duration, f64) = (Duration::from_millis(300), 3.0);
 
@@ -61,12 +63,13 @@ impl App {
         // One looks, the others go on with what is known.
         let Ok(mut seen) = self.others.seen.try_lock() else { return };
         self.others.looked_at.store(now, Ordering::Relaxed);
-        let all = match self.store.outside().await {
-            Ok(all) => all,
-            Err(error) => {
+        let all = match tokio::time::timeout(PATIENCE, self.store.outside()).await {
+            Ok(Ok(all)) => all,
+            Ok(Err(error)) => {
                 tracing::warn!("nobody knows whether others wrote to the store: {error}");
                 return;
             }
+            Err(_) => return,
         };
         for (name, outside) in all {
             let before = seen.insert(name.clone(), outside).unwrap_or_default();

@@ -39,8 +39,13 @@ mod tests {
     fn a_parent_is_read_and_what_is_none_is_not() {
         let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
         let read = Parent::read(&format!("00-{trace}-{span}-01")).unwrap();
-        assert_eq!((format!("{:032x}", read.trace), format!("{:016x}", read.span)), (trace.into(), span.into()));
-        assert!(read.is_sampled && !Parent::read(&format!("00-{trace}-{span}-02")).unwrap().is_sampled);
+        assert_eq!(
+            (format!("{:032x}", read.trace), format!("{:016x}", read.span)),
+            (trace.into(), span.into())
+        );
+        assert!(
+            read.is_sampled && !Parent::read(&format!("00-{trace}-{span}-02")).unwrap().is_sampled
+        );
         assert_eq!(Parent::read(&format!("cc-{trace}-{span}-01-what-the-future-says")), Some(read));
         let (no_trace, no_span) = ("0".repeat(32), "0".repeat(16));
         for bad in [

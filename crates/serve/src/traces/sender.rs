@@ -1,6 +1,6 @@
 //! Spans on their way to the collector: a bounded queue, and a thread that tells many at once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -32,6 +32,8 @@ enum Message {
 struct Counts {
     sent: AtomicU64,
     dropped: AtomicU64,
+    /// Nothing is tried again any more.
+    is_ending: AtomicBool,
 }
 
 /// The way to the collector.
@@ -83,6 +85,7 @@ impl Sender {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return };
         let queue = self.queue.clone();
+        self.counts.is_ending.store(true, Ordering::Relaxed);
         let ending = tokio::task::spawn_blocking(move || {
             // When it is full the thread is at work, and takes the next one soon.
             queue.send(Message::End).ok();
@@ -116,7 +119,7 @@ impl Telling {
             let is_over = self.gather(waiting, &mut spans);
             while !spans.is_empty() {
                 let rest = spans.split_off(spans.len().min(BATCH));
-                self.tell(&spans, is_over);
+                self.tell(&spans);
                 spans = rest;
             }
             if is_over {
@@ -139,9 +142,9 @@ impl Telling {
         false
     }
 
-    fn tell(&mut self, spans: &[Span], is_last: bool) {
+    fn tell(&mut self, spans: &[Span]) {
         let (n, body) = (spans.len() as u64, body(spans));
-        let mut pauses = AGAIN.iter().filter(|_| !is_last);
+        let mut pauses = AGAIN.iter();
         loop {
             let (why, may_pass) = match self.post(&body) {
                 Ok(200..=299) => {
@@ -149,9 +152,12 @@ impl Telling {
                     return;
                 }
                 // These are the ones after which OTLP wants another try.
-                Ok(status) => (format!("it answered {status}"), [429, 502, 503, 504].contains(&status)),
+                Ok(status) => {
+                    (format!("it answered {status}"), [429, 502, 503, 504].contains(&status))
+                }
                 Err(error) => (error.to_string(), true),
             };
+            let may_pass = may_pass && !self.counts.is_ending.load(Ordering::Relaxed);
             match pauses.next().filter(|_| may_pass) {
                 Some(pause) => std::thread::sleep(*pause),
                 None => {

@@ -37,7 +37,8 @@ pub async fn back_up(address: &str, out: &Path) -> Result<Backup, Error> {
     let workshop = file::workshop(out)?;
     let copy = workshop.path().join("store.db");
     let mut conn = file::connect(&path, "mode=rw").await?;
-    let unsound = |error: sqlx::Error| Error::Unsound { path: path.clone(), why: file::why(&error) };
+    let unsound =
+        |error: sqlx::Error| Error::Unsound { path: path.clone(), why: file::why(&error) };
     conn.execute("PRAGMA busy_timeout = 10000").await?;
     file::version(&mut conn).await.map_err(unsound)?;
     // Reads one state of the store from beginning to end. Unlike a copy page by page it is not begun again when somebody writes.
@@ -61,6 +62,7 @@ fn may_be_replaced(out: &Path, store: &Path) -> Result<(), Error> {
     let mut magic = Vec::new();
     let read = std::fs::File::open(out).and_then(|file| file.take(16).read_to_end(&mut magic));
     let is_copy = read.is_ok() && magic == MAGIC;
-    let source = io::Error::new(io::ErrorKind::AlreadyExists, "something else than a copy is there");
+    let source =
+        io::Error::new(io::ErrorKind::AlreadyExists, "something else than a copy is there");
     if is_copy { Ok(()) } else { Err(Error::Io { doing: "replace", path: out.into(), source }) }
 }

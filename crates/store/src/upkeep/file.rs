@@ -112,7 +112,8 @@ pub(super) fn why(error: &sqlx::Error) -> String {
 
 /// Makes a folder for what is not done yet, beside the file it will be.
 pub(super) fn workshop(target: &Path) -> Result<tempfile::TempDir, Error> {
-    let made = tempfile::Builder::new().prefix(".tastemaker-unfinished-").tempdir_in(folder(target));
+    let made =
+        tempfile::Builder::new().prefix(".tastemaker-unfinished-").tempdir_in(folder(target));
     made.map_err(|source| Error::Io { doing: "write", path: target.into(), source })
 }
 

@@ -56,9 +56,10 @@ pub(crate) async fn count(
 impl Store {
     /// Tells of each tenant how much other processes wrote, of those that wrote at all.
     pub async fn outside(&self) -> Result<Vec<(String, Outside)>, Error> {
-        let rows = sqlx::query("SELECT tenant, changes, items, events FROM outside ORDER BY tenant")
-            .fetch_all(&self.read)
-            .await?;
+        let rows =
+            sqlx::query("SELECT tenant, changes, items, events FROM outside ORDER BY tenant")
+                .fetch_all(&self.read)
+                .await?;
         let read = |row: &sqlx::any::AnyRow| {
             let outside = Outside {
                 changes: row.try_get(1)?,

@@ -36,7 +36,8 @@ pub(super) async fn imported(store: &Store) {
         (applied.rows, applied.left_out)
     };
     let user = |id: &str| User { id: id.into(), fields: "{}".into(), comment: String::new() };
-    let rows = || Rows::Events(vec![event("a", "gone", "i", 5), event("b", "u", "i", 5)], Repeat::Keep);
+    let rows =
+        || Rows::Events(vec![event("a", "gone", "i", 5), event("b", "u", "i", 5)], Repeat::Keep);
     assert_eq!(import(rows()).await, (2, 0));
     assert_eq!(import(rows()).await, (0, 0), "importing twice adds nothing");
     let erase = |id: &str| Change::EraseUser { tenant: tenant.clone(), id: id.into(), time: 7 };
@@ -50,7 +51,8 @@ pub(super) async fn imported(store: &Store) {
     assert_eq!(import(rows()).await, (0, 2));
     assert_eq!(import(Rows::Items(vec![item("i", false, 1)])).await, (1, 0), "put back");
     // More ids than a statement takes.
-    let many = (0..450).map(|n| event(&format!("m{n}"), &format!("u{n}"), &format!("i{n}"), n)).collect();
+    let many =
+        (0..450).map(|n| event(&format!("m{n}"), &format!("u{n}"), &format!("i{n}"), n)).collect();
     assert_eq!(import(Rows::Events(many, Repeat::Keep)).await, (450, 0));
     let nameless = Rows::Users(vec![user("")]);
     let refused = store.change(Change::Import { tenant: tenant.clone(), rows: nameless }).await;

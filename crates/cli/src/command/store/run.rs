@@ -80,9 +80,8 @@ async fn import(address: &str, files: &Import, context: &Context) -> anyhow::Res
         progress: context.progress.as_ref(),
     };
     let report = import.run().await?;
-    let written: Vec<String> = rows(&report)
-        .map(|(name, part)| format!("{} {name}", part.written))
-        .collect();
+    let written: Vec<String> =
+        rows(&report).map(|(name, part)| format!("{} {name}", part.written)).collect();
     let act = Act::new(tenant, clock.unix_ms(), COMMAND_LINE, "store import");
     store.change(Change::Act(act.on(&written.join(", ")))).await?;
     output::result(context.format, &report, || imported(&report))

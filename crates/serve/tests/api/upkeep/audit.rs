@@ -71,7 +71,10 @@ async fn who_needs_no_key_is_noted_as_that() {
     let home = Home::empty().await;
     assert_eq!(home.ask(("DELETE", "/v1/users/u1"), None, "").await.status, 200);
     let got = home.get("/v1/audit").await.body;
-    assert_eq!(rows(&got), [["open", "DELETE /v1/users/{user_id}", "u1", "200"].map(str::to_owned)]);
+    assert_eq!(
+        rows(&got),
+        [["open", "DELETE /v1/users/{user_id}", "u1", "200"].map(str::to_owned)]
+    );
 }
 
 /// Lets a request go on until it waits, and tells whether it is over.

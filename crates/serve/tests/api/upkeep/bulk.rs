@@ -96,7 +96,10 @@ async fn more_rows_than_a_commit_takes_and_events_without_ids_count_once() {
     let path = home.dir.path().join("log.jsonl");
     let mut text = String::new();
     for n in 0..9001 {
-        text.push_str(&format!("{{\"user_id\":\"u{}\",\"item_id\":\"i{n}\",\"timestamp\":{n}}}\n", n % 7));
+        text.push_str(&format!(
+            "{{\"user_id\":\"u{}\",\"item_id\":\"i{n}\",\"timestamp\":{n}}}\n",
+            n % 7
+        ));
     }
     std::fs::write(&path, text).unwrap();
     let before = home.store.commits();
@@ -112,11 +115,15 @@ async fn more_rows_than_a_commit_takes_and_events_without_ids_count_once() {
 #[tokio::test]
 async fn a_bad_row_is_told_with_its_place_before_anything_is_written() {
     let home = Home::empty().await;
-    let (events, items) = (home.dir.path().join("events.jsonl"), home.dir.path().join("items.jsonl"));
+    let (events, items) =
+        (home.dir.path().join("events.jsonl"), home.dir.path().join("items.jsonl"));
     std::fs::write(&items, "{\"item_id\":\"i1\"}\n").unwrap();
     let good = "{\"user_id\":\"u\",\"item_id\":\"i\"}\n".repeat(5000);
     for (line, says) in [
-        ("{\"user_id\":\"u\",\"item_id\":\"i\",\"timestamp\":\"soon\"}", "line 5001, `timestamp`: `soon` is no time"),
+        (
+            "{\"user_id\":\"u\",\"item_id\":\"i\",\"timestamp\":\"soon\"}",
+            "line 5001, `timestamp`: `soon` is no time",
+        ),
         ("{\"user_id\":\"u\"}", "line 5001, `item_id`: it is missing"),
         ("{\"user_id\":", "line 5001: a line must be one object"),
     ] {

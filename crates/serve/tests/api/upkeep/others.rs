@@ -65,7 +65,8 @@ async fn what_another_process_does_to_one_tenant_lets_the_others_be() {
     home.list("u1", 3).await;
     let hits = async || {
         let text = home.get("/metrics").await.body.as_str().unwrap().to_owned();
-        let line = text.lines().find(|line| line.starts_with("tastemaker_history_cache_hits_total"));
+        let line =
+            text.lines().find(|line| line.starts_with("tastemaker_history_cache_hits_total"));
         line.unwrap().rsplit(' ').next().unwrap().parse::<u64>().unwrap()
     };
     let beside = Store::open_beside(&home.address).await.unwrap();

@@ -98,7 +98,10 @@ async fn a_request_is_told_as_part_of_its_callers_trace_with_what_it_waited_for(
     assert_eq!(ask(&home, "/v1/recommend?user_id=secret-user&n=3", &parent).await, 200);
     let told = heard.recv_timeout(Duration::from_secs(5)).unwrap();
     assert!(told.0.starts_with("post /v1/traces http/1.1"), "{}", told.0);
-    assert!(told.0.contains("content-type: application/json") && told.0.contains("x-collector-key: abc"));
+    assert!(
+        told.0.contains("content-type: application/json")
+            && told.0.contains("x-collector-key: abc")
+    );
     let resource = &told.1["resourceSpans"][0]["resource"];
     assert_eq!(attribute(resource, "service.name"), &json!({ "stringValue": "tastemaker" }));
     let spans = spans(&told);
@@ -169,7 +172,8 @@ async fn a_collector_that_does_not_take_them_keeps_nobody_waiting_and_what_is_dr
         let mut dropped = String::new();
         for _ in 0..if is_told { 250 } else { 1 } {
             let metrics = home.get("/metrics").await.body.as_str().unwrap().to_owned();
-            let line = metrics.lines().find(|line| line.starts_with("tastemaker_spans_dropped_total"));
+            let line =
+                metrics.lines().find(|line| line.starts_with("tastemaker_spans_dropped_total"));
             line.unwrap().clone_into(&mut dropped);
             if !dropped.ends_with(" 0") {
                 break;
@@ -185,7 +189,8 @@ async fn an_address_that_is_none_is_refused_at_the_start() {
     use tastemaker_serve::{App, store::Store};
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&crate::home::address(dir.path())).await.unwrap();
-    let settings = Settings { traces: Some(TraceSettings::new("localhost")), ..Settings::default() };
+    let settings =
+        Settings { traces: Some(TraceSettings::new("localhost")), ..Settings::default() };
     let refused = App::open(store, settings, crate::home::places(dir.path())).await.err().unwrap();
     assert!(refused.to_string().contains("`localhost`"), "{refused}");
 }

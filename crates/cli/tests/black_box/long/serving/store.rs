@@ -54,7 +54,10 @@ fn rows_go_out_into_files_and_into_another_store() {
     let said = home.run(import).good();
     assert!(said.contains("| events") && said.contains("log.jsonl"), "{said}");
     let done = json_of(&home.run(["store", "export", "--out", "out", "--format", "json"]).good());
-    assert_eq!((&done["events"], &done["items"], &done["users"]), (&json!(2), &json!(2), &json!(0)));
+    assert_eq!(
+        (&done["events"], &done["items"], &done["users"]),
+        (&json!(2), &json!(2), &json!(0))
+    );
     let again = ["store", "import", "--store", "other.db", "--events", "out/events.jsonl"];
     home.run(again).args(["--items", "out/items.jsonl", "--users", "out/users.jsonl"]).good();
     home.run(["store", "export", "--store", "other.db", "--out", "out2"]).good();
