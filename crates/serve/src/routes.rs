@@ -162,6 +162,25 @@ fn own() -> Vec<Route> {
             .says("Items whose title or text holds all words of `q`")
             .asks(&["q", "n"])
             .gives::<items::ItemsFound>(),
+        Route::new(Read, get("/v1/models"), models::list)
+            .says("The models: serving, previous, encoder")
+            .gives::<models::ModelsAnswer>(),
+        Route::new(Admin, post("/v1/models/promote"), models::promote)
+            .says("Lets another model answer")
+            .takes::<models::PromoteRequest>()
+            .gives::<models::ModelOut>(),
+        Route::new(Admin, post("/v1/models/rollback"), models::roll_back)
+            .says("Goes back to the model before")
+            .gives::<models::ModelOut>(),
+        Route::new(Read, get("/v1/stats"), models::stats)
+            .says("How much there is")
+            .gives::<Value>(),
+    ]
+}
+
+fn of_users() -> Vec<Route> {
+    use Scope::{Read, Write};
+    vec![
         Route::new(Write, post("/v1/users"), users::post)
             .says("Many users")
             .takes::<users::UsersRequest>()
@@ -181,19 +200,6 @@ fn own() -> Vec<Route> {
             .says("Erases a user, and says what remains")
             .erases()
             .gives::<users::Erasure>(),
-        Route::new(Read, get("/v1/models"), models::list)
-            .says("The models: serving, previous, encoder")
-            .gives::<models::ModelsAnswer>(),
-        Route::new(Admin, post("/v1/models/promote"), models::promote)
-            .says("Lets another model answer")
-            .takes::<models::PromoteRequest>()
-            .gives::<models::ModelOut>(),
-        Route::new(Admin, post("/v1/models/rollback"), models::roll_back)
-            .says("Goes back to the model before")
-            .gives::<models::ModelOut>(),
-        Route::new(Read, get("/v1/stats"), models::stats)
-            .says("How much there is")
-            .gives::<Value>(),
     ]
 }
 
@@ -374,7 +380,8 @@ fn gorse_lists() -> Vec<Route> {
 pub(crate) fn all() -> Vec<Route> {
     let gorse = gorse_catalogue().into_iter().chain(gorse_feedback()).chain(gorse_lists());
     let gorse = gorse.map(|route| route.says("As in Gorse"));
-    let own = own().into_iter().chain(of_others()).chain(long()).chain(watching());
+    let own =
+        own().into_iter().chain(of_users()).chain(of_others()).chain(long()).chain(watching());
     own.chain(dashboard::routes()).chain(gorse).collect()
 }
 

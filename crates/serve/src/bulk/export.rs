@@ -78,7 +78,7 @@ trait Written {
 /// A file that is not done yet.
 enum Out {
     Lines(PathBuf, BufWriter<File>),
-    Table(ParquetFile),
+    Table(Box<ParquetFile>),
 }
 
 impl Export<'_> {
@@ -125,7 +125,7 @@ impl Export<'_> {
                 let file = File::create(&path).map_err(|source| failed(&path, source))?;
                 Out::Lines(path, BufWriter::new(file))
             }
-            FileKind::Parquet => Out::Table(ParquetFile::create(&path, T::COLUMNS)?),
+            FileKind::Parquet => Out::Table(Box::new(ParquetFile::create(&path, T::COLUMNS)?)),
         };
         let task = format!("exporting {name}");
         let total = usize::try_from(total).unwrap_or_default();

@@ -48,6 +48,7 @@ pub(crate) async fn keeps_the_contract(address: &str) {
     what_is_written(&store, &tenant).await;
     upkeep::acts(&store).await;
     upkeep::imported(&store).await;
+    upkeep::imported_by_the_hundred(&store).await;
     upkeep::told_outside(&store, address).await;
     let before = store.counts(&tenant).await.unwrap();
     store.flush().await.unwrap();

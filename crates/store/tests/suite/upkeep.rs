@@ -27,35 +27,44 @@ pub(super) async fn acts(store: &Store) {
     assert_eq!(times(&store.acts(&other, "", 9).await.unwrap().rows), [9]);
 }
 
+async fn import(store: &Store, tenant: &str, rows: Rows) -> (u64, u64) {
+    let change = Change::Import { tenant: tenant.into(), rows };
+    let applied = store.change(change).await.unwrap();
+    (applied.rows, applied.left_out)
+}
+
+fn user(id: &str) -> User {
+    User { id: id.into(), fields: "{}".into(), comment: String::new() }
+}
+
 /// A file brings back neither an erased user nor what was done before an erasure.
 pub(super) async fn imported(store: &Store) {
     let tenant = new_id(6);
-    let import = async |rows: Rows| {
-        let change = Change::Import { tenant: tenant.clone(), rows };
-        let applied = store.change(change).await.unwrap();
-        (applied.rows, applied.left_out)
-    };
-    let user = |id: &str| User { id: id.into(), fields: "{}".into(), comment: String::new() };
+    let put = async |rows: Rows| import(store, &tenant, rows).await;
     let rows =
         || Rows::Events(vec![event("a", "gone", "i", 5), event("b", "u", "i", 5)], Repeat::Keep);
-    assert_eq!(import(rows()).await, (2, 0));
-    assert_eq!(import(rows()).await, (0, 0), "importing twice adds nothing");
-    let erase = |id: &str| Change::EraseUser { tenant: tenant.clone(), id: id.into(), time: 7 };
-    store.change(erase("gone")).await.unwrap();
+    assert_eq!(put(rows()).await, (2, 0));
+    assert_eq!(put(rows()).await, (0, 0), "importing twice adds nothing");
+    let erase = Change::EraseUser { tenant: tenant.clone(), id: "gone".into(), time: 7 };
+    store.change(erase).await.unwrap();
     let later = vec![event("a", "gone", "i", 7), event("c", "gone", "i", 8)];
-    assert_eq!(import(Rows::Events(later.clone(), Repeat::Later)).await, (1, 1));
-    assert_eq!(import(Rows::Events(later, Repeat::Later)).await, (0, 1), "it is not later");
-    assert_eq!(import(Rows::Users(vec![user("gone"), user("u")])).await, (1, 1));
+    assert_eq!(put(Rows::Events(later.clone(), Repeat::Later)).await, (1, 1));
+    assert_eq!(put(Rows::Events(later, Repeat::Later)).await, (0, 1), "it is not later");
+    assert_eq!(put(Rows::Users(vec![user("gone"), user("u")])).await, (1, 1));
     let erase = Change::EraseItem { tenant: tenant.clone(), id: "i".into(), time: 9 };
     store.change(erase).await.unwrap();
-    assert_eq!(import(rows()).await, (0, 2));
-    assert_eq!(import(Rows::Items(vec![item("i", false, 1)])).await, (1, 0), "put back");
-    // More ids than a statement takes.
-    let many =
-        (0..450).map(|n| event(&format!("m{n}"), &format!("u{n}"), &format!("i{n}"), n)).collect();
-    assert_eq!(import(Rows::Events(many, Repeat::Keep)).await, (450, 0));
-    let nameless = Rows::Users(vec![user("")]);
-    let refused = store.change(Change::Import { tenant: tenant.clone(), rows: nameless }).await;
+    assert_eq!(put(rows()).await, (0, 2));
+    assert_eq!(put(Rows::Items(vec![item("i", false, 1)])).await, (1, 0), "put back");
+}
+
+/// More ids than a statement takes are looked for in parts, and what cannot be kept is refused.
+pub(super) async fn imported_by_the_hundred(store: &Store) {
+    let tenant = new_id(8);
+    let one = |n: i64| event(&format!("m{n}"), &format!("u{n}"), &format!("i{n}"), n);
+    let many = (0..450).map(one).collect();
+    assert_eq!(import(store, &tenant, Rows::Events(many, Repeat::Keep)).await, (450, 0));
+    let rows = Rows::Users(vec![user("")]);
+    let refused = store.change(Change::Import { tenant, rows }).await;
     assert!(matches!(refused, Err(Error::Id { .. })));
 }
 

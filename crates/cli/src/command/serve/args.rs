@@ -90,7 +90,7 @@ pub(crate) struct Serve {
     /// Days for which lists can be explained; 0 = for ever
     #[arg(long, default_value_t = 30, value_name = "DAYS")]
     pub(crate) keep_days: u32,
-    /// Tell a collector of OpenTelemetry how requests went, by OTLP over HTTP: http://127.0.0.1:4318
+    /// Tell a collector of OpenTelemetry how requests went, by OTLP over HTTP, as at `http://127.0.0.1:4318`
     #[arg(long, value_name = "URL")]
     pub(crate) otlp: Option<String>,
     /// Share of requests it is told of, where a caller does not say by its `traceparent`
