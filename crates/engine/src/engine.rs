@@ -476,8 +476,8 @@ impl Engine {
         &self,
         ask: &Ask<'_>,
     ) -> Result<(Option<UserId>, Option<Histories>), Error> {
-        let mut builder = HistoriesBuilder::default();
         if !ask.history.is_empty() {
+            let mut builder = HistoriesBuilder::default();
             for (place, item) in self.items(ask.history)?.into_iter().enumerate() {
                 builder.push(item, 1.0, i64::try_from(place).unwrap_or(i64::MAX));
             }
@@ -485,17 +485,23 @@ impl Engine {
             return Ok((None, Some(builder.build())));
         }
         let user = ask.user.map(|id| self.user(id)).transpose()?;
-        if ask.newer.is_empty() {
-            return Ok((user, None));
+        Ok((user, self.with_newer(user, ask.newer)))
+    }
+
+    /// Returns a user's history with newer events; `None` without any. Items nobody knows yet are passed over.
+    pub(crate) fn with_newer(&self, user: Option<UserId>, newer: &[Taken]) -> Option<Histories> {
+        if newer.is_empty() {
+            return None;
         }
+        let mut builder = HistoriesBuilder::default();
         builder.extend(self.history(user, None));
-        for taken in ask.newer {
+        for taken in newer {
             if let Some(item) = self.data.items.ids().get(&taken.item) {
                 builder.push(ItemId(item), taken.value, taken.time);
             }
         }
         builder.end_user();
-        Ok((user, Some(builder.build())))
+        Some(builder.build())
     }
 
     pub(crate) fn items(&self, ids: &[String]) -> Result<Vec<ItemId>, Error> {

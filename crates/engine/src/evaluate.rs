@@ -10,7 +10,8 @@ use tastemaker_core::{
     Vectors, seed,
 };
 use tastemaker_data::{Dataset, Held, Split, SplitKind, split};
-use tastemaker_eval::{self as eval, ColdRow, ColdTable, ModelRow, Report, Run};
+use tastemaker_eval::{self as eval, ColdRow, ColdTable, Mix, MixRange, ModelRow, Report, Run};
+use tastemaker_pipeline::{Forest, Reorder};
 
 use crate::artifact::{Recorder, Training};
 use crate::chat::Writer;
@@ -167,6 +168,7 @@ impl Evaluation<'_> {
             report.models.push(row);
             runs.push((name.clone(), run));
             if let Candidate::Fused(model) = candidate {
+                report.mixes.push(mix(&model));
                 if self.ablate {
                     self.without_each(&model, (&mut report, &mut runs), &mut bench, &measured)?;
                 }
@@ -384,6 +386,27 @@ impl Evaluation<'_> {
             facts.insert("share".into(), json!(share));
         }
         facts
+    }
+}
+
+/// Says what a fused model has learnt about its parts.
+fn mix(fused: &FusedModel) -> Mix {
+    let mut from = 0;
+    let ranges = fused.gate().buckets().iter().map(|bucket| {
+        let label = bucket.up_to.map_or(format!("{from}+"), |end| format!("{from}-{end}"));
+        from = bucket.up_to.map_or(0, |end| end + 1);
+        MixRange { label, weights: bucket.weights.iter().copied().map(f64::from).collect() }
+    });
+    let ranges = ranges.collect();
+    let trees = fused.reorder().map(Reorder::forest).filter(|forest| forest.n_trees() > 0);
+    let share = |(name, share): (&str, f32)| (name.to_owned(), f64::from(share));
+    let importance = trees.map(|forest| forest.importance().into_iter().map(share).collect());
+    Mix {
+        model: FUSED.into(),
+        parts: fused.parts().iter().map(|part| part.name.clone()).collect(),
+        ranges,
+        trees: trees.map_or(0, Forest::n_trees),
+        features: importance.unwrap_or_default(),
     }
 }
 

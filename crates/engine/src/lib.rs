@@ -32,7 +32,7 @@ pub use compare::{Compared, compared};
 pub use engine::{Ask, Engine, Explained, FusedModel, Listed, MAX_N, PartShare, Taken};
 pub use error::Error;
 pub use evaluate::{Evaluated, Evaluation, check_models};
-pub use lists::{GraphSettings, ItemTrace, ListTrace, Newcomer, PipelineFile, StageTime};
+pub use lists::{FoldIn, GraphSettings, ItemTrace, ListTrace, Newcomer, PipelineFile, StageTime};
 pub use places::Places;
 pub use predictions::{Predicted, PredictedRow, Task, features, predictions};
 pub use reading::Reading;

@@ -21,8 +21,8 @@ pub use metric::{Kind, Metric, Name, Ranked};
 pub use metrics::{Ratings, auc, log_loss, platt, ratings};
 pub use protocol::{Candidates, Cases, Context, Settings};
 pub use report::{
-    Chart, ColdRow, ColdTable, Course, ModelRow, Report, Series, StageRow, courses_svg,
-    is_courses_svg, to_html, to_json, to_svg, to_table, write_html,
+    Chart, ColdRow, ColdTable, Course, Mix, MixRange, ModelRow, Report, Series, StageRow,
+    courses_svg, is_courses_svg, to_html, to_json, to_svg, to_table, write_html,
 };
 pub use run::{Run, ndcg_of, quick_ndcg, run};
 pub use significance::{Comparison, Stat, bootstrap, compare, holm};

@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use serde_json::json;
 use tastemaker_eval::{
-    Bucket, ColdRow, ColdTable, Comparison, ModelRow, Report, Stat, to_html, to_json, to_table,
-    write_html,
+    Bucket, ColdRow, ColdTable, Comparison, Mix, MixRange, ModelRow, Report, Stat, to_html,
+    to_json, to_table, write_html,
 };
 
 fn round(x: f64) -> f64 {
@@ -117,6 +117,7 @@ fn sample() -> Report {
             tests: Vec::new(),
         }),
         courses: Vec::new(),
+        mixes: Vec::new(),
         stages: Vec::new(),
         notes: vec![
             "Memory is the most the process held up to the end of the model's evaluation.".into(),
@@ -205,4 +206,27 @@ fn an_empty_report_and_absurd_numbers_still_make_a_page() {
         Stat { mean: f64::NAN, low: f64::NEG_INFINITY, high: f64::INFINITY },
     );
     to_html(&report).unwrap();
+}
+
+#[test]
+fn what_a_fused_model_listens_to_is_drawn() {
+    let range =
+        |label: &str, weights: [f64; 2]| MixRange { label: label.into(), weights: weights.into() };
+    let mix = Mix {
+        model: "fused".into(),
+        parts: vec!["text-knn".into(), "ials".into()],
+        ranges: vec![range("0-4", [0.8, 0.2]), range("5+", [0.1, 0.9])],
+        trees: 40,
+        features: vec![("score of ials".into(), 0.7), ("age <days>".into(), 0.3)],
+    };
+    let page = to_html(&Report { mixes: vec![mix.clone()], ..Report::default() }).unwrap();
+    for words in
+        ["Whom fused listens to", "0-4", "5+", "70.0 %", "age &lt;days&gt;", "the 40 trees"]
+    {
+        assert!(page.contains(words), "{words} in {page}");
+    }
+    // One drawing without trees.
+    let alone = Mix { trees: 0, features: Vec::new(), ..mix };
+    let page = to_html(&Report { mixes: vec![alone], ..Report::default() }).unwrap();
+    assert_eq!(page.matches("<svg").count(), 1);
 }

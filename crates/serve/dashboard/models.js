@@ -4,6 +4,7 @@ import { chart } from './chart.js';
 import { get, post } from './client.js';
 import { confirm } from './dialogs.js';
 import { bytes, command, count, empty, figure, h, moment, panel, replace, say, title, trouble } from './dom.js';
+import { jobs } from './jobs.js';
 import { table } from './table.js';
 
 const chips = (roles) => roles.map((role) => h('span', { class: `chip ${role}` }, role));
@@ -65,7 +66,8 @@ export async function show(root, _, signal) {
   const outcome = h('div', { class: 'outcome' });
   const [loaded, runs, learnt, acts] = [h('div', { class: 'columns' }), h('div', {}), h('div', {}), h('div', {})];
   const back = h('button', { type: 'button', id: 'roll-back', class: 'quiet' }, 'Roll back');
-  root.append(title('Models', back), outcome, loaded, panel('All models', runs), panel('Training runs', learnt), panel('Who changed what', acts));
+  const trainings = jobs(signal, look);
+  root.append(title('Models', back), outcome, loaded, trainings.element, panel('All models', runs), panel('Training runs', learnt), panel('Who changed what', acts));
 
   const change = async (heading, text, button, work) => {
     if (!await confirm(heading, text, button)) return;
@@ -109,5 +111,5 @@ export async function show(root, _, signal) {
       ? taught.map((run, place) => h('details', { open: place === 0 }, h('summary', {}, h('span', { class: 'id' }, run.name)), curves(run)))
       : empty('No model here learnt by epochs, so there are no curves. One that does, such as sasrec, leaves them beside its folder: ', h('code', {}, 'NAME.curves.json'), '.'));
   }
-  await look();
+  await Promise.all([look(), trainings.look()]);
 }

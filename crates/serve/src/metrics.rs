@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::jobs::{Job, State};
 use crate::live::App;
 use crate::traces::Traces;
 
@@ -112,6 +113,24 @@ pub(crate) struct Counts {
     pub(crate) answers_made: AtomicU64,
     /// Items that were taken into a model.
     pub(crate) grown: AtomicU64,
+    /// Trainings that came to their end.
+    pub(crate) trained: AtomicU64,
+    /// Those whose model answers since.
+    pub(crate) promoted: AtomicU64,
+    /// Trainings that failed.
+    pub(crate) untrained: AtomicU64,
+}
+
+impl Counts {
+    /// Counts a training that is over.
+    pub(crate) fn count_training(&self, job: &Job) {
+        let count = |count: &AtomicU64, holds: bool| {
+            count.fetch_add(holds.into(), Ordering::Relaxed);
+        };
+        count(&self.trained, job.state == State::Done);
+        count(&self.promoted, job.promoted);
+        count(&self.untrained, job.state == State::Failed);
+    }
 }
 
 /// Writes everything.
@@ -132,6 +151,9 @@ pub(crate) fn text(app: &App) -> String {
         ("answer_cache_hits_total", counts.answers_found.load(Ordering::Relaxed)),
         ("answer_cache_misses_total", counts.answers_made.load(Ordering::Relaxed)),
         ("items_taken_in_total", counts.grown.load(Ordering::Relaxed)),
+        ("trainings_done_total", counts.trained.load(Ordering::Relaxed)),
+        ("trainings_promoted_total", counts.promoted.load(Ordering::Relaxed)),
+        ("trainings_failed_total", counts.untrained.load(Ordering::Relaxed)),
         ("store_commits_total", app.store.commits()),
         ("store_changes_lost_total", app.store.lost()),
     ];
@@ -145,6 +167,8 @@ pub(crate) fn text(app: &App) -> String {
     }
     let gauges = [
         ("store_queue", app.store.waiting()),
+        ("store_queue_bytes", app.store.waiting_bytes()),
+        ("trainings_under_way", app.jobs.under_way()),
         ("answer_queue", app.workers.waiting()),
         ("answer_cache_bytes", app.answers.bytes()),
         ("models_loaded", app.n_models()),

@@ -14,7 +14,7 @@ use tastemaker_store::Scope;
 use tower_http::compression::CompressionLayer;
 
 use crate::api::{
-    events, explain, health, items, models, openai, recommend, rerank, similar, users,
+    chat, events, explain, health, items, models, openai, recommend, rerank, similar, users,
 };
 use crate::call::{Answer, Call};
 use crate::jobs::api as jobs;
@@ -122,12 +122,16 @@ fn own() -> Vec<Route> {
             .gives::<recommend::RecommendAnswer<'_>>(),
         Route::new(Read, get("/v1/recommend"), recommend::by_address)
             .says("The same, asked in the address; `history` and `exclude` are separated by commas")
-            .asks(&["user_id", "history", "words", "n", "filter", "exclude", "explain"])
+            .asks(&["user_id", "history", "words", "n", "filter", "scenario", "exclude", "explain"])
             .gives::<recommend::RecommendAnswer<'_>>(),
         Route::new(Read, get("/v1/similar/{item_id}"), similar::answer)
             .says("Items like an item")
             .asks(&["n"])
             .gives::<similar::SimilarAnswer>(),
+        Route::new(Read, post("/v1/chat"), chat::answer)
+            .says("A turn of a talk in which items are recommended")
+            .takes::<chat::ChatRequest>()
+            .gives::<chat::ChatAnswer>(),
         Route::new(Read, get("/v1/explain/{recommendation_id}"), explain::answer)
             .says("A list that was shown, and the same question asked again with reasons")
             .gives::<explain::ExplainAnswer>(),

@@ -16,6 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
 use crate::routes::router;
@@ -76,6 +77,8 @@ struct Connections {
     tls: Option<Tls>,
     /// Longest time for the head of a request; keeps slow clients from holding connections.
     head: Duration,
+    /// Longest time in which a client takes nothing of its answer.
+    stalled: Duration,
 }
 
 async fn accept(listener: &TcpListener, connections: &Connections) {
@@ -104,6 +107,7 @@ impl Connections {
             router: router(app.clone()),
             tls,
             head,
+            stalled: app.settings.timeout,
         }
     }
 
@@ -116,6 +120,9 @@ impl Connections {
             watcher: self.open.watcher(),
             head: self.head,
         };
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.stalled));
+        let stream = Box::pin(stream);
         let acceptor = self.tls.as_ref().map(Tls::acceptor);
         tokio::spawn(async move {
             match acceptor {

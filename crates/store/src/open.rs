@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::writer::{self, Done, Load, Target, Waiting};
@@ -21,7 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest time until a database answers for the first time, and until a connection is free.
 const CONNECTING: Duration = Duration::from_secs(10);
 /// Group commit on a WAL that is synced at every commit: what was acknowledged survives a power cut.
-const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384";
+const PRAGMAS: &str =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000";
+/// Kilobytes of pages that a connection keeps: the writer much, for it checks every id; readers little, as the machine has the file in memory
+/// too.
+const WRITER_PAGES: u32 = 16 << 10;
+const READER_PAGES: u32 = 2 << 10;
 
 /// Which engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,18 +75,18 @@ impl Store {
             Kind::Sqlite => sqlite_url(address, "mode=rwc"),
         };
         let options: AnyConnectOptions = url.parse().map_err(failed)?;
-        let pool = |connections| {
+        let pool = |connections, pages| {
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(CONNECTING)
-                .after_connect(move |conn, _| Box::pin(prepare(conn, kind)))
+                .after_connect(move |conn, _| Box::pin(prepare(conn, (kind, pages))))
         };
         // A pool tries again and again, and then tells nothing but that it was in vain: what is wrong shows here.
         let mut first = connect(&options, kind).await.map_err(failed)?;
         schema::bring_up_to_date(&mut first, kind).await?;
         first.close().await.map_err(failed)?;
-        let write = pool(1).connect_with(options.clone()).await.map_err(failed)?;
-        let read = pool(READERS).connect_with(options).await.map_err(failed)?;
+        let write = pool(1, WRITER_PAGES).connect_with(options.clone()).await.map_err(failed)?;
+        let read = pool(READERS, READER_PAGES).connect_with(options).await.map_err(failed)?;
         let (changes, waiting) = mpsc::channel(QUEUE);
         let load = Arc::new(Load::default());
         let target = Target { pool: write, announces };
@@ -126,6 +131,11 @@ impl Store {
         self.changes.max_capacity() - self.changes.capacity()
     }
 
+    /// Returns about how many bytes they hold.
+    pub fn waiting_bytes(&self) -> usize {
+        QUEUE_BYTES - self.room.available_permits() * 1024
+    }
+
     /// Counts the commits since the store was opened.
     pub fn commits(&self) -> u64 {
         self.load.commits()
@@ -151,17 +161,18 @@ impl Store {
 async fn connect(options: &AnyConnectOptions, kind: Kind) -> Result<AnyConnection, sqlx::Error> {
     let connecting = async {
         let mut conn = AnyConnection::connect_with(options).await?;
-        prepare(&mut conn, kind).await?;
+        prepare(&mut conn, (kind, WRITER_PAGES)).await?;
         Ok(conn)
     };
     tokio::time::timeout(CONNECTING, connecting).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-async fn prepare(conn: &mut AnyConnection, kind: Kind) -> Result<(), sqlx::Error> {
+async fn prepare(conn: &mut AnyConnection, (kind, pages): (Kind, u32)) -> Result<(), sqlx::Error> {
     if kind == Kind::Sqlite {
         for pragma in PRAGMAS.split(';') {
             conn.execute(pragma.trim()).await?;
         }
+        conn.execute(AssertSqlSafe(format!("PRAGMA cache_size = -{pages}"))).await?;
     }
     Ok(())
 }

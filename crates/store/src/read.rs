@@ -114,6 +114,18 @@ impl Store {
         Ok(events)
     }
 
+    /// Lists the items that somebody took, by their ids.
+    pub async fn taken_items(
+        &self,
+        tenant: &str,
+        cursor: &str,
+        n: usize,
+    ) -> Result<Page<String>, Error> {
+        let sql = "SELECT item_id FROM events WHERE tenant = $1 AND item_id > $2 GROUP BY item_id ORDER BY item_id LIMIT $3";
+        let rows = self.list(sql, (&[tenant, cursor], n), |row| row.try_get(0)).await?;
+        Ok(page(rows, n, String::clone))
+    }
+
     /// Lists the items a user took before an event, which is given by its time and id, the last taken first.
     pub async fn taken_before(
         &self,

@@ -231,7 +231,7 @@ fn next(html: &Path, model: &Path, data: &Path, lists: &[(String, Vec<Listed>)])
     let show = |path: &Path| PathBuf::from(path).display().to_string();
     format!(
         "\nReport: {}\n\nNext:\n  tastemaker recommend --model {model} --user {user} --explain\n  \
-         tastemaker similar --model {model} --item {item}\n  tastemaker evaluate --data {data} --models fused,bpr,user-knn --split time\n  \
+         tastemaker similar --model {model} --item {item}\n  tastemaker serve --model {model}      and open http://127.0.0.1:8080/\n  tastemaker evaluate --data {data} --models fused,bpr,user-knn --split time\n  \
          tastemaker import --interactions YOUR.csv --items YOUR-ITEMS.csv --out mine",
         show(html),
         model = show(model),

@@ -163,6 +163,26 @@ fn a_model_is_promoted_compared_and_brought_back() {
 }
 
 #[test]
+fn a_training_is_begun_and_what_came_of_it_is_told() {
+    let stage = Stage::new(two_models(), &SERVED);
+    let page = &stage.browser;
+    page.open(&format!("{}/dashboard/#/models", stage.origin));
+    stage.is_at("models");
+    page.wait_for_text("There was none yet.");
+    page.click("#train-anew");
+    page.click("dialog .go");
+    page.wait("document.querySelector('#train-anew').disabled");
+    // Nobody did anything since: nothing can be judged, and nothing is promoted.
+    page.wait("document.querySelector('.chip.done')");
+    page.wait("!document.querySelector('#train-anew').disabled");
+    page.wait_for_text("somebody asked");
+    assert_eq!(page.run("return document.querySelectorAll('.cancel, .chip.failed').length"), 0);
+    // The new model is among all others without loading the page again.
+    page.wait("document.querySelectorAll('.promote').length === 2");
+    stage.is_clean(&[]);
+}
+
+#[test]
 fn the_keyboard_is_enough() {
     let stage = Stage::new(Home::new(), &[]);
     let page = &stage.browser;

@@ -89,13 +89,20 @@ impl Memory {
         self.wishes.drain(..cut);
     }
 
-    /// Forgets items that `knows` does not know.
-    pub fn retain(&mut self, knows: impl Fn(ItemId) -> bool) {
+    /// Lists the items it remembers, some more than once.
+    pub fn items(&self) -> impl Iterator<Item = ItemId> {
+        let Self { likes, dislikes, accepted, rejected, shown, list, .. } = self;
+        let lists = [likes, dislikes, accepted, rejected, shown, list];
+        lists.into_iter().flatten().copied().chain(self.focus)
+    }
+
+    /// Gives items other numbers, as another model has them; those that have none any more are forgotten.
+    pub fn renumber(&mut self, number: impl Fn(ItemId) -> Option<ItemId>) {
         let Self { likes, dislikes, accepted, rejected, shown, list, .. } = self;
         for items in [likes, dislikes, accepted, rejected, shown, list] {
-            items.retain(|item| knows(*item));
+            *items = items.iter().filter_map(|item| number(*item)).collect();
         }
-        self.focus = self.focus.filter(|item| knows(*item));
+        self.focus = self.focus.and_then(number);
         self.n = self.n.clamp(1, MOST_ITEMS);
     }
 

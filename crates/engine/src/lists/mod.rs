@@ -14,7 +14,7 @@ pub(crate) use arbiter::Titles;
 pub(crate) use live::Live;
 pub use near::GraphSettings;
 pub(crate) use near::Near;
-pub use newcomers::Newcomer;
+pub use newcomers::{FoldIn, Newcomer};
 pub use pipeline::{ItemTrace, ListTrace, PipelineFile, StageTime};
 pub(crate) use pipeline::{catalogue, plan};
 pub(crate) use shown::{check_shown, shown};

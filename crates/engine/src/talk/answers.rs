@@ -14,10 +14,14 @@ const OTHERS: usize = 3;
 
 impl Engine {
     /// Answers a question by the item whose question is nearest; `None` where none is near.
-    pub(super) fn answer(&self, text: &str) -> Result<Option<(ItemId, Answer)>, Error> {
+    pub(super) fn answer(
+        &self,
+        text: &str,
+        barred: &[ItemId],
+    ) -> Result<Option<(ItemId, Answer)>, Error> {
         let items = &self.data().items;
         let Some((question, answer)) = answers(items.columns()) else { return Ok(None) };
-        let scores = match (self.reader(), self.vectors()) {
+        let mut scores: Vec<f32> = match (self.reader(), self.vectors()) {
             (Some(reader), Some(vectors)) => {
                 let encoded = reader.encoder.encode(&[text], &Silent)?;
                 let asked = encoded.vectors.row(0);
@@ -30,6 +34,7 @@ impl Engine {
             }
             _ => self.shared_words(question, text),
         };
+        barred.iter().for_each(|item| scores[item.index()] = f32::NEG_INFINITY);
         let best = top_k(&scores, 1 + OTHERS);
         let field = |item: ItemId, name: &str| items.field(item.index(), name);
         let Some(first) = best.first().filter(|scored| scored.score >= LIKE) else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use tastemaker_core::{ItemId, Request, Silent, UserId, top_k};
+use tastemaker_core::{Histories, ItemId, Request, Silent, UserId, top_k};
 use tastemaker_data::Column;
 use tastemaker_dialog::talk::{
     Answer, Bound, Intent, Lexicon, Line, Memory, Role, Side, Understood, Wish, ask_model, heard,
@@ -14,7 +14,7 @@ use tastemaker_dialog::{Language, Wording};
 use super::suggest::{Suggested, Who, talked_history};
 use crate::chat::{Ceiling, Writer};
 use crate::reasons::Reason;
-use crate::{Engine, Error, Listed};
+use crate::{Engine, Error, Listed, Taken};
 
 /// Fields of an item that are told when two are compared.
 const FACTS: usize = 5;
@@ -44,6 +44,9 @@ pub struct Conversation<'e> {
     lexicon: Arc<Lexicon>,
     memory: Memory,
     user: Option<UserId>,
+    /// What the user did, where it is not what the data says.
+    history: Option<Histories>,
+    barred: Vec<ItemId>,
     writer: Option<(Writer, f64)>,
     turns: usize,
 }
@@ -103,14 +106,24 @@ impl<'e> Conversation<'e> {
         let language = settings.language.unwrap_or(engine.wording().language);
         let memory = Memory::new(language, settings.n.clamp(1, 20));
         let (lexicon, writer) = (engine.lexicon(), settings.writer);
-        Ok(Self { engine, lexicon, memory, user, writer, turns: 0 })
+        let (history, barred) = (None, Vec::new());
+        Ok(Self { engine, lexicon, memory, user, history, barred, writer, turns: 0 })
     }
 
     /// Goes on with a talk that was kept as its memory; items that the catalogue does not have are forgotten.
     #[must_use]
     pub fn with_memory(mut self, memory: Memory) -> Self {
         self.memory = memory;
-        self.memory.retain(|item| item.index() < self.engine.data().n_items());
+        let n_items = self.engine.data().n_items();
+        self.memory.renumber(|item| Some(item).filter(|item| item.index() < n_items));
+        self
+    }
+
+    /// Tells the talk what its user did after all that the data knows, and which items must not be shown.
+    #[must_use]
+    pub fn with_news(mut self, newer: &[Taken], barred: Vec<ItemId>) -> Self {
+        self.history = self.engine.with_newer(self.user, newer);
+        self.barred = barred;
         self
     }
 
@@ -232,8 +245,12 @@ impl<'e> Conversation<'e> {
     }
 
     fn who(&self) -> Who<'_> {
-        let history = self.engine.history(self.user, None);
-        Who { user: self.user, history }
+        let history = self.engine.history(self.user, self.history.as_ref());
+        Who { user: self.user, history, barred: &self.barred }
+    }
+
+    fn is_barred(&self, id: &str) -> bool {
+        self.engine.known_item(id).is_some_and(|item| self.barred.contains(&item))
     }
 
     fn answer(
@@ -272,15 +289,16 @@ impl<'e> Conversation<'e> {
             }
             (Intent::Accept, [item, ..]) => {
                 // A model that knows no likeness has nothing that goes with it.
-                let next =
-                    self.engine.similar(self.engine.item_name(*item), NEXT).unwrap_or_default();
+                let (name, n) = (self.engine.item_name(*item), NEXT + self.barred.len());
+                let next = self.engine.similar(name, n).unwrap_or_default().into_iter();
+                let next = next.filter(|listed| !self.is_barred(&listed.item_id)).take(NEXT);
                 let answer = Answer::Accepted {
                     title: title(*item),
-                    next: next.into_iter().map(|listed| listed.title).collect(),
+                    next: next.map(|listed| listed.title).collect(),
                 };
                 Ok((answer, self.spoken_of(&[*item], Vec::new())))
             }
-            (Intent::Ask, _) => match self.engine.answer(text)? {
+            (Intent::Ask, _) => match self.engine.answer(text, &self.barred)? {
                 Some((item, answer)) => Ok((answer, self.spoken_of(&[item], Vec::new()))),
                 None => Ok((Answer::Unclear, Vec::new())),
             },

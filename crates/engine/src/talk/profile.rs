@@ -213,7 +213,7 @@ impl Engine {
         let memory = self.memory_of(text, ask.n);
         let mut exclude = self.items(ask.exclude)?;
         exclude.extend_from_slice(ask.barred);
-        let found = self.suggest(&Who { user, history }, &memory, &exclude)?;
+        let found = self.suggest(&Who { user, history, barred: &[] }, &memory, &exclude)?;
         let language = memory.language;
         Ok(Described {
             items: self.listed(&found.list),

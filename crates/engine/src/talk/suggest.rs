@@ -28,6 +28,8 @@ pub(super) struct Who<'a> {
     pub(super) user: Option<UserId>,
     /// What they did before the talk.
     pub(super) history: History<'a>,
+    /// Items that must not be shown to anybody.
+    pub(super) barred: &'a [ItemId],
 }
 
 /// Returns what is known of somebody, with what they liked in the talk as their newest events.
@@ -65,7 +67,7 @@ impl Engine {
         // A history that the models have not seen speaks for itself.
         let user = who.user.filter(|_| history.len() == who.history.len());
         let mut exclude: Vec<ItemId> = memory.rejected.clone();
-        exclude.extend(memory.dislikes.iter().chain(leave_out));
+        exclude.extend(memory.dislikes.iter().chain(leave_out).chain(who.barred));
         let request = Request { exclude: &exclude, ..Request::new(user, history) };
         let mut found = Suggested::default();
         let mut wishes = self.answered(&memory.wishes, user, &mut found);

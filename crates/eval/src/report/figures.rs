@@ -1,9 +1,10 @@
 //! The figures of the report: what each shows, drawn on sheets.
 
 use super::{
-    ModelRow, Report,
+    Mix, MixRange, ModelRow, Report,
     lines::{courses, drawn},
-    plot::{Anchor, GRID, INK, MUTED, Mark, Scale, Sheet, colour, draw, spread, tick_texts, width},
+    plot::{Anchor, GRID, INK, MUTED, Mark, Scale, colour, draw, tick_texts, width},
+    ranges::{Frame, Line, by_range},
     tables::{ranges, seconds},
 };
 use crate::{Bucket, Error, Stat};
@@ -18,8 +19,10 @@ pub(crate) struct Figure {
     pub(crate) svg: String,
 }
 
-const WIDTH: f64 = 760.0;
+pub(crate) const WIDTH: f64 = 760.0;
 const ROW: f64 = 30.0;
+/// Features of trees that are shown.
+const FEATURES: usize = 15;
 
 /// One row of a dot plot.
 struct Dots {
@@ -41,7 +44,11 @@ pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>, Error> {
         time(report)?,
         training(report)?,
     ];
-    Ok(all.into_iter().flatten().collect())
+    let mut all: Vec<Figure> = all.into_iter().flatten().collect();
+    for mix in &report.mixes {
+        all.extend([weights(mix)?, features(mix)?].into_iter().flatten());
+    }
+    Ok(all)
 }
 
 fn training(report: &Report) -> Result<Option<Figure>, Error> {
@@ -197,31 +204,6 @@ fn dot_plot(
     })
 }
 
-/// A frame with two axes.
-struct Frame {
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
-}
-
-impl Frame {
-    fn heights(
-        &self,
-        sheet: &mut Sheet<'_>,
-        scale: &Scale,
-        ticks: &[f64],
-        title: &str,
-    ) -> Result<(), Error> {
-        for (tick, text) in ticks.iter().zip(tick_texts(ticks)) {
-            let y = scale.px(*tick);
-            sheet.line((self.left, y), (self.right, y), GRID, 1.0)?;
-            sheet.text(&text, (self.left - 10.0, y), Anchor::End, MUTED)?;
-        }
-        sheet.text(title, (self.left - 44.0, self.top - 20.0), Anchor::Start, MUTED)
-    }
-}
-
 /// Draws accuracy against coverage.
 fn spread_of_lists(report: &Report) -> Result<Option<Figure>, Error> {
     let Some(lead) = report.lead() else { return Ok(None) };
@@ -324,70 +306,75 @@ fn history(report: &Report) -> Result<Option<Figure>, Error> {
     if ranges.len() < 2 {
         return Ok(None);
     }
-    let longest = report.models.iter().map(|row| width(&row.name)).fold(0.0, f64::max);
-    let frame =
-        Frame { left: 54.0, right: WIDTH - longest.min(240.0) - 26.0, top: 36.0, bottom: 356.0 };
-    let across = |j: usize| {
-        let step = (frame.right - frame.left) / ranges.len() as f64;
-        frame.left + step * (j as f64 + 0.5)
+    let line = |row: &ModelRow| {
+        let one = |(j, range): (usize, &(usize, String, usize))| {
+            let bucket = row.by_history.iter().find(|b| b.from == range.0)?;
+            Some((j, bucket.metrics.get(&lead)?.mean, bucket.few))
+        };
+        let points = ranges.iter().enumerate().filter_map(one).collect();
+        Line { name: row.name.clone(), points }
     };
-    let lines: Vec<Vec<(usize, f64, bool)>> = report
-        .models
-        .iter()
-        .map(|row| {
-            let one = |(j, range): (usize, &(usize, String, usize))| {
-                let bucket = row.by_history.iter().find(|b| b.from == range.0)?;
-                Some((j, bucket.metrics.get(&lead)?.mean, bucket.few))
-            };
-            ranges.iter().enumerate().filter_map(one).collect()
-        })
-        .collect();
-    let highest = lines.iter().flatten().map(|point| point.1).fold(0.0, f64::max);
-    let (ys, ticks) = Scale::from_zero(highest, (frame.bottom, frame.top));
-    let ends: Vec<f64> =
-        lines.iter().map(|line| line.last().map_or(frame.bottom, |p| ys.px(p.1))).collect();
-    let heights = spread(&ends, 17.0, (frame.top, frame.bottom));
-    let svg =
-        draw((WIDTH, 430.0), &format!("{lead} by length of history, a line per model"), |sheet| {
-            frame.heights(sheet, &ys, &ticks, &lead)?;
-            for (j, (_, label, cases)) in ranges.iter().enumerate() {
-                sheet.text(label, (across(j), frame.bottom + 18.0), Anchor::Middle, INK)?;
-                let cases = format!("n={cases}");
-                sheet.text(&cases, (across(j), frame.bottom + 36.0), Anchor::Middle, MUTED)?;
-            }
-            let middle = f64::midpoint(frame.left, frame.right);
-            sheet.text(
-                "events in the user's history",
-                (middle, frame.bottom + 60.0),
-                Anchor::Middle,
-                MUTED,
-            )?;
-            for (model, line) in lines.iter().enumerate() {
-                let points: Vec<(f64, f64)> =
-                    line.iter().map(|p| (across(p.0), ys.px(p.1))).collect();
-                sheet.path(&points, colour(model), 1.75)?;
-                for (point, (_, _, few)) in points.iter().zip(line) {
-                    sheet.mark(
-                        *point,
-                        if *few { Mark::Ring } else { Mark::Disc },
-                        colour(model),
-                    )?;
-                }
-                if let Some(end) = points.last() {
-                    let x = frame.right + 6.0;
-                    sheet.line((end.0 + 7.0, end.1), (x, heights[model]), colour(model), 1.0)?;
-                    sheet.text(
-                        &report.models[model].name,
-                        (x + 6.0, heights[model]),
-                        Anchor::Start,
-                        INK,
-                    )?;
-                }
-            }
-            Ok(())
-        })?;
+    let lines: Vec<Line> = report.models.iter().map(line).collect();
+    let named = |(_, label, cases): &(usize, String, usize)| (label.clone(), format!("n={cases}"));
+    let ranges: Vec<(String, String)> = ranges.iter().map(named).collect();
+    let svg = by_range(
+        &format!("{lead} by length of history, a line per model"),
+        &lead,
+        &ranges,
+        &lines,
+    )?;
     let caption = format!(
         "{lead} by how much is known of the user; rings are means over fewer than 30 users."
     );
     Ok(Some(Figure { title: "For whom".into(), caption, svg }))
+}
+
+/// Draws the weights of a fused model.
+fn weights(mix: &Mix) -> Result<Option<Figure>, Error> {
+    let line = |(part, name): (usize, &String)| {
+        let weight = |(j, range): (usize, &MixRange)| Some((j, *range.weights.get(part)?, false));
+        let points = mix.ranges.iter().enumerate().filter_map(weight).collect();
+        Line { name: name.clone(), points }
+    };
+    let lines: Vec<Line> = mix.parts.iter().enumerate().map(line).collect();
+    let ranges: Vec<(String, String)> =
+        mix.ranges.iter().map(|range| (range.label.clone(), String::new())).collect();
+    if lines.is_empty() || ranges.is_empty() {
+        return Ok(None);
+    }
+    let words = format!("weights of the parts of {} by length of history", mix.model);
+    let svg = by_range(&words, "weight", &ranges, &lines)?;
+    let caption = "The weight of each part in the sum, by how much is known of the user; the weights of a range sum to 1. They were learnt on validation events.";
+    Ok(Some(Figure {
+        title: format!("Whom {} listens to", mix.model),
+        caption: caption.into(),
+        svg,
+    }))
+}
+
+/// Draws what the trees of a fused model look at.
+fn features(mix: &Mix) -> Result<Option<Figure>, Error> {
+    if mix.features.is_empty() {
+        return Ok(None);
+    }
+    let row = |(name, share): &(String, f64)| Dots {
+        name: name.clone(),
+        model: 0,
+        dots: vec![(Mark::Disc, Stat { mean: *share, low: *share, high: *share })],
+        value: format!("{:.1} %", share * 100.0),
+    };
+    let rows: Vec<Dots> = mix.features.iter().take(FEATURES).map(row).collect();
+    let highest = mix.features.iter().map(|(_, share)| *share).fold(0.0, f64::max);
+    let words = format!("features of the trees of {} by importance", mix.model);
+    let svg = dot_plot(&rows, &words, &[], |pixels| {
+        let (scale, ticks) = Scale::from_zero(highest, pixels);
+        let texts = tick_texts(&ticks);
+        (scale, ticks, texts)
+    })?;
+    let caption = format!(
+        "Share of each feature in all by which forks of the {} trees lowered the loss on validation lists; the {} greatest.",
+        mix.trees,
+        rows.len()
+    );
+    Ok(Some(Figure { title: format!("What the trees of {} look at", mix.model), caption, svg }))
 }

@@ -6,9 +6,10 @@ mod lines;
 mod markdown;
 mod model;
 mod plot;
+mod ranges;
 mod tables;
 
 pub use html::{to_html, write_html};
 pub use lines::{Chart, Series, courses_svg, is_courses_svg, to_svg};
 pub use markdown::to_table;
-pub use model::{ColdRow, ColdTable, Course, ModelRow, Report, StageRow, to_json};
+pub use model::{ColdRow, ColdTable, Course, Mix, MixRange, ModelRow, Report, StageRow, to_json};

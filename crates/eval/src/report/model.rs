@@ -26,6 +26,9 @@ pub struct Report {
     /// How models that learn by epochs went about it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub courses: Vec<Course>,
+    /// What models that add others up have learnt about them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub mixes: Vec<Mix>,
     /// How long each stage of each pipeline takes.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub stages: Vec<StageRow>,
@@ -94,6 +97,30 @@ pub struct Course {
     pub loss: Vec<f64>,
     /// Validation by epoch, where there was a judge.
     pub validation: Vec<Option<f64>>,
+}
+
+/// What a model that adds others up has learnt about them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mix {
+    /// The model.
+    pub model: String,
+    /// Names of its parts.
+    pub parts: Vec<String>,
+    /// Weights by length of the history, from short ones to long ones.
+    pub ranges: Vec<MixRange>,
+    /// Trees that order the first items anew.
+    pub trees: usize,
+    /// Share of each feature in what the trees have learnt, the greatest first.
+    pub features: Vec<(String, f64)>,
+}
+
+/// The weights for some histories.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MixRange {
+    /// Which lengths: `0-4`, `100+`.
+    pub label: String,
+    /// One weight a part.
+    pub weights: Vec<f64>,
 }
 
 /// How models treat items that were withheld from training.

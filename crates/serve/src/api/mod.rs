@@ -1,5 +1,6 @@
 //! Our own API and those of `OpenAI` and rerankers: a file for each thing, with the types that cross the wire beside its handlers.
 
+pub(crate) mod chat;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;

@@ -17,7 +17,7 @@ use crate::live::{App, Barred, Grounds, Known, Loaded, Question, Tenant, Which};
 /// Items when nothing else is said.
 pub(crate) const N: usize = 10;
 /// Longest description of a taste, in bytes.
-const MAX_WORDS: usize = 8192;
+pub(super) const MAX_WORDS: usize = 8192;
 /// Most items of a list in a request.
 const MAX_LIST: usize = 10_000;
 
@@ -42,6 +42,9 @@ pub(crate) struct RecommendRequest {
     /// What variants of the pipeline look at: device, page.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) context: BTreeMap<String, String>,
+    /// Where the list is shown, such as `home` or `cart`: the same as `scenario` in `context`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scenario: Option<String>,
     /// Items that must not be listed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) exclude: Vec<String>,
@@ -159,6 +162,7 @@ pub(crate) async fn by_address(call: Call) -> Result<Answer, Error> {
         n: Some(call.n(N)?),
         filter: call.text("filter").map(str::to_owned),
         context: BTreeMap::new(),
+        scenario: call.text("scenario").map(str::to_owned),
         exclude: list("exclude"),
         explain: call.number("explain", false)?,
         model: Which::Serving,
@@ -187,14 +191,17 @@ fn check(request: &RecommendRequest) -> Result<(), Error> {
     if request.history.len() > MAX_LIST || request.exclude.len() > MAX_LIST {
         return wrong("`history` and `exclude` hold at most 10000 items");
     }
+    if request.scenario.is_some() && request.context.contains_key("scenario") {
+        return wrong("`scenario` stands beside `context` or in it, not both");
+    }
     match &request.words {
         Some(_) if request.user_id.is_some() || !request.history.is_empty() => {
             wrong("give `words`, or a user or a history, not both")
         }
         Some(words) if words.len() > MAX_WORDS => wrong("`words` has at most 8192 bytes"),
-        Some(_) if request.filter.is_some() || request.explain => {
-            wrong("`words` goes with neither `filter` nor `explain` yet: leave them out")
-        }
+        Some(_) if request.explain => wrong(
+            "`words` needs no `explain`: items are there because their texts are like the words",
+        ),
         _ => Ok(()),
     }
 }
@@ -297,7 +304,7 @@ async fn compute(
     Ok((source, Arc::new(items.into_iter().map(RecommendedItem::from).collect())))
 }
 
-async fn known(app: &App, tenant: &Tenant, user: &str) -> Result<Arc<Known>, Error> {
+pub(super) async fn known(app: &App, tenant: &Tenant, user: &str) -> Result<Arc<Known>, Error> {
     let (known, was_there) =
         tenant.histories.of((&tenant.name, user), &app.store, app.clock.seconds()).await?;
     let count = if was_there { &app.counts.hits } else { &app.counts.misses };
@@ -315,7 +322,10 @@ fn of_model(
     let mut left_out = barred.of(loaded).to_vec();
     left_out.extend(request.exclude.iter().filter_map(|id| engine.known_item(id)));
     if let Some(words) = &request.words {
-        return Ok((Source::Words, engine.like_text(words, &left_out, n)?));
+        return Ok((
+            Source::Words,
+            engine.like_text(words, (&left_out, request.filter.as_deref()), n)?,
+        ));
     }
     left_out.extend(known.older.iter().filter_map(|id| engine.known_item(id)));
     let user = request.user_id.as_deref().filter(|_| request.history.is_empty() && !known.erased);
@@ -323,7 +333,8 @@ fn of_model(
     let newer = newer(loaded, user, known);
     let is_known = |id: &&String| engine.known_item(id).is_some();
     let history: Vec<String> = request.history.iter().filter(is_known).cloned().collect();
-    let context: Vec<(String, String)> = request.context.clone().into_iter().collect();
+    let mut context: Vec<(String, String)> = request.context.clone().into_iter().collect();
+    context.extend(request.scenario.clone().map(|name| ("scenario".to_owned(), name)));
     let ask = Ask {
         user,
         history: &history,
@@ -339,7 +350,7 @@ fn of_model(
 }
 
 /// Leaves out events that the model's data has too: it may have been trained on what the store holds.
-fn newer(loaded: &Loaded, user: Option<&str>, known: &Known) -> Vec<Taken> {
+pub(super) fn newer(loaded: &Loaded, user: Option<&str>, known: &Known) -> Vec<Taken> {
     let engine = &loaded.engine;
     let user = user.and_then(|id| engine.known_user(id)).filter(|_| !known.taken.is_empty());
     let old = user.map(|user| engine.known_history(user)).unwrap_or_default();

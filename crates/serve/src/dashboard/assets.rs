@@ -28,7 +28,7 @@ macro_rules! files {
 }
 
 /// Name, kind and content of every file.
-const FILES: [(&str, &str, &str); 21] = files![
+const FILES: [(&str, &str, &str); 22] = files![
     (HTML, "index.html"),
     (CSS, "style.css"),
     (SVG, "icon.svg"),
@@ -42,6 +42,7 @@ const FILES: [(&str, &str, &str); 21] = files![
     (JS, "failures.js"),
     (JS, "find.js"),
     (JS, "items.js"),
+    (JS, "jobs.js"),
     (JS, "keyboard.js"),
     (JS, "lists.js"),
     (JS, "models.js"),

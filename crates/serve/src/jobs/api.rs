@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use super::job::Job;
+pub(crate) use super::Job;
 use super::job::Kind;
 use crate::call::{Answer, Call};
 use crate::{DEFAULT_TENANT, Error};

@@ -158,6 +158,11 @@ impl Board {
         Some(job)
     }
 
+    /// Counts the jobs that are not over.
+    pub(crate) fn under_way(&self) -> usize {
+        self.lock().under_way.len()
+    }
+
     /// Lists the jobs of a tenant, newest first.
     pub(super) fn of(&self, tenant: &str) -> Vec<Job> {
         self.lock().jobs.get(tenant).into_iter().flatten().rev().cloned().collect()

@@ -9,3 +9,4 @@ mod schedule;
 mod snapshot;
 
 pub(crate) use board::Board;
+pub(crate) use job::{Job, State};

@@ -95,7 +95,9 @@ impl App {
                 None => (job.state, job.why) = (State::Cancelled, "it was told to end".into()),
             }
         });
-        if let Some(Err(error)) = over.map(|job| job.write(&work(folder))) {
+        let Some(job) = over else { return };
+        self.counts.count_training(&job);
+        if let Err(error) = job.write(&work(folder)) {
             tracing::warn!("{error}");
         }
     }

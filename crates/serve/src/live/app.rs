@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::others::Others;
 use super::tenant::Tenants;
-use super::{Answers, Loaded, Tenant};
+use super::{Answers, Loaded, Talks, Tenant};
 use crate::auth::Keys;
 use crate::dashboard::Series;
 use crate::jobs::Board;
@@ -43,6 +43,7 @@ pub struct App {
     pub(crate) counts: Counts,
     pub(crate) series: Series,
     pub(crate) answers: Answers,
+    pub(crate) talks: Talks,
     /// A place for every kilobyte of the bodies that are read or worked on.
     pub(crate) bodies: Arc<Semaphore>,
     /// Looking for who gets an item takes long: one at a time.
@@ -80,6 +81,7 @@ impl App {
             bodies: Arc::new(Semaphore::new(crate::door::BODIES / 1024)),
             audiences: Arc::new(Semaphore::new(1)),
             answers: Answers::new(settings.cache, settings.cached_for.as_secs_f64()),
+            talks: Talks::default(),
             routes: crate::routes::counted(),
             store,
             settings,
@@ -163,9 +165,10 @@ impl App {
             tenant.receive(self, page.rows);
             cursor = page.cursor;
             if cursor.is_empty() {
-                return Ok(());
+                break;
             }
         }
+        tenant.fold_in_all(self).await
     }
 
     /// Does the same once another model answers. That it cannot be done now does not take the model back.
@@ -245,6 +248,7 @@ impl App {
     pub(crate) async fn clear_old_lists(self: Arc<Self>) {
         for round in 0u64.. {
             self.answers.sweep(self.clock.seconds());
+            self.talks.sweep(self.clock.seconds());
             if round.is_multiple_of(CLEARING) {
                 self.clear(self.settings.keep_days, |before| Change::ForgetShown { before }).await;
                 self.clear(self.settings.audit_days, |before| Change::ForgetActs { before }).await;

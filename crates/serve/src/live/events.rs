@@ -38,6 +38,7 @@ impl App {
         events: Vec<Event>,
         repeat: Repeat,
     ) -> Result<Applied, Error> {
+        let items: Vec<String> = events.iter().map(|event| event.item.clone()).collect();
         let mut users: Vec<String> = events.iter().map(|event| event.user.clone()).collect();
         let names_list =
             |event: &&Event| !event.recommendation.is_empty() && event.kind != "impression";
@@ -51,6 +52,7 @@ impl App {
         self.counts.events.fetch_add(applied.rows, Ordering::Relaxed);
         self.counts.from_lists.fetch_add(from_lists.min(applied.rows), Ordering::Relaxed);
         tenant.heard.fetch_add(applied.rows, Ordering::Relaxed);
+        tenant.fold_in(self, items);
         Ok(applied)
     }
 
@@ -119,6 +121,7 @@ impl App {
         let forget = move |tenant: &Tenant| {
             tenant.histories.forget(&id);
             app.answers.forget_user(&tenant.name, &id);
+            app.talks.forget_user(&tenant.name, &id);
         };
         self.settle(tenant, change, forget).await
     }

@@ -3,10 +3,12 @@
 mod answers;
 mod app;
 mod events;
+mod folding;
 mod history;
 mod newcomers;
 mod others;
 mod slot;
+mod talks;
 mod tenant;
 
 pub(crate) use answers::{Answers, Grounds, Question};
@@ -14,4 +16,5 @@ pub use app::App;
 pub(crate) use history::{EVENTS, Known};
 pub(crate) use newcomers::{Reception, told};
 pub(crate) use slot::{Loaded, Which};
+pub(crate) use talks::{Talk, Talks};
 pub(crate) use tenant::{Barred, Tenant};

@@ -152,7 +152,7 @@ pub(crate) fn told(item: &Item) -> Map<String, Value> {
 }
 
 /// Returns the fields of an item that the model's data has too.
-fn fields(item: &Item, engine: &Engine) -> Vec<(String, String)> {
+pub(super) fn fields(item: &Item, engine: &Engine) -> Vec<(String, String)> {
     let columns = engine.data().items.columns();
     let known = told(item)
         .into_iter()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tastemaker_store::Outside;
 
-use super::{App, Tenant};
+use super::{App, Loaded, Tenant};
 
 /// Milliseconds between two looks.
 const LOOK_MS: u64 = 400;
@@ -89,8 +89,12 @@ impl App {
         tenant.forget_popular();
         let events = now.events.saturating_sub(before.events).max(0).unsigned_abs();
         tenant.heard.fetch_add(events, Ordering::Relaxed);
-        let can_grow = || tenant.slot.now().is_some_and(|loaded| loaded.engine.can_grow().is_ok());
-        if now.items != before.items && can_grow() && tenant.introducing.begin() {
+        // New items may be read by the model, or placed by those who took them.
+        let is_news = |loaded: Arc<Loaded>| {
+            (now.items != before.items && loaded.engine.can_grow().is_ok())
+                || (now.events != before.events && loaded.engine.can_fold_in(""))
+        };
+        if tenant.slot.now().is_some_and(is_news) && tenant.introducing.begin() {
             tokio::spawn(introduce(self.clone(), tenant.clone()));
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tastemaker_core::ItemId;
 use tastemaker_store::Store;
 
+use super::folding::Folding;
 use super::history::{Histories, Known, known_for};
 use super::newcomers::Waiting;
 use super::others::Introducing;
@@ -75,6 +76,7 @@ pub(crate) struct Tenant {
     pub(crate) nobody: Arc<Known>,
     pub(super) waiting: Waiting,
     pub(super) introducing: Introducing,
+    pub(super) folding: Folding,
     /// Items and users are read and written again one after the other.
     pub(crate) patching: tokio::sync::Mutex<()>,
     /// Models are promoted one after the other.
@@ -100,6 +102,7 @@ impl Tenant {
             nobody: Arc::default(),
             waiting: Waiting::default(),
             introducing: Introducing::default(),
+            folding: Folding::default(),
             patching: tokio::sync::Mutex::default(),
             promoting: tokio::sync::Mutex::default(),
             heard: AtomicU64::default(),

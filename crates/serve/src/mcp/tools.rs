@@ -71,7 +71,7 @@ fn told() -> Vec<Told> {
             "Lists the items that suit somebody best, with ids, titles and scores. Say for whom: `user_id` for a known user (what they \
              took already is left out), or `history` with ids of items they like, or `words` with a description of what they want, such \
              as \"slow films about grief\"; with none of these it lists what suits everybody. `words` goes with neither `user_id`, \
-             `history`, `filter` nor `explain`. Set `explain` to get a reason for every item: cite these reasons, do not invent others.",
+             `history` nor `explain`. Set `explain` to get a reason for every item: cite these reasons, do not invent others.",
         ),
         Told::new::<SimilarArguments>(("similar", (Method::GET, "/v1/similar/{item_id}"))).says(
             "Find similar items",

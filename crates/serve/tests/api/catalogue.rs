@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tastemaker_serve::{App, Settings, router};
 
-use crate::home::Home;
+use crate::home::{Home, trained};
 
 async fn within_a_second(home: &Home, path: &str, holds: impl Fn(&Value) -> bool) -> bool {
     for _ in 0..50 {
@@ -64,4 +65,44 @@ async fn many_items_at_once_are_told_apart() {
     assert_eq!(rest["items"].as_array().unwrap().len(), 1);
     assert_eq!(rest["cursor"], "");
     assert_eq!(home.post("/v1/items", json!({ "items": [{}] })).await.status, 400);
+}
+
+#[tokio::test]
+async fn an_item_without_a_text_is_placed_by_those_who_took_it_also_after_a_restart() {
+    let home = Home::with(|dir| Settings {
+        model: Some(trained(dir, "model", ("ials", 7))),
+        open: true,
+        ..Settings::default()
+    })
+    .await;
+    assert_eq!(home.get("/v1/similar/fresh").await.status, 404);
+    // Those who took an item take the new one too.
+    let takers: Vec<String> = (0..60).map(|n| format!("u{n}")).collect();
+    let mut took = Vec::new();
+    for user in &takers {
+        let list = home.list(user, 40).await;
+        // What was taken is not listed.
+        if !list.contains(&"i3".to_owned()) {
+            took.push(user.clone());
+        }
+    }
+    assert!((3..50).contains(&took.len()), "{took:?}");
+    let (last, others) = took.split_last().unwrap();
+    for user in others {
+        assert_eq!(home.event(user, "fresh").await.status, 200);
+    }
+    let is_near = |got: &Value| {
+        got["items"]
+            .as_array()
+            .is_some_and(|items| items.iter().any(|item| item["item_id"] == "i3"))
+    };
+    assert!(within_a_second(&home, "/v1/similar/fresh?n=5", is_near).await);
+    let list = home.list(last, 10).await;
+    assert!(list.contains(&"fresh".to_owned()), "{list:?}");
+    let places = crate::home::places(home.dir.path());
+    let settings =
+        Settings { model: Some(home.dir.path().join("model")), open: true, ..Settings::default() };
+    let app = App::open(home.store.clone(), settings, places).await.unwrap();
+    let again = Home { router: router(app), ..home };
+    assert!(within_a_second(&again, "/v1/similar/fresh?n=5", is_near).await);
 }

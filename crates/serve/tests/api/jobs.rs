@@ -180,6 +180,10 @@ async fn a_training_process_that_dies_leaves_the_old_model_and_its_last_words() 
     assert!(is_tidy(&home).await);
     // It does not stand in the way of the next one.
     over(&home, &start(&home).await).await;
+    let told = home.get("/metrics").await.body;
+    for line in ["trainings_failed_total 2", "trainings_done_total 0", "trainings_under_way 0"] {
+        assert!(told.as_str().unwrap().contains(&format!("tastemaker_{line}\n")), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 //! small made-up world.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
-mod answers;
 mod catalogue;
 mod dashboard;
 mod gorse;
@@ -10,6 +9,7 @@ mod guard;
 pub(crate) mod home;
 mod jobs;
 mod limits;
+mod lists;
 mod mcp;
 mod models;
 mod sockets;

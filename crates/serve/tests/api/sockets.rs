@@ -91,6 +91,31 @@ async fn many_idle_connections_keep_nobody_from_an_answer() {
     server.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_send_or_take_too_slowly_are_let_go() {
+    let timeout = Duration::from_millis(300);
+    let server = Running::with(Settings { open: true, timeout, ..Settings::default() }).await;
+    let mut sender = server.connect().await;
+    let head = b"POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    sender.write_all(head).await.unwrap();
+    let mut answer = [0; 12];
+    tokio::time::timeout(PATIENCE, sender.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 504");
+    // Asks for far more than the buffers between both hold, and reads nothing for a while.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    let mut taker = socket.connect(server.address).await.unwrap();
+    let asks = b"GET /openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".repeat(600);
+    taker.write_all(&asks).await.unwrap();
+    tokio::time::sleep(10 * timeout).await;
+    let mut taken = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, taker.read_to_end(&mut taken)).await;
+    assert!(end.is_ok(), "the connection is still open");
+    let answers = String::from_utf8_lossy(&taken).matches("HTTP/1.1 200").count();
+    assert!((1..600).contains(&answers), "{answers}");
+    server.end().await;
+}
+
 fn fixture(name: &str) -> std::path::PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "api", "fixtures", name].iter().collect()
 }

@@ -25,13 +25,13 @@ pub(crate) struct StoreArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tastemaker serve --model demo/model
+  tastemaker demo && tastemaker serve
   curl 'http://127.0.0.1:8080/v1/recommend?user_id=42&n=5&explain=true'
   tastemaker keys create --scope write && tastemaker serve --model model --addr 0.0.0.0:8080
 
 Without keys everybody on this machine may do everything, and nobody else is let in. /openapi.json says what there is.")]
 pub(crate) struct Serve {
-    /// The model that answers; without one, what is popular and new
+    /// The model that answers; without one that of `tastemaker demo`, or else what is popular and new
     #[arg(long, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
     /// Folder with models by name, in a folder for each tenant: DIR/default/2026-11; they can be promoted while it runs

@@ -1,7 +1,7 @@
 //! `tastemaker serve`.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,14 +14,18 @@ use crate::command::Usage;
 use crate::context::Context;
 use crate::output;
 
+/// Where `tastemaker demo` puts its model when nothing else is said.
+const DEMO: &str = "demo/model";
+
 pub(crate) fn run(args: &Serve, context: &Context) -> anyhow::Result<()> {
     runtime()?.block_on(serve(args, context))
 }
 
 async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
+    open_files();
     let usual = Settings::default();
     let settings = Settings {
-        model: args.model.clone(),
+        model: args.model.clone().or_else(|| of_demo(args)),
         models: args.models.clone(),
         open: args.open || args.addr.ip().is_loopback(),
         local: !args.open,
@@ -86,6 +90,18 @@ fn header(text: &str) -> Option<(String, String)> {
     is_fit.then(|| (name.to_owned(), value.to_owned()))
 }
 
+/// Returns the model that `tastemaker demo` made here, where nobody names another.
+fn of_demo(args: &Serve) -> Option<PathBuf> {
+    let made = Path::new(DEMO);
+    let is_there = args.models.is_none() && made.join("manifest.json").is_file();
+    is_there.then(|| {
+        output::note(format!(
+            "{DEMO} answers, which `tastemaker demo` made; --model DIR names another"
+        ));
+        made.to_owned()
+    })
+}
+
 /// Returns the command line of the process that trains: this program again, giving way to everything else.
 fn trainer(args: &Serve, context: &Context) -> anyhow::Result<Vec<OsString>> {
     let own = std::env::current_exe().context("cannot find this program's own file")?;
@@ -114,6 +130,19 @@ fn trainer(args: &Serve, context: &Context) -> anyhow::Result<Vec<OsString>> {
 /// Makes what asynchronous work runs in.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
+}
+
+/// Allows this process as many open files, and so connections, as the system lets it: shells and service managers often allow 1024.
+fn open_files() {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        let raised = getrlimit(Resource::RLIMIT_NOFILE)
+            .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+        if let Err(error) = raised {
+            tracing::warn!("the limit on open files stays as it is: {error}");
+        }
+    }
 }
 
 /// Comes true with Ctrl-C, or with what `kill` and service managers send.

@@ -118,6 +118,13 @@ impl Ials {
         item
     }
 
+    /// Gives an item the vector that its takers give it by now; returns whether there is such an item.
+    pub fn refold_item(&mut self, item: ItemId, takers: &[(UserId, f32)]) -> bool {
+        let (vector, dim) = (self.fold_in_item(takers), self.dim());
+        let own = self.items.chunks_exact_mut(dim).nth(item.index());
+        own.map(|own| own.copy_from_slice(&vector)).is_some()
+    }
+
     fn rows<'a>(&'a self, ids: &'a [u32], weights: &'a [f32]) -> WeightedRows<'a> {
         WeightedRows { matrix: &self.items, dim: self.dim(), ids, weights }
     }

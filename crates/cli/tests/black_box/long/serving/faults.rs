@@ -1,5 +1,7 @@
 //! What befalls a server with a file beside it: it is killed, its disk is full.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,44 @@ use crate::home::Home;
 #[test]
 fn a_server_killed_under_writes_has_lost_no_acknowledged_event() {
     killed_under_writes(&Home::new(), &[]);
+}
+
+/// The server raises the low limit on open files that it is started with.
+#[cfg(unix)]
+#[test]
+fn ten_thousand_idle_connections_keep_nobody_from_an_answer() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    // Fewer where the system allows no process more.
+    let n_idle = most.saturating_sub(500).min(10_000);
+    assert!(n_idle > 1024, "`ulimit -Hn` says {most}");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let home = Home::new();
+    let mut cramped = Command::new("bash");
+    let script = "ulimit -Sn 1024; exec \"$0\" \"$@\"";
+    cramped.args(["-c", script, env!("CARGO_BIN_EXE_tastemaker")]);
+    let server = spawn(cramped, &home, &[]);
+    // Each was served once, so that it may stay as long as it likes.
+    let mut idle = Vec::new();
+    for _ in 0..n_idle {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        idle.push(stream);
+    }
+    let event = json!({ "user_id": "u1", "item_id": "i1" }).to_string();
+    assert_eq!(ask(&server.address, ("POST", "/v1/events"), &event).unwrap().0, 200);
+    // They are all still there.
+    let first = &mut idle[0];
+    first
+        .write_all(b"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut rest = String::new();
+    first.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest.matches("HTTP/1.1 200").count(), 1, "{rest}");
 }
 
 /// The files of the process may not grow beyond a limit, which is what a full disk looks like from within.

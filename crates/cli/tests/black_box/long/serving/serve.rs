@@ -32,6 +32,20 @@ fn a_served_model_answers_learns_and_ends_well() {
 }
 
 #[test]
+fn the_model_of_the_demo_answers_where_no_other_is_named() {
+    let home = Home::with_model("item-knn");
+    std::fs::create_dir(home.path("demo")).unwrap();
+    std::fs::rename(home.path("model"), home.path("demo/model")).unwrap();
+    let source = |args: &[&str]| {
+        let server = start(&home, args);
+        ask(&server.address, ("GET", "/v1/recommend?user_id=u1"), "").unwrap().1["source"].clone()
+    };
+    assert_eq!(source(&[]), "model");
+    std::fs::create_dir(home.path("models")).unwrap();
+    assert_eq!(source(&["--models", "models"]), "popular");
+}
+
+#[test]
 fn keys_are_made_listed_and_revoked() {
     let home = Home::new();
     let made: Value = serde_json::from_str(

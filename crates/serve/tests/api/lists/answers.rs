@@ -67,6 +67,14 @@ async fn sessions_words_filters_and_exclusions_are_answered() {
         !years.is_empty() && years.len() < 40 && years.iter().all(|year| *year >= 2000.0),
         "{years:?}"
     );
+    let both = json!({ "words": text, "filter": "year >= 2000", "n": 1000 });
+    let mut both = ids(&home.post("/v1/recommend", both).await.body["items"]);
+    let mut filtered = ids(&filtered.body["items"]);
+    both.sort_unstable();
+    filtered.sort_unstable();
+    assert_eq!(both, filtered);
+    let wrong = json!({ "words": text, "filter": "nonsense > 1" });
+    assert_eq!(home.post("/v1/recommend", wrong).await.status, 422);
     let wrong = home.post("/v1/recommend", json!({ "user_id": "u1", "filter": "year >= (" })).await;
     assert_eq!(
         (wrong.status, &wrong.body["type"]),

@@ -1,0 +1,4 @@
+//! Lists, and talks about them.
+
+mod answers;
+mod chat;
