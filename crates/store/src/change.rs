@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use crate::upkeep::{self, Act, Rows};
-use crate::{Error, Event, Item, KeyRecord, Shown, User, is_id, is_tenant};
+use crate::{Error, Event, Item, KeyRecord, Promotion, Shown, User, is_id, is_tenant};
 
 /// Rows of a statement that writes many.
 const ROWS: usize = 32;
@@ -105,6 +105,8 @@ pub enum Change {
     },
     /// Somebody changed something.
     Act(Act),
+    /// Another model answers.
+    Promoted(Promotion),
     /// What was done before a time is forgotten.
     ForgetActs {
         /// The time.
@@ -176,6 +178,7 @@ impl Change {
             }
             Self::Import { rows, .. } => rows.check(),
             Self::Act(act) => act.check(),
+            Self::Promoted(promotion) => promotion.check(),
             _ => Ok(()),
         }
     }
@@ -248,6 +251,7 @@ impl Change {
             }
             Self::Import { tenant, rows } => import(conn, tenant, rows).await,
             Self::Act(act) => upkeep::put_act(conn, act).await,
+            Self::Promoted(promotion) => upkeep::put_promotion(conn, promotion).await,
             Self::ForgetActs { before } => upkeep::forget_acts(conn, *before).await,
         }
     }

@@ -6,9 +6,10 @@ use crate::Error;
 use crate::open::Kind;
 
 /// All steps with their versions, in order.
-const STEPS: [(i64, &str); 2] = [
+const STEPS: [(i64, &str); 3] = [
     (1, include_str!("../migrations/0001_first.sql")),
     (3, include_str!("../migrations/0003_upkeep.sql")),
+    (4, include_str!("../migrations/0004_promotions.sql")),
 ];
 /// The newest version that is known.
 pub(crate) const KNOWN: i64 = STEPS[STEPS.len() - 1].0;

@@ -11,6 +11,7 @@ use tastemaker_store::{Change, Store, is_tenant};
 use tokio::sync::Semaphore;
 
 use super::others::Others;
+use super::promotions::Followed;
 use super::tenant::Tenants;
 use super::{Answers, Loaded, Talks, Tenant};
 use crate::auth::Keys;
@@ -53,6 +54,7 @@ pub struct App {
     pub(crate) jobs: Board,
     pub(crate) traces: Option<Traces>,
     pub(super) others: Others,
+    pub(super) followed: Followed,
     tenants: Tenants,
 }
 
@@ -92,13 +94,15 @@ impl App {
             counts: Counts::default(),
             series: Series::default(),
             others: Others::default(),
+            followed: Followed::default(),
             tenants: Mutex::new(HashMap::new()),
         });
         app.know_others().await?;
         if let Some(root) = app.settings.models.as_ref().filter(|root| !root.is_dir()) {
             return Err(Error::NoFolder { path: root.display().to_string() });
         }
-        for (tenant, dir) in app.settings.first_models() {
+        let promoted = app.promoted_before().await?;
+        for (tenant, dir) in app.settings.first_models(&promoted) {
             let tenant = app.tenant(&tenant);
             match app.read_model(&dir).await {
                 Ok(model) => tenant.slot.promote(model),
@@ -180,9 +184,28 @@ impl App {
         }
     }
 
-    /// Opens a model of a tenant by its name, lets it answer, now and after a restart. One that cannot be opened leaves everything as it
-    /// is; opening goes on when nobody waits for it any more.
+    /// Opens a model of a tenant by its name, lets it answer, now and after a restart, and has other servers do the same. One that cannot
+    /// be opened leaves everything as it is; opening goes on when nobody waits for it any more.
     pub(crate) async fn promote(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        name: &str,
+    ) -> Result<Arc<Loaded>, Error> {
+        let (app, to, name) = (self.clone(), tenant.clone(), name.to_owned());
+        let promoting = async move {
+            let loaded = app.take_on(&to, &name).await?;
+            app.announce(&to, &name).await;
+            Ok(loaded)
+        };
+        let done = tokio::spawn(promoting).await;
+        done.unwrap_or_else(|error| {
+            tracing::error!("promoting a model failed: {error}");
+            Err(Error::Failed)
+        })
+    }
+
+    /// Does so on this server.
+    pub(super) async fn take_on(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
         name: &str,
@@ -192,20 +215,12 @@ impl App {
         if !names.iter().any(|known| known == name) {
             return Err(Error::NotFound { what: "model", id: name.to_owned() });
         }
-        let (app, tenant, name) = (self.clone(), tenant.clone(), name.to_owned());
-        let promoting = async move {
-            let _turn = tenant.promoting.lock().await;
-            let loaded = app.read_model(&folder.join(&name)).await?;
-            remember(&folder, &name)?;
-            tenant.slot.promote(loaded.clone());
-            app.introduce_later(&tenant).await;
-            Ok(loaded)
-        };
-        let done = tokio::spawn(promoting).await;
-        done.unwrap_or_else(|error| {
-            tracing::error!("promoting a model failed: {error}");
-            Err(Error::Failed)
-        })
+        let _turn = tenant.promoting.lock().await;
+        let loaded = self.read_model(&folder.join(name)).await?;
+        remember(&folder, name)?;
+        tenant.slot.promote(loaded.clone());
+        self.introduce_later(tenant).await;
+        Ok(loaded)
     }
 
     /// Goes back to the model before, now and after a restart.
@@ -223,9 +238,16 @@ impl App {
             let is_inside = loaded.dir.parent() == Some(&*folder);
             let name = loaded.dir.file_name().filter(|_| is_inside);
             match name {
-                Some(name) => remember(&folder, &name.to_string_lossy())?,
+                Some(name) => {
+                    let name = name.to_string_lossy();
+                    remember(&folder, &name)?;
+                    self.announce(tenant, &name).await;
+                }
                 // It was given with --model, which answers where none is active.
-                None => remember(&folder, "")?,
+                None => {
+                    remember(&folder, "")?;
+                    self.announce(tenant, "").await;
+                }
             }
         }
         let loaded = tenant.slot.roll_back()?;
@@ -281,15 +303,18 @@ impl Settings {
         names.filter_map(|name| self.folder(&name).ok().map(|folder| (name, folder)))
     }
 
-    /// Lists which model each tenant starts with.
-    fn first_models(&self) -> Vec<(String, PathBuf)> {
+    /// Lists which model each tenant starts with: the one that was promoted last, by other servers or by this one.
+    fn first_models(&self, promoted: &HashMap<String, String>) -> Vec<(String, PathBuf)> {
         let mut first: Vec<(String, PathBuf)> = Vec::new();
         for tenant in
             self.models.iter().flat_map(|root| folders(root)).filter(|name| is_tenant(name))
         {
             let Ok(folder) = self.folder(&tenant) else { continue };
-            let active = std::fs::read_to_string(folder.join(ACTIVE)).unwrap_or_default();
-            if names(&folder).iter().any(|name| *name == active.trim()) {
+            let names = names(&folder);
+            let by_any = promoted.get(&tenant).filter(|name| names.contains(*name)).cloned();
+            let own = || std::fs::read_to_string(folder.join(ACTIVE)).unwrap_or_default();
+            let active = by_any.unwrap_or_else(own);
+            if names.iter().any(|name| *name == active.trim()) {
                 first.push((tenant, folder.join(active.trim())));
             } else if !active.trim().is_empty() {
                 tracing::error!(

@@ -7,6 +7,7 @@ mod folding;
 mod history;
 mod newcomers;
 mod others;
+mod promotions;
 mod slot;
 mod talks;
 mod tenant;

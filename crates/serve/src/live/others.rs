@@ -71,6 +71,7 @@ impl App {
             }
             Err(_) => return,
         };
+        self.follow_promotions().await;
         for (name, outside) in all {
             let before = seen.insert(name.clone(), outside).unwrap_or_default();
             if before != outside

@@ -5,6 +5,7 @@ mod backup;
 mod file;
 mod import;
 pub(crate) mod outside;
+mod promotion;
 mod restore;
 
 pub use audit::Act;
@@ -14,4 +15,6 @@ pub use file::must_be_there;
 pub use import::Rows;
 pub(crate) use import::{living_events, living_users};
 pub use outside::Outside;
+pub use promotion::Promotion;
+pub(crate) use promotion::put as put_promotion;
 pub use restore::restore;

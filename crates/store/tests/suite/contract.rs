@@ -47,6 +47,7 @@ pub(crate) async fn keeps_the_contract(address: &str) {
     what_is_read(&store, &tenant).await;
     what_is_written(&store, &tenant).await;
     upkeep::acts(&store).await;
+    upkeep::promoted(&store).await;
     upkeep::imported(&store).await;
     upkeep::imported_by_the_hundred(&store).await;
     upkeep::told_outside(&store, address).await;

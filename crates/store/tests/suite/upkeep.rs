@@ -1,6 +1,6 @@
 //! Imports, word of other processes, and who changed what.
 
-use tastemaker_store::{Act, Change, Error, Outside, Repeat, Rows, Store, User, new_id};
+use tastemaker_store::{Act, Change, Error, Outside, Promotion, Repeat, Rows, Store, User, new_id};
 
 use super::contract::{event, item};
 
@@ -55,6 +55,22 @@ pub(super) async fn imported(store: &Store) {
     store.change(erase).await.unwrap();
     assert_eq!(put(rows()).await, (0, 2));
     assert_eq!(put(Rows::Items(vec![item("i", false, 1)])).await, (1, 0), "put back");
+}
+
+/// Of each tenant the last promotion is known.
+pub(super) async fn promoted(store: &Store) {
+    let tenant = new_id(6);
+    let promote = async |model: &str| {
+        let (tenant, id) = (tenant.clone(), new_id(1));
+        let promotion = Promotion { tenant, id, model: model.into(), time: 1 };
+        store.change(Change::Promoted(promotion.clone())).await.unwrap();
+        promotion
+    };
+    promote("one").await;
+    let last = promote("two").await;
+    let all = store.promotions().await.unwrap();
+    let own: Vec<&Promotion> = all.iter().filter(|one| one.tenant == tenant).collect();
+    assert_eq!(own, [&last]);
 }
 
 /// More ids than a statement takes are looked for in parts, and what cannot be kept is refused.
