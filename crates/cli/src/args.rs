@@ -10,6 +10,7 @@ use crate::command::compare::Compare;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
 use crate::command::retrain::Retrain;
 use crate::command::serve::{Keys, Mcp, Serve};
+use crate::command::store::StoreCommand;
 use crate::command::talk::{ChatRec, ProfileArgs};
 use crate::command::weights::Weights;
 use crate::command::writing::ModelArg;
@@ -130,6 +131,8 @@ pub(crate) enum Command {
     Mcp(Mcp),
     /// Keys of the server: create, list, revoke
     Keys(Keys),
+    /// The store of the server: export, import, back up, restore
+    Store(StoreCommand),
     /// Talk with a language model, on this machine or behind an address
     Chat(Chat),
     /// Talk about what to take: wishes, critique, reasons, comparisons; items come from the model alone

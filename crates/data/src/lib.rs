@@ -11,6 +11,7 @@ mod manifest;
 mod query;
 mod reader;
 mod readers;
+mod rows;
 mod schema;
 mod split;
 mod splits;
@@ -32,6 +33,7 @@ pub use manifest::{
 };
 pub use query::Expression;
 pub use reader::Format;
+pub use rows::{ColumnKind, FileRow, FileRows, ParquetFile};
 pub use schema::{ColumnOverrides, ColumnUse, Part};
 pub use split::{Held, Split, SplitKind, SplitSettings, split};
 pub use table::{Column, Table, Values};

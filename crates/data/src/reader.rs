@@ -131,8 +131,28 @@ pub(crate) struct Opened {
 /// Bytes looked at to find the format.
 const HEAD_BYTES: u64 = 1 << 16;
 
+/// What stands in a file, before it is read as rows.
+pub(crate) enum Source {
+    Parquet(Box<readers::Parquet>),
+    Text(Format, Text),
+}
+
 /// Opens a file; `format` overrules what its name and content say.
 pub(crate) fn open(path: &Path, part: Part, format: Option<Format>) -> Result<Opened, Error> {
+    let (source, done, total) = source(path, part, format)?;
+    let (reader, format): (Box<dyn Reader>, _) = match source {
+        Source::Parquet(reader) => (reader, Format::Parquet),
+        Source::Text(format, text) => (readers::open(format, text)?, format),
+    };
+    Ok(Opened { reader, format, done, total })
+}
+
+/// Opens a file and finds out what it is; with the bytes read so far, and all of them.
+pub(crate) fn source(
+    path: &Path,
+    part: Part,
+    format: Option<Format>,
+) -> Result<(Source, Arc<AtomicU64>, u64), Error> {
     let failed = |e| Error::io("read", path, e);
     let mut file = File::open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
@@ -147,7 +167,7 @@ pub(crate) fn open(path: &Path, part: Part, format: Option<Format>) -> Result<Op
     let is_parquet = format.map_or(magic == b"PAR1" || named_parquet, |f| f == Format::Parquet);
     if is_parquet && !magic.is_empty() {
         let reader = Box::new(readers::Parquet::open(path, file, Arc::clone(&done), total)?);
-        return Ok(Opened { reader, format: Format::Parquet, done, total });
+        return Ok((Source::Parquet(reader), done, total));
     }
     let compression = Compression::of(&magic);
     let raw = Counted { inner: io::Cursor::new(magic).chain(file), done: Arc::clone(&done) };
@@ -166,8 +186,7 @@ pub(crate) fn open(path: &Path, part: Part, format: Option<Format>) -> Result<Op
         input: Box::new(io::Cursor::new(head.clone()).chain(input)),
         head,
     };
-    let reader = readers::open(format, text)?;
-    Ok(Opened { reader, format, done, total })
+    Ok((Source::Text(format, text), done, total))
 }
 
 /// An uncompressed text file with its first bytes for a look ahead.
@@ -226,9 +245,13 @@ impl Lines {
                 break;
             }
         }
-        let end = self.buffer.strip_suffix(b"\n").map_or(self.buffer.len(), <[u8]>::len);
-        let line = &self.buffer[..end];
-        Ok(Some(line.strip_suffix(b"\r").unwrap_or(line)))
+        Ok(Some(self.now()))
+    }
+
+    /// Returns the line read last.
+    pub(crate) fn now(&self) -> &[u8] {
+        let line = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
+        line.strip_suffix(b"\r").unwrap_or(line)
     }
 
     pub(crate) const fn line(&self) -> u64 {

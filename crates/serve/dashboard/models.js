@@ -45,12 +45,29 @@ function curves(run) {
   });
 }
 
+/** The last acts of administrators, and erasures; keys of others may not read them. */
+async function changes(signal) {
+  try {
+    const page = await get('/v1/audit?n=20', signal);
+    return page.acts.length ? table('Who changed what', [
+      ['When', (act) => moment(act.timestamp)],
+      ['Who', (act) => h('code', {}, act.who)],
+      ['What', (act) => h('code', {}, act.act)],
+      ['On', (act) => h('span', { class: 'id' }, act.subject ?? '')],
+      ['Outcome', (act) => act.outcome],
+    ], page.acts).element : empty('Nobody has promoted a model, begun a training, erased anybody or made a key yet.');
+  } catch (error) {
+    if (error.status === 403) return empty('This takes a key with the scope admin.');
+    throw error;
+  }
+}
+
 export async function show(root, _, signal) {
   const outcome = h('div', { class: 'outcome' });
-  const [loaded, runs, learnt] = [h('div', { class: 'columns' }), h('div', {}), h('div', {})];
+  const [loaded, runs, learnt, acts] = [h('div', { class: 'columns' }), h('div', {}), h('div', {}), h('div', {})];
   const back = h('button', { type: 'button', id: 'roll-back', class: 'quiet' }, 'Roll back');
   const trainings = jobs(signal, look);
-  root.append(title('Models', back), outcome, loaded, trainings.element, panel('All models', runs), panel('Training runs', learnt));
+  root.append(title('Models', back), outcome, loaded, trainings.element, panel('All models', runs), panel('Training runs', learnt), panel('Who changed what', acts));
 
   const change = async (heading, text, button, work) => {
     if (!await confirm(heading, text, button)) return;
@@ -87,6 +104,7 @@ export async function show(root, _, signal) {
     back.title = back.disabled ? 'There is no model before this one' : '';
     replace(loaded, cards.length ? cards.map(card) : panel(null, empty('No model answers yet. Train one, and start the server with it:',
       command('tastemaker train --data data --out models/default/first\ntastemaker serve --models models'))));
+    replace(acts, await changes(signal));
     replace(runs, all.runs.length ? table('All models', columns, all.runs).element : empty('None is there. Start the server with --models DIR, and put models into DIR/TENANT.'));
     const taught = all.runs.filter((run) => run.trainings.length);
     replace(learnt, taught.length

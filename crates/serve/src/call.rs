@@ -98,6 +98,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// Beside those of every answer, or instead of them.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// To what something was done, for the record of it.
+    pub(crate) about: Option<String>,
 }
 
 impl Answer {
@@ -112,17 +114,24 @@ impl Answer {
             content_type: "application/json",
             body,
             headers: Vec::new(),
+            about: None,
         })
     }
 
     /// Answers with text.
     pub(crate) fn text(content_type: &'static str, text: String) -> Self {
-        Self { status: StatusCode::OK, content_type, body: text.into_bytes(), headers: Vec::new() }
+        let (status, body) = (StatusCode::OK, text.into_bytes());
+        Self { status, content_type, body, headers: Vec::new(), about: None }
     }
 
     /// Answers with another status.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
+    }
+
+    /// Says to what something was done, where the path does not name it.
+    pub(crate) fn about(self, what: &str) -> Self {
+        Self { about: Some(what.to_owned()), ..self }
     }
 
     /// Answers with more headers.

@@ -13,10 +13,12 @@ use serde_json::Value;
 use tastemaker_store::{Scope, new_id};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::audit::Note;
 use crate::auth::Identity;
 use crate::call::{Answer, Call, without_zero_bytes};
 use crate::live::{App, Tenant};
 use crate::routes::Route;
+use crate::traces;
 use crate::{DEFAULT_TENANT, Error};
 
 /// Of every answer. There is nothing here that a page of another origin should read or show.
@@ -34,6 +36,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Parts of the path, or what is wrong with them.
 pub(crate) type Parts = Result<RawPathParams, RawPathParamsRejection>;
 
+/// What is known of a request once it is let in.
+#[derive(Default)]
+struct Seen {
+    tenant: Option<Arc<Tenant>>,
+    /// What is to be noted of it.
+    note: Option<Note>,
+}
+
 /// Lets a request pass to its handler, and its answer back.
 pub(crate) async fn pass(
     app: Arc<App>,
@@ -43,22 +53,44 @@ pub(crate) async fn pass(
 ) -> Response {
     let begun = app.clock.seconds();
     let request_id = request_id(request.headers(), &app);
-    let mut tenant = None;
-    let work = handle(&app, &route, parts, request, &mut tenant);
-    let outcome = match tokio::time::timeout(app.settings.timeout, work).await {
+    let traced = app.traces.as_ref().and_then(|traces| traces.begin(request.headers()));
+    let mut seen = Seen::default();
+    let work = handle(&app, &route, parts, request, &mut seen);
+    let work = traces::within(traced.clone(), tokio::time::timeout(app.settings.timeout, work));
+    let outcome = match work.await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::TimedOut),
     };
     let outcome = outcome.map_err(|error| error.told(&request_id));
+    let of = traced.as_ref().and_then(|_| Some(seen.tenant.as_ref()?.name.clone()));
+    if let Some(note) = seen.note.take() {
+        let about = outcome.as_ref().ok().and_then(|answer| answer.about.as_deref());
+        note.end(&app, about, said(&outcome)).await;
+    }
     if let Err((error, problem)) = &outcome
         && (error.status().0.is_server_error() || matches!(error, Error::TooFast))
     {
-        let tenant = tenant.unwrap_or_else(|| app.tenant(DEFAULT_TENANT));
+        let tenant = seen.tenant.unwrap_or_else(|| app.tenant(DEFAULT_TENANT));
         tenant.failures.note(app.clock.unix_ms(), (route.method.as_str(), route.path), problem);
     }
     let response = respond(outcome, &request_id);
+    if let Some((traces, traced)) = app.traces.as_ref().zip(traced) {
+        let what = (route.method.as_str(), route.path, response.status().as_u16());
+        traces.end(&traced, what, (of.as_deref(), &request_id));
+    }
     app.routes[number].1.count(response.status().as_u16(), app.clock.seconds() - begun);
     response
+}
+
+/// Says in a few words what came of a request.
+fn said(outcome: &Result<Answer, (Error, Value)>) -> String {
+    match outcome {
+        Ok(answer) => answer.status.as_u16().to_string(),
+        Err((error, _)) => {
+            let (status, slug) = error.status();
+            format!("{} {slug}", status.as_u16())
+        }
+    }
 }
 
 /// Answers what no route is for.
@@ -72,7 +104,7 @@ async fn handle(
     route: &Route,
     parts: Parts,
     request: Request,
-    tenant: &mut Option<Arc<Tenant>>,
+    seen: &mut Seen,
 ) -> Result<Answer, Error> {
     let (head, body) = request.into_parts();
     let who = match route.scope {
@@ -80,7 +112,8 @@ async fn handle(
         Some(needs) => {
             let known = (&app.store, app.clock.as_ref());
             let who = app.keys.identify(&head.headers, known, app.settings.open).await?;
-            *tenant = Some(app.tenant(&who.tenant));
+            seen.tenant = Some(app.tenant(&who.tenant));
+            app.notice_others().await;
             app.rates.take(&who.key, app.settings.rate, app.clock.seconds())?;
             let host = host(&head.headers, &head.uri);
             if who.key.is_empty() && is_foreign(&head.headers, host, app.settings.local) {
@@ -99,6 +132,9 @@ async fn handle(
         .map_err(|error| Error::Query { name: "query".into(), why: error.to_string() })?;
     let path: Vec<(String, String)> = path;
     without_zero_bytes(path.iter().chain(&query.0))?;
+    if route.is_noted() {
+        seen.note = Some(Note::begin(app, &who, route, &path));
+    }
     let (body, _room) = match route.takes {
         Some(_) => read(app, body, &head.headers).await?,
         None => (Bytes::new(), None),
@@ -106,7 +142,7 @@ async fn handle(
     let version = head.headers.get("x-api-version").and_then(|version| version.to_str().ok());
     let call = Call {
         app: app.clone(),
-        tenant: tenant.clone().unwrap_or_else(|| app.tenant(&who.tenant)),
+        tenant: seen.tenant.clone().unwrap_or_else(|| app.tenant(&who.tenant)),
         who,
         path,
         query: query.0,

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tastemaker_engine::Error as EngineError;
+use tastemaker_engine::data::Error as DataError;
 use tastemaker_store::{Error as StoreError, Scope};
 use thiserror::Error;
 
@@ -183,6 +184,37 @@ pub enum Error {
         /// Hours until the outcome of a list is known.
         hours: f64,
     },
+    /// Traces cannot go to this address.
+    #[error("traces cannot go to `{address}`: name a collector, as in http://127.0.0.1:4318")]
+    Collector {
+        /// The address.
+        address: String,
+    },
+    /// A file that is imported or exported cannot be read or written.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A row of a file does not fit.
+    #[error("{path}, {place}: {why}")]
+    Row {
+        /// The file.
+        path: String,
+        /// Which row, and which field of it.
+        place: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Writing a file into the store ended in the middle.
+    #[error(
+        "{path} was imported up to row {rows}, then: {source}; once that is mended import it again, which adds nothing twice"
+    )]
+    Import {
+        /// The file.
+        path: String,
+        /// Rows that are on disk.
+        rows: u64,
+        /// Why it ended.
+        source: Box<Self>,
+    },
     /// Something that must not happen.
     #[error("the server failed; its log says why")]
     Failed,
@@ -225,6 +257,10 @@ impl Error {
             | Self::Write { .. }
             | Self::Certificate { .. }
             | Self::Unreachable { .. }
+            | Self::Collector { .. }
+            | Self::Data(_)
+            | Self::Row { .. }
+            | Self::Import { .. }
             | Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
         }
     }

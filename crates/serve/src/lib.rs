@@ -3,7 +3,9 @@
 #![warn(missing_docs)]
 
 mod api;
+mod audit;
 mod auth;
+pub mod bulk;
 mod call;
 mod dashboard;
 mod door;
@@ -21,6 +23,7 @@ mod routes;
 mod run;
 mod settings;
 mod tls;
+mod traces;
 
 pub use error::Error;
 pub use live::App;
@@ -29,6 +32,7 @@ pub use run::run;
 pub use settings::Settings;
 pub use tastemaker_store as store;
 pub use tls::Certificate;
+pub use traces::TraceSettings;
 
 /// The tenant of whoever needs no key.
 pub const DEFAULT_TENANT: &str = "default";

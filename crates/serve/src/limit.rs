@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use crate::Error;
+use crate::traces::child;
 
 /// Keys whose buckets are kept.
 const KEYS: usize = 10_000;
@@ -68,14 +69,15 @@ impl Workers {
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let place = Place::take(&self.waiting, self.queue)?;
-        let turn = self.turns.clone().acquire_owned().await.map_err(|_| Error::Busy)?;
+        let turn = child("wait for a worker", self.turns.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_| Error::Busy)?;
         drop(place);
         let work = move || {
             // Work goes on when nobody waits for it any more, and its turn with it.
             let _turn = turn;
             work()
         };
-        let done = tokio::task::spawn_blocking(work).await;
+        let done = child("compute", tokio::task::spawn_blocking(work)).await;
         done.unwrap_or_else(|error| {
             tracing::error!("computing an answer failed: {error}");
             Err(Error::Failed)

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::jobs::{Job, State};
 use crate::live::App;
+use crate::traces::Traces;
 
 /// Upper ends of the histogram's bars, in seconds.
 pub(crate) const BARS: [f64; 14] =
@@ -158,6 +159,11 @@ pub(crate) fn text(app: &App) -> String {
     ];
     for (name, n) in counters {
         _ = writeln!(out, "# TYPE tastemaker_{name} counter\ntastemaker_{name} {n}");
+    }
+    if let Some((sent, dropped)) = app.traces.as_ref().map(Traces::counts) {
+        for (name, n) in [("spans_sent_total", sent), ("spans_dropped_total", dropped)] {
+            _ = writeln!(out, "# TYPE tastemaker_{name} counter\ntastemaker_{name} {n}");
+        }
     }
     let gauges = [
         ("store_queue", app.store.waiting()),

@@ -20,7 +20,7 @@ use crate::call::{Answer, Call};
 use crate::jobs::api as jobs;
 use crate::live::App;
 use crate::metrics::RouteMetrics;
-use crate::{Error, dashboard, door, experiments, gorse, mcp, openapi};
+use crate::{Error, audit, dashboard, door, experiments, gorse, mcp, openapi};
 
 type Outcome = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
 type Handle = Box<dyn Fn(Call) -> Outcome + Send + Sync>;
@@ -37,6 +37,8 @@ pub(crate) struct Route {
     pub(crate) query: &'static [&'static str],
     pub(crate) takes: Option<SchemaOf>,
     pub(crate) gives: Option<SchemaOf>,
+    /// It erases something, and who did it is noted.
+    erases: bool,
     pub(crate) handle: Handle,
 }
 
@@ -57,6 +59,7 @@ impl Route {
             query: &[],
             takes: None,
             gives: None,
+            erases: false,
             handle: Box::new(move |call| Box::pin(handle(call))),
         }
     }
@@ -67,6 +70,15 @@ impl Route {
 
     pub(crate) fn asks(self, query: &'static [&'static str]) -> Self {
         Self { query, ..self }
+    }
+
+    fn erases(self) -> Self {
+        Self { erases: true, ..self }
+    }
+
+    /// Tells whether it is noted who did it.
+    pub(crate) fn is_noted(&self) -> bool {
+        self.erases || (self.scope == Some(Scope::Admin) && self.method != Method::GET)
     }
 
     pub(crate) fn takes<T: JsonSchema>(self) -> Self {
@@ -148,25 +160,12 @@ fn own() -> Vec<Route> {
             .gives::<items::ItemOut>(),
         Route::new(Write, delete("/v1/items/{item_id}"), items::delete)
             .says("Removes an item with its events")
+            .erases()
             .gives::<Value>(),
         Route::new(Read, get("/v1/search"), items::search)
             .says("Items whose title or text holds all words of `q`")
             .asks(&["q", "n"])
             .gives::<items::ItemsFound>(),
-        Route::new(Read, get("/v1/users"), users::list)
-            .says("Users of the store, page by page")
-            .asks(PAGE)
-            .gives::<users::UsersPage>(),
-        Route::new(Write, put("/v1/users/{user_id}"), users::put)
-            .says("One user, new or changed")
-            .takes::<users::UserIn>()
-            .gives::<users::UserOut>(),
-        Route::new(Read, get("/v1/users/{user_id}"), users::show)
-            .says("One user")
-            .gives::<users::UserOut>(),
-        Route::new(Write, delete("/v1/users/{user_id}"), users::delete)
-            .says("Erases a user, and says what remains")
-            .gives::<users::Erasure>(),
         Route::new(Read, get("/v1/models"), models::list)
             .says("The models: serving, previous, encoder")
             .gives::<models::ModelsAnswer>(),
@@ -180,6 +179,31 @@ fn own() -> Vec<Route> {
         Route::new(Read, get("/v1/stats"), models::stats)
             .says("How much there is")
             .gives::<Value>(),
+    ]
+}
+
+fn of_users() -> Vec<Route> {
+    use Scope::{Read, Write};
+    vec![
+        Route::new(Write, post("/v1/users"), users::post)
+            .says("Many users")
+            .takes::<users::UsersRequest>()
+            .gives::<users::UsersAnswer>(),
+        Route::new(Read, get("/v1/users"), users::list)
+            .says("Users of the store, page by page")
+            .asks(PAGE)
+            .gives::<users::UsersPage>(),
+        Route::new(Write, put("/v1/users/{user_id}"), users::put)
+            .says("One user, new or changed")
+            .takes::<users::UserIn>()
+            .gives::<users::UserOut>(),
+        Route::new(Read, get("/v1/users/{user_id}"), users::show)
+            .says("One user")
+            .gives::<users::UserOut>(),
+        Route::new(Write, delete("/v1/users/{user_id}"), users::delete)
+            .says("Erases a user, and says what remains")
+            .erases()
+            .gives::<users::Erasure>(),
     ]
 }
 
@@ -218,6 +242,10 @@ fn long() -> Vec<Route> {
         Route::new(Admin, delete("/v1/jobs/{job_id}"), jobs::cancel)
             .says("Ends a training")
             .gives::<jobs::Job>(),
+        Route::new(Admin, get("/v1/audit"), audit::list)
+            .says("Who changed what, newest first: acts of administrators, and erasures")
+            .asks(PAGE)
+            .gives::<audit::ActsPage>(),
     ]
 }
 
@@ -285,7 +313,7 @@ fn gorse_catalogue() -> Vec<Route> {
         Route::new(Write, patch("/api/user/{id}"), users::patch)
             .takes::<UserPatch>()
             .gives::<RowAffected>(),
-        Route::new(Write, delete("/api/user/{id}"), users::delete).gives::<RowAffected>(),
+        Route::new(Write, delete("/api/user/{id}"), users::delete).erases().gives::<RowAffected>(),
         Route::new(Read, get("/api/user/{id}/feedback"), feedback::of_user)
             .gives::<Vec<Feedback>>(),
         Route::new(Read, get("/api/user/{id}/feedback/{kind}"), feedback::of_user)
@@ -303,7 +331,7 @@ fn gorse_catalogue() -> Vec<Route> {
         Route::new(Write, patch("/api/item/{id}"), items::patch)
             .takes::<ItemPatch>()
             .gives::<RowAffected>(),
-        Route::new(Write, delete("/api/item/{id}"), items::delete).gives::<RowAffected>(),
+        Route::new(Write, delete("/api/item/{id}"), items::delete).erases().gives::<RowAffected>(),
         Route::new(Write, put("/api/item/{id}/category/{category}"), items::add_category)
             .gives::<RowAffected>(),
         Route::new(Write, delete("/api/item/{id}/category/{category}"), items::drop_category)
@@ -381,8 +409,13 @@ fn gorse_lists() -> Vec<Route> {
 pub(crate) fn all() -> Vec<Route> {
     let gorse = gorse_catalogue().into_iter().chain(gorse_feedback()).chain(gorse_lists());
     let gorse = gorse.map(|route| route.says("As in Gorse"));
-    let own =
-        own().into_iter().chain(of_others()).chain(long()).chain(experiments()).chain(watching());
+    let own = own()
+        .into_iter()
+        .chain(of_users())
+        .chain(of_others())
+        .chain(long())
+        .chain(experiments())
+        .chain(watching());
     own.chain(dashboard::routes()).chain(gorse).collect()
 }
 

@@ -53,6 +53,9 @@ pub async fn run(
     connections.finish().await;
     clearing.abort();
     looking.abort();
+    if let Some(traces) = &app.traces {
+        traces.flush().await;
+    }
     Ok(app.store.flush().await?)
 }
 

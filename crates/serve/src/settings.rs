@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Certificate;
+use crate::{Certificate, TraceSettings};
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
@@ -41,10 +41,14 @@ pub struct Settings {
     pub cached_for: Duration,
     /// Days for which lists that were shown can be explained; 0 = for ever.
     pub keep_days: u32,
+    /// Days for which it is known who changed what; 0 = for ever.
+    pub audit_days: u32,
     /// Time for which it is known what is popular; counting takes a while where there are many events.
     pub popular: Duration,
     /// Time between two looks at what the server did, 720 of which are kept.
     pub sample: Duration,
+    /// Tells a collector how requests went.
+    pub traces: Option<TraceSettings>,
     /// The program that trains models anew and what it is told first; paths of the models and of what was heard follow. Empty = none.
     pub trainer: Vec<OsString>,
     /// New events after which a model is trained anew by itself; 0 = never.
@@ -72,8 +76,10 @@ impl Default for Settings {
             cache: 64 << 20,
             cached_for: Duration::from_secs(60),
             keep_days: 30,
+            audit_days: 0,
             popular: Duration::from_secs(2),
             sample: Duration::from_secs(5),
+            traces: None,
             trainer: Vec::new(),
             retrain_events: 0,
             retrain_hours: 0.0,

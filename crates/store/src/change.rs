@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
+use crate::upkeep::{self, Act, Rows};
 use crate::{
-    Error, Event, Experiment, Item, KeyRecord, Shown, User, experiments, is_id, is_tenant,
+    Error, Event, Experiment, Item, KeyRecord, Promotion, Shown, User, experiments, is_id,
+    is_tenant,
 };
 
 /// Rows of a statement that writes many.
@@ -16,8 +18,10 @@ const ROWS: usize = 32;
 pub enum Repeat {
     /// The old one stays.
     Keep,
-    /// The newer one stays.
+    /// The newer one stays; of two of one time the one that comes last.
     Newer,
+    /// The newer one stays; of two of one time the old one.
+    Later,
     /// The old one goes.
     Replace,
 }
@@ -99,6 +103,22 @@ pub enum Change {
         /// When.
         time: i64,
     },
+    /// Rows come out of a file.
+    Import {
+        /// Whose.
+        tenant: String,
+        /// Which.
+        rows: Rows,
+    },
+    /// Somebody changed something.
+    Act(Act),
+    /// Another model answers.
+    Promoted(Promotion),
+    /// What was done before a time is forgotten.
+    ForgetActs {
+        /// The time.
+        before: i64,
+    },
 }
 
 /// What a change did.
@@ -108,11 +128,18 @@ pub struct Applied {
     pub rows: u64,
     /// For each event whether it changed anything; empty for other changes.
     pub fresh: Vec<bool>,
+    /// Rows of an import that were left out, because whom they are about was erased.
+    pub left_out: u64,
 }
 
 impl Applied {
     pub(crate) fn rows(rows: u64) -> Self {
-        Self { rows, fresh: Vec::new() }
+        Self { rows, ..Self::default() }
+    }
+
+    fn events(fresh: Vec<bool>) -> Self {
+        let rows = fresh.iter().filter(|fresh| **fresh).count() as u64;
+        Self { rows, fresh, left_out: 0 }
     }
 }
 
@@ -154,7 +181,25 @@ impl Change {
             Self::Key(key) if key.label.contains('\0') => {
                 Err(Error::ZeroByte { field: "the label" })
             }
+            Self::Import { tenant, .. } if !is_tenant(tenant) => {
+                Err(Error::Tenant { name: tenant.clone() })
+            }
+            Self::Import { rows, .. } => rows.check(),
+            Self::Act(act) => act.check(),
+            Self::Promoted(promotion) => promotion.check(),
             _ => Ok(()),
+        }
+    }
+
+    /// Names the tenant of whom a server keeps something in memory that this changes, and tells whether it changes items.
+    pub(crate) fn touches(&self) -> Option<(&str, bool)> {
+        match self {
+            Self::Events { tenant, .. }
+            | Self::EraseUser { tenant, .. }
+            | Self::DropEvents { tenant, .. } => Some((tenant, false)),
+            Self::Items { tenant, .. } | Self::EraseItem { tenant, .. } => Some((tenant, true)),
+            Self::Import { tenant, rows } => Some((tenant, matches!(rows, Rows::Items(_)))),
+            _ => None,
         }
     }
 
@@ -165,6 +210,7 @@ impl Change {
             Self::Items { items, .. } => items.len(),
             Self::Users { users, .. } => users.len(),
             Self::Shown(lists) => lists.len(),
+            Self::Import { rows, .. } => rows.len(),
             _ => 1,
         };
         rows as u64
@@ -180,6 +226,7 @@ impl Change {
             Self::Begin(experiment) | Self::End(experiment) => {
                 1024 + experiment.definition.len() + experiment.results.len()
             }
+            Self::Import { rows, .. } => rows.bytes(),
             _ => 1024,
         }
     }
@@ -187,14 +234,9 @@ impl Change {
     pub(crate) async fn apply(&self, conn: &mut AnyConnection) -> Result<Applied, Error> {
         match self {
             Self::Nothing => Ok(Applied::default()),
-            Self::Events { tenant, events, repeat } => match repeat {
-                Repeat::Keep => keep_events(conn, tenant, events).await,
-                Repeat::Newer => {
-                    replace_events(conn, tenant, events, " WHERE excluded.time >= events.time")
-                        .await
-                }
-                Repeat::Replace => replace_events(conn, tenant, events, "").await,
-            },
+            Self::Events { tenant, events, repeat } => {
+                put_events(conn, tenant, events, *repeat).await
+            }
             Self::Items { tenant, items } => put_items(conn, tenant, items).await,
             Self::Users { tenant, users } => put_users(conn, tenant, users).await,
             Self::EraseItem { tenant, id, time } => erase(conn, (tenant, "item", id), *time).await,
@@ -219,7 +261,44 @@ impl Change {
                 let done = sqlx::query(sql).bind(*time).bind(id.clone()).execute(conn).await?;
                 Ok(Applied::rows(done.rows_affected()))
             }
+            Self::Import { tenant, rows } => import(conn, tenant, rows).await,
+            Self::Act(act) => upkeep::put_act(conn, act).await,
+            Self::Promoted(promotion) => upkeep::put_promotion(conn, promotion).await,
+            Self::ForgetActs { before } => upkeep::forget_acts(conn, *before).await,
         }
+    }
+}
+
+async fn import(conn: &mut AnyConnection, tenant: &str, rows: &Rows) -> Result<Applied, Error> {
+    let (applied, kept) = match rows {
+        Rows::Events(events, repeat) => {
+            let living = upkeep::living_events(conn, tenant, events).await?;
+            (put_events(conn, tenant, &living, *repeat).await?, living.len())
+        }
+        Rows::Items(items) => (put_items(conn, tenant, items).await?, items.len()),
+        Rows::Users(users) => {
+            let living = upkeep::living_users(conn, tenant, users).await?;
+            (put_users(conn, tenant, &living).await?, living.len())
+        }
+    };
+    Ok(Applied { left_out: (rows.len() - kept) as u64, ..applied })
+}
+
+async fn put_events(
+    conn: &mut AnyConnection,
+    tenant: &str,
+    events: &[Event],
+    repeat: Repeat,
+) -> Result<Applied, Error> {
+    match repeat {
+        Repeat::Keep => keep_events(conn, tenant, events).await,
+        Repeat::Newer => {
+            replace_events(conn, tenant, events, " WHERE excluded.time >= events.time").await
+        }
+        Repeat::Later => {
+            replace_events(conn, tenant, events, " WHERE excluded.time > events.time").await
+        }
+        Repeat::Replace => replace_events(conn, tenant, events, "").await,
     }
 }
 
@@ -263,7 +342,7 @@ async fn keep_events(
         // Of two with one id in a statement the first was written.
         fresh.extend(chunk.iter().map(|event| written.remove(&event.id)));
     }
-    Ok(Applied { rows: fresh.iter().filter(|fresh| **fresh).count() as u64, fresh })
+    Ok(Applied::events(fresh))
 }
 
 /// Cuts rows into statements of few sizes, so that prepared ones are found again.
@@ -284,7 +363,7 @@ async fn replace_events(
         let query = bind_event(sqlx::query(AssertSqlSafe(sql.clone())), tenant, event);
         fresh.push(query.execute(&mut *conn).await?.rows_affected() > 0);
     }
-    Ok(Applied { rows: fresh.iter().filter(|fresh| **fresh).count() as u64, fresh })
+    Ok(Applied::events(fresh))
 }
 
 async fn put_items(

@@ -1,5 +1,7 @@
 //! What can go wrong with what is kept.
 
+use std::path::PathBuf;
+
 use thiserror::Error;
 
 /// Says what went wrong and what to do.
@@ -76,5 +78,68 @@ pub enum Error {
     NoRandom {
         /// Why.
         why: String,
+    },
+    /// There is no store where one should be.
+    #[error("there is no store at {}: check the path", .path.display())]
+    Missing {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A file that is no store, or a damaged one.
+    #[error("{} is no sound store ({why}): use another copy", .path.display())]
+    Unsound {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A copy whose newest changes lie in a file beside it.
+    #[error(
+        "{} is in use, or was left in the middle: copy it with `tastemaker store backup --store {}`, and use that copy",
+        .path.display(), .path.display()
+    )]
+    NotACopy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A store would be written over.
+    #[error("{} holds {rows} rows: name another file, or say --force to replace it", .path.display())]
+    Occupied {
+        /// The store.
+        path: PathBuf,
+        /// What it holds.
+        rows: i64,
+    },
+    /// A store that cannot be read would be written over.
+    #[error("{} cannot be read as a store ({why}): name another file, or say --force to replace it", .path.display())]
+    Strange {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Somebody has the store open.
+    #[error("{} is in use: stop the server first", .path.display())]
+    InUse {
+        /// The store.
+        path: PathBuf,
+    },
+    /// A Postgres, which has better means of its own.
+    #[error("{address} is a Postgres, which has its own means: {command}")]
+    Postgres {
+        /// Where, without a password.
+        address: String,
+        /// What does it there.
+        command: &'static str,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot {doing} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
     },
 }

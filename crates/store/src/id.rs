@@ -19,13 +19,23 @@ pub fn is_tenant(text: &str) -> bool {
 
 /// Returns the id of the one event that a kind, a user and an item can have together, where a client counts them so.
 pub fn event_key(kind: &str, user: &str, item: &str) -> String {
+    format!("one-{}", hashed([kind, user, item].into_iter()))
+}
+
+/// Returns the id of an event of which a file tells when it happened, but no id: the same event told twice has the same one. It begins
+/// with the time, as those that are made here, so that what happened together lies together.
+pub fn event_key_at(kind: &str, user: &str, item: &str, time: i64) -> String {
+    let hash = hashed([kind, user, item, &time.to_string()].into_iter());
+    format!("at-{:012x}-{}", time.max(0), &hash[..32])
+}
+
+fn hashed<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
-    for part in [kind, user, item] {
+    for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("one-{hex}")
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Makes an id nobody else has: milliseconds, a count, and what differs from process to process.
@@ -51,6 +61,17 @@ mod tests {
             [1_700_000_000_000, 1_700_000_000_000, 1_700_000_000_001].map(new_id).into();
         assert!(ids.is_sorted(), "{ids:?}");
         assert!(ids.iter().all(|id| is_id(id)));
+    }
+
+    #[test]
+    fn an_event_told_twice_has_one_id_and_others_have_others() {
+        let id = event_key_at("click", "u", "i", 7);
+        assert_eq!(id, event_key_at("click", "u", "i", 7));
+        assert!(is_id(&id) && id < event_key_at("click", "u", "i", 8));
+        for (kind, user, item) in [("clic", "ku", "i"), ("click", "ui", ""), ("buy", "u", "i")] {
+            assert_ne!(id, event_key_at(kind, user, item, 7));
+        }
+        assert_ne!(event_key_at("click", "u", "i", -1), event_key_at("click", "u", "i", 0));
     }
 
     #[test]

@@ -13,16 +13,18 @@ mod open;
 mod read;
 mod records;
 mod schema;
+mod upkeep;
 mod writer;
 
 pub use change::{Applied, Change, Repeat};
 pub use error::Error;
 pub use experiments::{Experiment, Participant, Participants};
-pub use id::{event_key, is_id, is_tenant, new_id};
+pub use id::{event_key, event_key_at, is_id, is_tenant, new_id};
 pub use keys::{KeyRecord, NewKey, Scope};
 pub use open::Store;
 pub use read::{EventFilter, Page};
 pub use records::{Event, Item, Shown, User};
+pub use upkeep::{Act, Backup, Outside, Promotion, Rows, back_up, must_be_there, restore};
 
 /// Longest id, in bytes.
 pub const MAX_ID: usize = 512;

@@ -7,7 +7,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::writer::{self, Done, Load, Waiting};
+use crate::writer::{self, Done, Load, Target, Waiting};
 use crate::{Applied, Change, Error, schema};
 
 /// Changes that may wait for the writer.
@@ -35,6 +35,14 @@ pub(crate) enum Kind {
     Postgres,
 }
 
+impl Kind {
+    pub(crate) fn of(address: &str) -> Self {
+        let is_postgres =
+            address.starts_with("postgres://") || address.starts_with("postgresql://");
+        if is_postgres { Self::Postgres } else { Self::Sqlite }
+    }
+}
+
 /// An open store; clones are the same one.
 #[derive(Clone)]
 pub struct Store {
@@ -49,13 +57,23 @@ pub struct Store {
 impl Store {
     /// Opens or makes a store and brings its schema up to date. Needs the tokio runtime, in which its writer lives.
     pub async fn open(address: &str) -> Result<Self, Error> {
+        Self::open_as(address, false).await
+    }
+
+    /// Opens a store beside a server that may have it open too, and tells that server of what is written here.
+    pub async fn open_beside(address: &str) -> Result<Self, Error> {
+        Self::open_as(address, true).await
+    }
+
+    async fn open_as(address: &str, announces: bool) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
-        let is_postgres =
-            address.starts_with("postgres://") || address.starts_with("postgresql://");
-        let kind = if is_postgres { Kind::Postgres } else { Kind::Sqlite };
+        let kind = Kind::of(address);
         let shown = shown(address);
         let failed = |source| Error::Open { address: shown.clone(), source };
-        let url = if is_postgres { address.to_owned() } else { sqlite_url(address) };
+        let url = match kind {
+            Kind::Postgres => address.to_owned(),
+            Kind::Sqlite => sqlite_url(address, "mode=rwc"),
+        };
         let options: AnyConnectOptions = url.parse().map_err(failed)?;
         let pool = |connections, pages| {
             AnyPoolOptions::new()
@@ -71,7 +89,8 @@ impl Store {
         let read = pool(READERS, READER_PAGES).connect_with(options).await.map_err(failed)?;
         let (changes, waiting) = mpsc::channel(QUEUE);
         let load = Arc::new(Load::default());
-        tokio::spawn(writer::run(write, waiting, load.clone()));
+        let target = Target { pool: write, announces };
+        tokio::spawn(writer::run(target, waiting, load.clone()));
         let room = Arc::new(Semaphore::new(QUEUE_BYTES / 1024));
         Ok(Self { read, changes, room, load, kind })
     }
@@ -159,15 +178,19 @@ async fn prepare(conn: &mut AnyConnection, (kind, pages): (Kind, u32)) -> Result
 }
 
 /// Makes a URL of a path, in which some characters mean something.
-fn sqlite_url(path: &str) -> String {
-    let path =
-        path.strip_prefix("sqlite://").or_else(|| path.strip_prefix("sqlite:")).unwrap_or(path);
-    let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
-    format!("sqlite://{path}?mode=rwc")
+pub(crate) fn sqlite_url(path: &str, how: &str) -> String {
+    let path = bare_path(path).replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    format!("sqlite://{path}?{how}")
+}
+
+/// Returns the path of a file of SQLite, which may be given as a URL.
+pub(crate) fn bare_path(address: &str) -> &str {
+    let rest = address.strip_prefix("sqlite://").or_else(|| address.strip_prefix("sqlite:"));
+    rest.unwrap_or(address)
 }
 
 /// Leaves the password out of an address.
-fn shown(address: &str) -> String {
+pub(crate) fn shown(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
     match rest.rsplit_once('@') {
         Some((who, place)) => {
@@ -190,6 +213,6 @@ mod tests {
 
     #[test]
     fn paths_may_hold_what_urls_give_a_meaning() {
-        assert_eq!(sqlite_url("/a b/50%?.db"), "sqlite:///a b/50%25%3F.db?mode=rwc");
+        assert_eq!(sqlite_url("/a b/50%?.db", "mode=rwc"), "sqlite:///a b/50%25%3F.db?mode=rwc");
     }
 }

@@ -97,7 +97,8 @@ impl Event {
         bytes::<Self>(&texts) + self.comment.len() + self.detail.len()
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Refuses what no store can keep.
+    pub fn check(&self) -> Result<(), Error> {
         id("the id of an event", &self.id)?;
         id("the user of an event", &self.user)?;
         id("the item of an event", &self.item)?;
@@ -113,7 +114,8 @@ impl Item {
         bytes::<Self>(&[&self.id, &self.categories, &self.fields, &self.comment])
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Refuses what no store can keep.
+    pub fn check(&self) -> Result<(), Error> {
         id("the id of an item", &self.id)?;
         text("the comment of an item", &self.comment)?;
         text("the categories of an item", &self.categories)?;
@@ -133,7 +135,8 @@ impl User {
         bytes::<Self>(&[&self.id, &self.fields, &self.comment])
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Refuses what no store can keep.
+    pub fn check(&self) -> Result<(), Error> {
         id("the id of a user", &self.id)?;
         text("the comment of a user", &self.comment)?;
         text("the fields of a user", &self.fields)

@@ -5,11 +5,15 @@ use sqlx::{AnyConnection, Connection as _, Row as _};
 use crate::Error;
 use crate::open::Kind;
 
-/// All steps, the first is version 1.
-const STEPS: [&str; 2] = [
-    include_str!("../migrations/0001_first.sql"),
-    include_str!("../migrations/0002_experiments.sql"),
+/// All steps with their versions, in order.
+const STEPS: [(i64, &str); 4] = [
+    (1, include_str!("../migrations/0001_first.sql")),
+    (2, include_str!("../migrations/0002_experiments.sql")),
+    (3, include_str!("../migrations/0003_upkeep.sql")),
+    (4, include_str!("../migrations/0004_promotions.sql")),
 ];
+/// The newest version that is known.
+pub(crate) const KNOWN: i64 = STEPS[STEPS.len() - 1].0;
 /// Servers that open one Postgres at the same time take turns by this number.
 const LOCK: &str = "SELECT pg_advisory_lock(7236529)";
 const UNLOCK: &str = "SELECT pg_advisory_unlock(7236529)";
@@ -29,14 +33,12 @@ async fn steps(conn: &mut AnyConnection) -> Result<(), Error> {
     sqlx::query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY)")
         .execute(&mut *conn)
         .await?;
-    let row = sqlx::query("SELECT COALESCE(MAX(version), 0) FROM schema_version")
-        .fetch_one(&mut *conn)
-        .await?;
-    let (found, known) = (row.try_get::<i64, _>(0)?, STEPS.len() as i64);
-    if found > known {
-        return Err(Error::TooNew { found, known });
+    let rows = sqlx::query("SELECT version FROM schema_version").fetch_all(&mut *conn).await?;
+    let there: Vec<i64> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    if let Some(found) = there.iter().copied().find(|version| *version > KNOWN) {
+        return Err(Error::TooNew { found, known: KNOWN });
     }
-    for (version, step) in (1..).zip(STEPS).filter(|(version, _)| *version > found) {
+    for (version, step) in STEPS.into_iter().filter(|(version, _)| !there.contains(version)) {
         let mut transaction = conn.begin().await?;
         let sql: String = step.lines().filter(|line| !line.starts_with("--")).collect();
         for statement in sql.split(';') {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sqlx::{AnyConnection, AnyPool, Connection as _};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::upkeep::outside;
 use crate::{Applied, Change, Error};
 
 /// Most changes of one commit.
@@ -39,13 +40,20 @@ impl Load {
     }
 }
 
+/// Where changes are written.
+pub(crate) struct Target {
+    pub(crate) pool: AnyPool,
+    /// Other processes are told of them.
+    pub(crate) announces: bool,
+}
+
 /// Runs until nobody can hand over changes any more.
-pub(crate) async fn run(pool: AnyPool, mut waiting: mpsc::Receiver<Waiting>, load: Arc<Load>) {
+pub(crate) async fn run(target: Target, mut waiting: mpsc::Receiver<Waiting>, load: Arc<Load>) {
     let mut group = Vec::with_capacity(GROUP);
     while waiting.recv_many(&mut group, GROUP).await > 0 {
         let mut group = std::mem::take(&mut group);
         gather_shown(&mut group);
-        match write(&pool, &group).await {
+        match write(&target, &group).await {
             Ok(applied) => {
                 load.commits.fetch_add(1, Ordering::Relaxed);
                 for (waiting, applied) in group.into_iter().zip(applied) {
@@ -55,7 +63,7 @@ pub(crate) async fn run(pool: AnyPool, mut waiting: mpsc::Receiver<Waiting>, loa
             // One bad change must not take the others with it.
             Err(Error::Sql(sqlx::Error::Database(_))) if group.len() > 1 => {
                 for waiting in group {
-                    let outcome = write(&pool, std::slice::from_ref(&waiting)).await;
+                    let outcome = write(&target, std::slice::from_ref(&waiting)).await;
                     waiting.answer(
                         outcome.map(|applied| applied.into_iter().next().unwrap_or_default()),
                         &load,
@@ -102,9 +110,9 @@ fn gather_shown(group: &mut Vec<Waiting>) {
     group.append(&mut others);
 }
 
-async fn write(pool: &AnyPool, group: &[Waiting]) -> Result<Vec<Applied>, Error> {
-    let mut conn = pool.acquire().await?;
-    let outcome = transact(&mut conn, group).await;
+async fn write(target: &Target, group: &[Waiting]) -> Result<Vec<Applied>, Error> {
+    let mut conn = target.pool.acquire().await?;
+    let outcome = transact(&mut conn, group, target.announces).await;
     if outcome.is_err() {
         // A database may end a transaction by itself when it fails, as SQLite does on a full disk, and the driver then takes it for open:
         // what came next on this connection would be acknowledged as part of it, and never committed.
@@ -113,12 +121,23 @@ async fn write(pool: &AnyPool, group: &[Waiting]) -> Result<Vec<Applied>, Error>
     outcome
 }
 
-async fn transact(conn: &mut AnyConnection, group: &[Waiting]) -> Result<Vec<Applied>, Error> {
+async fn transact(
+    conn: &mut AnyConnection,
+    group: &[Waiting],
+    announces: bool,
+) -> Result<Vec<Applied>, Error> {
     let mut transaction = conn.begin().await?;
     let mut applied = Vec::with_capacity(group.len());
+    if announces {
+        let changes = group.iter().map(|waiting| &waiting.change);
+        outside::announce(&mut transaction, changes).await?;
+    }
     for waiting in group {
         let conn: &mut AnyConnection = &mut transaction;
-        applied.push(waiting.change.apply(conn).await?);
+        applied.push(waiting.change.apply(&mut *conn).await?);
+        if let Some(applied) = applied.last().filter(|_| announces) {
+            outside::count(conn, &waiting.change, applied).await?;
+        }
     }
     transaction.commit().await?;
     Ok(applied)

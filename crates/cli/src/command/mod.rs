@@ -15,6 +15,7 @@ pub(crate) mod retrain;
 mod run;
 mod search;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod talk;
 mod train;
 mod tune;

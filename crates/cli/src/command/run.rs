@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 
 use super::{
     assets, bench, chat, compare, config, demo, evaluate, export, import, inspect, recommend,
-    retrain, search, serve, talk, train, tune, weights,
+    retrain, search, serve, store, talk, train, tune, weights,
 };
 use crate::args::{Cli, Command};
 use crate::context::Context;
@@ -45,6 +45,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(args, context),
         Command::Mcp(args) => serve::mcp(args, context),
         Command::Keys(args) => serve::keys(args, context),
+        Command::Store(args) => store::run(args, context),
         Command::Chat(args) => chat::run(args, context),
         Command::ChatRec(args) => talk::run(args, context),
         Command::Profile(args) => talk::profile(args, context),

@@ -74,6 +74,9 @@ pub(crate) struct EventIn {
     /// More about it.
     #[serde(default)]
     context: Map<String, Value>,
+    /// Words about it.
+    #[serde(default)]
+    comment: String,
 }
 
 fn click() -> String {
@@ -119,6 +122,8 @@ pub(crate) struct EventOut {
     timestamp: String,
     recommendation_id: String,
     context: Value,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    comment: String,
 }
 
 /// Events, and where the next ones begin.
@@ -158,7 +163,7 @@ fn kept(event: EventIn, now: i64) -> Result<Event, Error> {
         value: event.value,
         time: event.timestamp.map_or(Ok(now), |when| when.ms())?,
         recommendation: event.recommendation_id,
-        comment: String::new(),
+        comment: event.comment,
         detail: Value::Object(event.context).to_string(),
     })
 }
@@ -181,6 +186,7 @@ pub(crate) async fn list(call: Call) -> Result<Answer, Error> {
         timestamp: iso(event.time),
         recommendation_id: event.recommendation,
         context: serde_json::from_str(&event.detail).unwrap_or_default(),
+        comment: event.comment,
     };
     Answer::json(&EventsPage {
         events: page.rows.into_iter().map(event).collect(),

@@ -89,14 +89,14 @@ pub(crate) async fn promote(call: Call) -> Result<Answer, Error> {
     let PromoteRequest { name } = call.json()?;
     let loaded = call.app.promote(&call.tenant, &name).await?;
     tracing::info!("key {:?} promoted {} for {}", call.who.key, loaded.id, call.tenant.name);
-    Answer::json(&out(&loaded, "serving", &call.tenant.name))
+    Ok(Answer::json(&out(&loaded, "serving", &call.tenant.name))?.about(&name))
 }
 
 /// `POST /v1/models/rollback`.
 pub(crate) async fn roll_back(call: Call) -> Result<Answer, Error> {
     let loaded = call.app.roll_back(&call.tenant).await?;
     tracing::info!("key {:?} went back to {} for {}", call.who.key, loaded.id, call.tenant.name);
-    Answer::json(&out(&loaded, "serving", &call.tenant.name))
+    Ok(Answer::json(&out(&loaded, "serving", &call.tenant.name))?.about(&loaded.id))
 }
 
 /// `GET /v1/stats`.

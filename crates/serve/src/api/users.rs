@@ -6,16 +6,33 @@ use serde_json::{Map, Value};
 use tastemaker_store::User;
 
 use crate::Error;
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, at_most};
 
 /// What is known of a user.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct UserIn {
+    /// Their id; in the address where one user is put.
+    user_id: Option<String>,
     /// Their fields.
     fields: Map<String, Value>,
     /// Words about them.
     comment: String,
+}
+
+/// Many users.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UsersRequest {
+    /// The users.
+    users: Vec<UserIn>,
+}
+
+/// What became of users.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct UsersAnswer {
+    /// Users that are on disk now.
+    written: u64,
 }
 
 /// A user as they are known.
@@ -55,11 +72,29 @@ impl From<User> for UserOut {
 
 /// `PUT /v1/users/{user_id}`.
 pub(crate) async fn put(call: Call) -> Result<Answer, Error> {
-    let UserIn { fields, comment } = call.json()?;
+    let user: UserIn = call.json()?;
     let id = call.part("user_id").to_owned();
-    let user = User { id, fields: Value::Object(fields).to_string(), comment };
+    if user.user_id.as_ref().is_some_and(|other| *other != id) {
+        return Err(Error::Body { why: "`user_id` is another one than in the address".into() });
+    }
+    let user = kept(id, user);
     call.app.put_users(&call.tenant, vec![user.clone()]).await?;
     Answer::json(&UserOut::from(user))
+}
+
+/// `POST /v1/users`.
+pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
+    let UsersRequest { users } = call.json()?;
+    let mut all = Vec::with_capacity(users.len());
+    for mut user in at_most(users)? {
+        let missing = || Error::Body { why: "every user needs a `user_id`".into() };
+        all.push(kept(user.user_id.take().ok_or_else(missing)?, user));
+    }
+    Answer::json(&UsersAnswer { written: call.app.put_users(&call.tenant, all).await?.rows })
+}
+
+fn kept(id: String, user: UserIn) -> User {
+    User { id, fields: Value::Object(user.fields).to_string(), comment: user.comment }
 }
 
 /// `GET /v1/users/{user_id}`.

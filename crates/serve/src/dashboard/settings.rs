@@ -85,6 +85,11 @@ fn of_server(settings: &Settings, store: &str) -> Vec<Setting> {
             json!(settings.local),
             "Who has no key must call the server by a name of this machine",
         ),
+        (
+            "traces",
+            json!(settings.traces.is_some()),
+            "A collector of OpenTelemetry is told how requests went (--otlp)",
+        ),
         ("tls", json!(settings.tls.is_some()), "Connections are secret (--tls-cert, --tls-key)"),
     ];
     let row = |(name, value, about): Row| Setting { name: name.into(), value, about: about.into() };
@@ -134,6 +139,11 @@ fn bounds(settings: &Settings) -> Vec<Row> {
             "keep_days",
             json!(settings.keep_days),
             "Days for which lists can be explained; 0 = for ever (--keep-days)",
+        ),
+        (
+            "audit_days",
+            json!(settings.audit_days),
+            "Days for which it is known who changed what; 0 = for ever (--audit-days)",
         ),
         (
             "popular_s",

@@ -70,7 +70,7 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
         Error::Failed
     })??;
     tracing::info!("key {:?} began experiment {} of {}", call.who.key, row.name, row.tenant);
-    Answer::json(&out(&row, None)?)
+    Ok(Answer::json(&out(&row, None)?)?.about(&row.name))
 }
 
 /// Puts the name of a folder in the place of `previous`, which means another model after the next promotion.

@@ -58,7 +58,7 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
         Kind::Retrain => call.app.retrain(&call.tenant, "asked")?,
     };
     tracing::info!("key {:?} asked for job {} of {}", call.who.key, job.id, call.tenant.name);
-    Ok(told(&call, &job)?.with_status(StatusCode::ACCEPTED))
+    Ok(told(&call, &job)?.with_status(StatusCode::ACCEPTED).about(&job.id))
 }
 
 /// `GET /v1/jobs/{job_id}`.

@@ -159,6 +159,7 @@ impl App {
         if promoted {
             let loaded = self.promote(tenant, &name).await?;
             tracing::info!("{} answers for {} from now on", loaded.id, tenant.name);
+            self.note_own_promotion(tenant, &name).await;
         }
         self.clear_old_models(tenant, folder);
         Ok(Trained { name, promoted, report })

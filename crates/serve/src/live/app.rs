@@ -10,6 +10,8 @@ use tastemaker_engine::Places;
 use tastemaker_store::{Change, Store, is_tenant};
 use tokio::sync::Semaphore;
 
+use super::others::Others;
+use super::promotions::Followed;
 use super::tenant::Tenants;
 use super::{Answers, Loaded, Talks, Tenant};
 use crate::auth::Keys;
@@ -17,6 +19,7 @@ use crate::dashboard::Series;
 use crate::jobs::Board;
 use crate::limit::{Rates, Workers};
 use crate::metrics::{Counts, RouteMetrics};
+use crate::traces::Traces;
 use crate::{DEFAULT_TENANT, Error, Settings};
 
 /// Names the model of a tenant that answers after a restart.
@@ -49,6 +52,9 @@ pub struct App {
     /// By method and path, in the order of the routes.
     pub(crate) routes: Vec<((String, &'static str), RouteMetrics)>,
     pub(crate) jobs: Board,
+    pub(crate) traces: Option<Traces>,
+    pub(super) others: Others,
+    pub(super) followed: Followed,
     tenants: Tenants,
 }
 
@@ -69,7 +75,9 @@ impl App {
         places: Places,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
+        let traces = settings.traces.as_ref().map(|traces| Traces::new(traces, clock.clone()));
         let app = Arc::new(Self {
+            traces: traces.transpose()?,
             jobs: Board::open(settings.folders(), clock.unix_ms()),
             workers: Workers::new(settings.workers, settings.queue),
             bodies: Arc::new(Semaphore::new(crate::door::BODIES / 1024)),
@@ -85,12 +93,16 @@ impl App {
             rates: Rates::default(),
             counts: Counts::default(),
             series: Series::default(),
+            others: Others::default(),
+            followed: Followed::default(),
             tenants: Mutex::new(HashMap::new()),
         });
+        app.know_others().await?;
         if let Some(root) = app.settings.models.as_ref().filter(|root| !root.is_dir()) {
             return Err(Error::NoFolder { path: root.display().to_string() });
         }
-        for (tenant, dir) in app.settings.first_models() {
+        let promoted = app.promoted_before().await?;
+        for (tenant, dir) in app.settings.first_models(&promoted) {
             let tenant = app.tenant(&tenant);
             match app.read_model(&dir).await {
                 Ok(model) => tenant.slot.promote(model),
@@ -113,6 +125,11 @@ impl App {
         let tenant = Arc::new(Tenant::new(name, self.settings.users));
         tenants.insert(name.to_owned(), tenant.clone());
         tenant
+    }
+
+    /// Finds a tenant that somebody asked for before.
+    pub(super) fn known_tenant(&self, name: &str) -> Option<Arc<Tenant>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// Returns what is popular with a tenant.
@@ -168,9 +185,28 @@ impl App {
         }
     }
 
-    /// Opens a model of a tenant by its name, lets it answer, now and after a restart. One that cannot be opened leaves everything as it
-    /// is; opening goes on when nobody waits for it any more.
+    /// Opens a model of a tenant by its name, lets it answer, now and after a restart, and has other servers do the same. One that cannot
+    /// be opened leaves everything as it is; opening goes on when nobody waits for it any more.
     pub(crate) async fn promote(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        name: &str,
+    ) -> Result<Arc<Loaded>, Error> {
+        let (app, to, name) = (self.clone(), tenant.clone(), name.to_owned());
+        let promoting = async move {
+            let loaded = app.take_on(&to, &name).await?;
+            app.announce(&to, &name).await;
+            Ok(loaded)
+        };
+        let done = tokio::spawn(promoting).await;
+        done.unwrap_or_else(|error| {
+            tracing::error!("promoting a model failed: {error}");
+            Err(Error::Failed)
+        })
+    }
+
+    /// Does so on this server.
+    pub(super) async fn take_on(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
         name: &str,
@@ -180,20 +216,12 @@ impl App {
         if !names.iter().any(|known| known == name) {
             return Err(Error::NotFound { what: "model", id: name.to_owned() });
         }
-        let (app, tenant, name) = (self.clone(), tenant.clone(), name.to_owned());
-        let promoting = async move {
-            let _turn = tenant.promoting.lock().await;
-            let loaded = app.read_model(&folder.join(&name)).await?;
-            remember(&folder, &name)?;
-            tenant.slot.promote(loaded.clone());
-            app.introduce_later(&tenant).await;
-            Ok(loaded)
-        };
-        let done = tokio::spawn(promoting).await;
-        done.unwrap_or_else(|error| {
-            tracing::error!("promoting a model failed: {error}");
-            Err(Error::Failed)
-        })
+        let _turn = tenant.promoting.lock().await;
+        let loaded = self.read_model(&folder.join(name)).await?;
+        remember(&folder, name)?;
+        tenant.slot.promote(loaded.clone());
+        self.introduce_later(tenant).await;
+        Ok(loaded)
     }
 
     /// Goes back to the model before, now and after a restart.
@@ -211,9 +239,16 @@ impl App {
             let is_inside = loaded.dir.parent() == Some(&*folder);
             let name = loaded.dir.file_name().filter(|_| is_inside);
             match name {
-                Some(name) => remember(&folder, &name.to_string_lossy())?,
+                Some(name) => {
+                    let name = name.to_string_lossy();
+                    remember(&folder, &name)?;
+                    self.announce(tenant, &name).await;
+                }
                 // It was given with --model, which answers where none is active.
-                None => remember(&folder, "")?,
+                None => {
+                    remember(&folder, "")?;
+                    self.announce(tenant, "").await;
+                }
             }
         }
         let loaded = tenant.slot.roll_back()?;
@@ -232,20 +267,25 @@ impl App {
         names(&folder).into_iter().map(|name| folder.join(name)).collect()
     }
 
-    /// Clears away old lists, as long as the server runs.
+    /// Clears away old lists and old records of acts, as long as the server runs.
     pub(crate) async fn clear_old_lists(self: Arc<Self>) {
-        let days = i64::from(self.settings.keep_days);
         for round in 0u64.. {
             self.answers.sweep(self.clock.seconds());
             self.talks.sweep(self.clock.seconds());
-            let before = self.clock.unix_ms() - days * DAY_MS;
-            if days > 0
-                && round.is_multiple_of(CLEARING)
-                && let Err(error) = self.store.change(Change::ForgetShown { before }).await
-            {
-                tracing::warn!("old lists were not cleared away: {error}");
+            if round.is_multiple_of(CLEARING) {
+                self.clear(self.settings.keep_days, |before| Change::ForgetShown { before }).await;
+                self.clear(self.settings.audit_days, |before| Change::ForgetActs { before }).await;
             }
             tokio::time::sleep(SWEEPING).await;
+        }
+    }
+
+    async fn clear(&self, days: u32, change: fn(i64) -> Change) {
+        let before = self.clock.unix_ms() - i64::from(days) * DAY_MS;
+        if days > 0
+            && let Err(error) = self.store.change(change(before)).await
+        {
+            tracing::warn!("what is old was not cleared away: {error}");
         }
     }
 }
@@ -264,15 +304,18 @@ impl Settings {
         names.filter_map(|name| self.folder(&name).ok().map(|folder| (name, folder)))
     }
 
-    /// Lists which model each tenant starts with.
-    fn first_models(&self) -> Vec<(String, PathBuf)> {
+    /// Lists which model each tenant starts with: the one that was promoted last, by other servers or by this one.
+    fn first_models(&self, promoted: &HashMap<String, String>) -> Vec<(String, PathBuf)> {
         let mut first: Vec<(String, PathBuf)> = Vec::new();
         for tenant in
             self.models.iter().flat_map(|root| folders(root)).filter(|name| is_tenant(name))
         {
             let Ok(folder) = self.folder(&tenant) else { continue };
-            let active = std::fs::read_to_string(folder.join(ACTIVE)).unwrap_or_default();
-            if names(&folder).iter().any(|name| *name == active.trim()) {
+            let names = names(&folder);
+            let by_any = promoted.get(&tenant).filter(|name| names.contains(*name)).cloned();
+            let own = || std::fs::read_to_string(folder.join(ACTIVE)).unwrap_or_default();
+            let active = by_any.unwrap_or_else(own);
+            if names.iter().any(|name| *name == active.trim()) {
                 first.push((tenant, folder.join(active.trim())));
             } else if !active.trim().is_empty() {
                 tracing::error!(

@@ -7,6 +7,7 @@ use tastemaker_store::{Applied, Change, Event, Item, Repeat, User};
 
 use super::{App, Reception, Tenant};
 use crate::Error;
+use crate::traces::child;
 
 impl App {
     /// Makes a change, and then what is to be done in memory: whether it succeeded or not, since it may be written late, and also when
@@ -23,7 +24,7 @@ impl App {
             after(&tenant);
             outcome
         };
-        let outcome = tokio::spawn(both).await.map_err(|error| {
+        let outcome = child("write to the store", tokio::spawn(both)).await.map_err(|error| {
             tracing::error!("a change broke down: {error}");
             Error::Failed
         })?;

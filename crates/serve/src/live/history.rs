@@ -11,6 +11,7 @@ use tastemaker_engine::Taken;
 use tastemaker_store::{Event, Store};
 
 use crate::Error;
+use crate::traces::child;
 
 /// Events of a user that an answer looks at.
 pub(crate) const EVENTS: usize = 500;
@@ -123,7 +124,8 @@ impl Histories {
             }
             shelf.changes
         };
-        let mut known = Arc::new(Known::read(store, (tenant, user)).await?);
+        let read = child("read from the store", Known::read(store, (tenant, user)));
+        let mut known = Arc::new(read.await?);
         let mut shelf = self.shelf(user);
         // What is the same stays the same one, and with it what was made of it.
         if let Some((old, _)) = shelf.users.get(user).filter(|(old, _)| **old == *known) {

@@ -6,6 +6,8 @@ mod events;
 mod folding;
 mod history;
 mod newcomers;
+mod others;
+mod promotions;
 mod slot;
 mod talks;
 mod tenant;

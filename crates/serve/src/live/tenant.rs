@@ -10,6 +10,7 @@ use tastemaker_store::Store;
 use super::folding::Folding;
 use super::history::{Histories, Known, known_for};
 use super::newcomers::Waiting;
+use super::others::Introducing;
 use super::slot::{Loaded, Slot};
 use crate::Error;
 use crate::dashboard::Failures;
@@ -85,6 +86,7 @@ pub(crate) struct Tenant {
     /// What is known of who has no history.
     pub(crate) nobody: Arc<Known>,
     pub(super) waiting: Waiting,
+    pub(super) introducing: Introducing,
     pub(super) folding: Folding,
     /// Items and users are read and written again one after the other.
     pub(crate) patching: tokio::sync::Mutex<()>,
@@ -111,6 +113,7 @@ impl Tenant {
             experiments: Experiments::default(),
             nobody: Arc::default(),
             waiting: Waiting::default(),
+            introducing: Introducing::default(),
             folding: Folding::default(),
             patching: tokio::sync::Mutex::default(),
             promoting: tokio::sync::Mutex::default(),
@@ -176,6 +179,11 @@ impl Tenant {
         if let Some((_, at)) = barred.as_mut() {
             *at = f64::NEG_INFINITY;
         }
+    }
+
+    /// Has what is popular counted again.
+    pub(crate) fn forget_popular(&self) {
+        *self.popular.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Returns what most users took since there is a store, most taken first, as it was at most `limit` seconds ago.

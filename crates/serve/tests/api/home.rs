@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 pub(crate) struct Home {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) store: Store,
+    pub(crate) address: String,
     pub(crate) router: Router,
 }
 
@@ -92,9 +93,10 @@ impl Home {
     pub(crate) async fn with(settings: impl FnOnce(&std::path::Path) -> Settings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = Settings { popular: Duration::ZERO, ..settings(dir.path()) };
-        let store = Store::open(&address(dir.path())).await.unwrap();
+        let address = address(dir.path());
+        let store = Store::open(&address).await.unwrap();
         let app: Arc<App> = App::open(store.clone(), settings, places(dir.path())).await.unwrap();
-        Self { router: router(app), dir, store }
+        Self { router: router(app), dir, store, address }
     }
 
     pub(crate) async fn key(&self, tenant: &str, scope: Scope) -> NewKey {

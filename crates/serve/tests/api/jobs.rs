@@ -259,7 +259,12 @@ async fn what_a_server_left_under_way_is_lost_to_the_next_one() {
         let settings = Settings { models, open: true, ..Settings::default() };
         let places = crate::home::places(home.dir.path());
         let next = router(App::open(home.store.clone(), settings, places).await.unwrap());
-        Home { router: next, store: home.store.clone(), dir: tempfile::tempdir().unwrap() }
+        Home {
+            router: next,
+            store: home.store.clone(),
+            dir: tempfile::tempdir().unwrap(),
+            address: home.address.clone(),
+        }
     };
     let beside = next().await;
     assert_eq!(beside.get(&format!("/v1/jobs/{id}")).await.status, 404, "another server is at it");
@@ -280,7 +285,12 @@ async fn the_clock_starts_a_training_and_the_end_of_the_server_ends_one() {
     let home = home(COPY).await;
     let serve = async |script: &str, hours: f64, end: &str| {
         let (app, router) = served(&home, script, hours).await;
-        let there = Home { router, store: home.store.clone(), dir: tempfile::tempdir().unwrap() };
+        let there = Home {
+            router,
+            store: home.store.clone(),
+            dir: tempfile::tempdir().unwrap(),
+            address: home.address.clone(),
+        };
         let ends = async {
             if hours <= 0.0 {
                 start(&there).await;

@@ -15,3 +15,4 @@ mod mcp;
 mod models;
 mod sockets;
 mod tenants;
+mod upkeep;

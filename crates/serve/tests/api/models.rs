@@ -1,7 +1,9 @@
 //! Models that come and go while the server runs.
 
+use std::time::Duration;
+
 use serde_json::json;
-use tastemaker_serve::Settings;
+use tastemaker_serve::{App, Settings, router};
 
 use crate::home::{Home, trained};
 
@@ -41,4 +43,47 @@ async fn a_model_is_promoted_and_rolled_back_and_a_corrupt_one_changes_nothing()
     assert_eq!(home.post("/v1/models/rollback", json!({})).await.status, 200);
     assert_eq!((serving().await, home.list("u1", 10).await), (json!("model@7"), before));
     assert_eq!(std::fs::read_to_string(&active).unwrap(), "");
+}
+
+#[tokio::test]
+async fn what_one_server_promotes_answers_on_all_that_share_a_database() {
+    let folder = |dir: &std::path::Path| {
+        trained(dir, "models/default/one", ("item-knn", 7));
+        trained(dir, "models/default/two", ("item-knn", 8));
+        std::fs::write(dir.join("models/default/active"), "one").unwrap();
+        Settings { models: Some(dir.join("models")), open: true, ..Settings::default() }
+    };
+    let first = Home::with(folder).await;
+    let dir = tempfile::tempdir().unwrap();
+    let open = async || {
+        let settings =
+            Settings { models: Some(dir.path().join("models")), open: true, ..Settings::default() };
+        let places = crate::home::places(dir.path());
+        App::open(first.store.clone(), settings, places).await.unwrap()
+    };
+    folder(dir.path());
+    let other = Home {
+        router: router(open().await),
+        store: first.store.clone(),
+        address: first.address.clone(),
+        dir: tempfile::tempdir().unwrap(),
+    };
+    let serving = async |home: &Home| home.get("/v1/models").await.body["data"][0]["id"].clone();
+    // A file is one server's own.
+    let expected = if first.store.is_shared() { json!("two@8") } else { json!("one@7") };
+    assert_eq!(first.post("/v1/models/promote", json!({ "name": "two" })).await.status, 200);
+    for _ in 0..150 {
+        if serving(&other).await == "two@8" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(serving(&other).await, expected);
+    // One that starts later comes to it, too; one that lacks the model goes on with its own.
+    std::fs::write(dir.path().join("models/default/active"), "one").unwrap();
+    let later = Home { router: router(open().await), ..other };
+    assert_eq!(serving(&later).await, expected);
+    std::fs::remove_dir_all(dir.path().join("models/default/two")).unwrap();
+    let lacking = Home { router: router(open().await), ..later };
+    assert_eq!(serving(&lacking).await, "one@7");
 }

@@ -5,10 +5,12 @@ use tastemaker_store::{
     new_id,
 };
 
+use super::upkeep;
+
 /// Up to whatever came last.
 const NOW: (i64, &str) = (i64::MAX, "");
 
-fn event(id: &str, user: &str, item: &str, time: i64) -> Event {
+pub(super) fn event(id: &str, user: &str, item: &str, time: i64) -> Event {
     Event {
         id: id.into(),
         user: user.into(),
@@ -22,7 +24,7 @@ fn event(id: &str, user: &str, item: &str, time: i64) -> Event {
     }
 }
 
-fn item(id: &str, hidden: bool, time: i64) -> Item {
+pub(super) fn item(id: &str, hidden: bool, time: i64) -> Item {
     Item {
         id: id.into(),
         hidden,
@@ -45,6 +47,11 @@ pub(crate) async fn keeps_the_contract(address: &str) {
     what_is_read(&store, &tenant).await;
     what_is_written(&store, &tenant).await;
     super::experiments::keep_the_contract(&store).await;
+    upkeep::acts(&store).await;
+    upkeep::promoted(&store).await;
+    upkeep::imported(&store).await;
+    upkeep::imported_by_the_hundred(&store).await;
+    upkeep::told_outside(&store, address).await;
     let before = store.counts(&tenant).await.unwrap();
     store.flush().await.unwrap();
     drop(store);

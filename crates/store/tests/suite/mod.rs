@@ -2,5 +2,6 @@
 
 mod contract;
 mod experiments;
+mod upkeep;
 
 pub(crate) use contract::keeps_the_contract;

@@ -90,6 +90,23 @@ pub(crate) struct Serve {
     /// Days for which lists can be explained; 0 = for ever
     #[arg(long, default_value_t = 30, value_name = "DAYS")]
     pub(crate) keep_days: u32,
+    /// Tell a collector of OpenTelemetry how requests went, by OTLP over HTTP, as at `http://127.0.0.1:4318`
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: Option<String>,
+    /// Share of requests it is told of, where a caller does not say by its `traceparent`
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE", value_parser = whole_share, requires = "otlp")]
+    pub(crate) otlp_sample: f64,
+    /// Headers for the collector, such as a key: name=value, separated by commas
+    #[arg(
+        long,
+        value_name = "HEADERS",
+        env = "OTEL_EXPORTER_OTLP_HEADERS",
+        hide_env_values = true
+    )]
+    pub(crate) otlp_headers: Option<String>,
+    /// Days for which it is known who changed what; 0 = for ever
+    #[arg(long, default_value_t = 0, value_name = "DAYS")]
+    pub(crate) audit_days: u32,
 }
 
 #[derive(Debug, Args)]
@@ -147,6 +164,12 @@ pub(crate) enum KeysAction {
         /// Its id, as `keys list` shows it
         id: String,
     },
+}
+
+/// Reads a share, which may be the whole.
+fn whole_share(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("must lie from 0 to 1".into()) }
 }
 
 /// Reads a number of hours.

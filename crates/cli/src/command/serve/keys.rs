@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tastemaker_engine::core::{Clock as _, SystemClock};
-use tastemaker_serve::store::{Change, Error, KeyRecord, NewKey, Scope, Store};
+use tastemaker_serve::store::{Act, Change, Error, KeyRecord, NewKey, Scope, Store};
 
 use super::args::{Keys, KeysAction, ScopeName};
 use super::run::runtime;
@@ -17,6 +17,7 @@ pub(crate) fn run(args: &Keys, context: &Context) -> anyhow::Result<()> {
             KeysAction::Create { tenant, scope, label } => {
                 let key = NewKey::new(tenant, label, scope.scope(), now)?;
                 store.change(Change::Key(key.record.clone())).await?;
+                noted(&store, (tenant, now), "keys create", &key.record.id).await?;
                 let value = json!({ "id": key.record.id, "tenant": tenant, "scope": key.record.scope.to_string(), "key": key.secret });
                 output::result(context.format, &value, || {
                     format!("{}\n\nkeep it: it is not shown again. Send it as `x-api-key`, or as `authorization: Bearer`", key.secret)
@@ -27,10 +28,26 @@ pub(crate) fn run(args: &Keys, context: &Context) -> anyhow::Result<()> {
                 if store.change(Change::RevokeKey { id: id.clone(), time: now }).await?.rows == 0 {
                     return Err(Error::UnknownKey { id: id.clone() }.into());
                 }
+                let of = store.keys().await?.into_iter().find(|key| key.id == *id);
+                let tenant = of.map(|key| key.tenant).unwrap_or_default();
+                noted(&store, (&tenant, now), "keys revoke", id).await?;
                 output::result(context.format, &json!({ "revoked": id }), || format!("revoked {id}"))
             }
         }
     })
+}
+
+/// Who works on this machine.
+pub(crate) const COMMAND_LINE: &str = "command line";
+
+async fn noted(
+    store: &Store,
+    (tenant, now): (&str, i64),
+    act: &str,
+    key: &str,
+) -> Result<(), Error> {
+    let act = Act::new(tenant, now, COMMAND_LINE, act).on(key);
+    store.change(Change::Act(act)).await.map(|_| ())
 }
 
 fn list(keys: &[KeyRecord], context: &Context) -> anyhow::Result<()> {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum as _;
-use tastemaker_serve::{App, Certificate, Error, Settings, store::Store};
+use tastemaker_serve::{App, Certificate, Error, Settings, TraceSettings, store::Store};
 use tokio::runtime::Runtime;
 
 use super::args::Serve;
+use crate::command::Usage;
 use crate::context::Context;
 use crate::output;
 
@@ -41,6 +42,8 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
         cache: (args.cache_mb as usize) << 20,
         cached_for: Duration::from_secs(args.cache_s.into()),
         keep_days: args.keep_days,
+        audit_days: args.audit_days,
+        traces: traces(args)?,
         trainer: trainer(args, context)?,
         retrain_events: args.retrain_events,
         retrain_hours: args.retrain_hours,
@@ -60,6 +63,31 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
         ));
     };
     Ok(tastemaker_serve::run(app, args.addr, ready, told_to_end()).await?)
+}
+
+/// Returns where traces go, and how many; nowhere unless an address is given.
+fn traces(args: &Serve) -> anyhow::Result<Option<TraceSettings>> {
+    let Some(endpoint) = &args.otlp else { return Ok(None) };
+    let told = args.otlp_headers.as_deref().unwrap_or_default().split(',');
+    let headers = told.filter(|header| !header.trim().is_empty()).map(header);
+    let headers = headers.collect::<Option<Vec<_>>>();
+    // What is wrong with a header is told without it: it may hold a secret.
+    let wrong = || Usage("--otlp-headers: write name=value,name=value".into());
+    Ok(Some(TraceSettings {
+        sample: args.otlp_sample,
+        headers: headers.ok_or_else(wrong)?,
+        ..TraceSettings::new(endpoint)
+    }))
+}
+
+fn header(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=')?;
+    let (name, value) = (name.trim(), value.trim());
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_fit = !name.is_empty()
+        && name.bytes().all(is_token)
+        && value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    is_fit.then(|| (name.to_owned(), value.to_owned()))
 }
 
 /// Returns the model that `tastemaker demo` made here, where nobody names another.
@@ -100,7 +128,7 @@ fn trainer(args: &Serve, context: &Context) -> anyhow::Result<Vec<OsString>> {
 }
 
 /// Makes what asynchronous work runs in.
-pub(super) fn runtime() -> anyhow::Result<Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
 }
 
@@ -118,7 +146,7 @@ fn open_files() {
 }
 
 /// Comes true with Ctrl-C, or with what `kill` and service managers send.
-pub(super) async fn told_to_end() {
+pub(crate) async fn told_to_end() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

@@ -6,3 +6,4 @@ mod mcp;
 mod retrain;
 mod serve;
 mod server;
+mod store;
