@@ -6,7 +6,9 @@ import { count, empty, figure, h, moment, panel, replace, say, title, trouble } 
 import { table } from './table.js';
 
 const percent = (x, digits = 2) => `${(100 * x).toFixed(digits)} %`;
-const signed = (x) => `${x > 0 ? '+' : ''}${percent(x)}`;
+const plus = (x) => (x > 0 ? '+' : '');
+/** A difference of two shares. */
+const points = (x) => `${plus(x)}${(100 * x).toFixed(2)} points`;
 const between = (low, high, write) => h('span', { class: 'small' }, ` ${write(low)} to ${write(high)}`);
 
 /** A mean with its interval. */
@@ -25,9 +27,9 @@ function comparison(one) {
   const { contrast } = one;
   const text = [h('span', { class: `chip verdict ${one.verdict}` }, one.verdict), ' ', h('span', { class: 'id' }, one.arm), ' against ', h('span', { class: 'id' }, one.against), ': '];
   if (!contrast) return h('p', {}, text, 'each arm needs five users who took something, and five who did not.');
-  return h('p', {}, text, VERDICTS[one.verdict], '. Difference ', h('strong', {}, signed(contrast.difference)),
-    between(contrast.low, contrast.high, signed), `, lift ${signed(contrast.lift)}, p ${figure(one.p)} at any look `,
-    h('span', { class: 'small' }, `(a single planned look: ${signed(contrast.fixed_low)} to ${signed(contrast.fixed_high)}, p ${figure(contrast.fixed_p)})`));
+  return h('p', {}, text, VERDICTS[one.verdict], '. Difference ', h('strong', {}, points(contrast.difference)),
+    between(contrast.low, contrast.high, points), `, lift ${plus(contrast.lift)}${percent(contrast.lift)}, p ${figure(one.p)} at any look `,
+    h('span', { class: 'small' }, `(a single planned look: ${points(contrast.fixed_low)} to ${points(contrast.fixed_high)}, p ${figure(contrast.fixed_p)})`));
 }
 
 function results(experiment) {
