@@ -118,7 +118,7 @@ mod tests {
         use tastemaker_store::Scope;
         for route in all() {
             // Tools of /mcp have the scope of the route behind them.
-            let asks = ["/v1/recommend", "/v1/embeddings", "/v1/rerank", "/mcp"];
+            let asks = ["/v1/recommend", "/v1/chat", "/v1/embeddings", "/v1/rerank", "/mcp"];
             let asks = asks.contains(&route.path) || route.path.starts_with("/api/session/");
             // What a training said may hold anything.
             let is_open = !route.path.starts_with("/v1/jobs");
