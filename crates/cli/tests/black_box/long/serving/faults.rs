@@ -57,6 +57,7 @@ fn ten_thousand_idle_connections_keep_nobody_from_an_answer() {
 /// The files of the process may not grow beyond a limit, which is what a full disk looks like from within.
 #[cfg(unix)]
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test that waits for something has an end")]
 fn a_full_disk_refuses_writes_answers_reads_and_loses_nothing() {
     let home = Home::with_model("item-knn");
     let args = ["--model", "model"];
