@@ -66,7 +66,10 @@ impl Tenant {
                 Reception::Stored
             };
             receptions.push(reception);
-            let lacks = |arm: &Arc<Loaded>| arm.engine.known_item(&item.id).is_none();
+            let lacks = |arm: &Arc<Loaded>| {
+                let engine = &arm.engine;
+                engine.known_item(&item.id).is_none() && !fields(&item, engine).is_empty()
+            };
             if reception == Reception::Reading || has_room && others.iter().any(lacks) {
                 line.items.push_back(item);
             }
@@ -126,11 +129,17 @@ async fn grow(
 
 /// Returns the model with all items of a batch that it can take in.
 fn take_in(loaded: &Loaded, batch: &[Item], warn: &dyn Fn(String)) -> Option<(Loaded, usize)> {
+    // What waits may be for the model of another place.
+    if loaded.engine.can_grow().is_err() {
+        return None;
+    }
     let mut newcomers: Vec<Newcomer> = Vec::new();
     for item in batch {
-        let is_known = loaded.engine.item(&item.id).is_ok();
-        if !is_known && newcomers.iter().all(|(id, _)| *id != item.id) {
-            newcomers.push((item.id.clone(), fields(item, &loaded.engine)));
+        let is_known = loaded.engine.known_item(&item.id).is_some();
+        let fields = fields(item, &loaded.engine);
+        let is_new = !is_known && newcomers.iter().all(|(id, _)| *id != item.id);
+        if is_new && !fields.is_empty() {
+            newcomers.push((item.id.clone(), fields));
         }
     }
     if newcomers.is_empty() {

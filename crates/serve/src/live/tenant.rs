@@ -29,8 +29,8 @@ type Numbers = (Weak<Loaded>, Arc<Vec<ItemId>>);
 #[derive(Debug, Default)]
 pub(crate) struct Barred {
     ids: HashSet<String>,
-    /// Those that the model which was asked last knows, by its numbers.
-    known: Mutex<Option<Numbers>>,
+    /// Those that models know which were asked, by their numbers.
+    known: Mutex<Vec<Numbers>>,
 }
 
 impl Barred {
@@ -53,16 +53,16 @@ impl Barred {
     /// Returns the numbers that a model gives them, in order.
     pub(crate) fn of(&self, loaded: &Arc<Loaded>) -> Arc<Vec<ItemId>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((model, items)) = known.as_ref()
-            && model.ptr_eq(&Arc::downgrade(loaded))
-        {
+        let this = Arc::downgrade(loaded);
+        if let Some((_, items)) = known.iter().find(|(model, _)| model.ptr_eq(&this)) {
             return items.clone();
         }
         let items = self.ids.iter().filter_map(|id| loaded.engine.known_item(id));
         let mut items: Vec<ItemId> = items.collect();
         items.sort_unstable_by_key(|item| item.0);
         let items = Arc::new(items);
-        *known = Some((Arc::downgrade(loaded), items.clone()));
+        known.retain(|(model, _)| model.strong_count() > 0);
+        known.push((this, items.clone()));
         items
     }
 }
