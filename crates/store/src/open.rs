@@ -7,6 +7,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::upkeep::outside::Tells;
 use crate::writer::{self, Done, Load, Target, Waiting};
 use crate::{Applied, Change, Error, schema};
 
@@ -50,22 +51,26 @@ pub struct Store {
     changes: mpsc::Sender<Waiting>,
     /// A place for every kilobyte that may wait.
     room: Arc<Semaphore>,
-    load: Arc<Load>,
+    pub(crate) load: Arc<Load>,
     pub(crate) kind: Kind,
 }
 
 impl Store {
     /// Opens or makes a store and brings its schema up to date. Needs the tokio runtime, in which its writer lives.
     pub async fn open(address: &str) -> Result<Self, Error> {
-        Self::open_as(address, false).await
+        let tells = match Kind::of(address) {
+            Kind::Sqlite => Tells::Nothing,
+            Kind::Postgres => Tells::Items,
+        };
+        Self::open_as(address, tells).await
     }
 
     /// Opens a store beside a server that may have it open too, and tells that server of what is written here.
     pub async fn open_beside(address: &str) -> Result<Self, Error> {
-        Self::open_as(address, true).await
+        Self::open_as(address, Tells::All).await
     }
 
-    async fn open_as(address: &str, announces: bool) -> Result<Self, Error> {
+    async fn open_as(address: &str, tells: Tells) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
         let kind = Kind::of(address);
         let shown = shown(address);
@@ -89,7 +94,7 @@ impl Store {
         let read = pool(READERS, READER_PAGES).connect_with(options).await.map_err(failed)?;
         let (changes, waiting) = mpsc::channel(QUEUE);
         let load = Arc::new(Load::default());
-        let target = Target { pool: write, announces };
+        let target = Target { pool: write, tells };
         tokio::spawn(writer::run(target, waiting, load.clone()));
         let room = Arc::new(Semaphore::new(QUEUE_BYTES / 1024));
         Ok(Self { read, changes, room, load, kind })

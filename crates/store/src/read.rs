@@ -139,9 +139,21 @@ impl Store {
         cursor: &str,
         n: usize,
     ) -> Result<Page<String>, Error> {
-        let sql = "SELECT item_id FROM events WHERE tenant = $1 AND item_id > $2 GROUP BY item_id ORDER BY item_id LIMIT $3";
+        let sql = "SELECT item_id FROM events WHERE tenant = $1 AND item_id > $2 AND kind <> 'impression' GROUP BY item_id ORDER BY item_id LIMIT $3";
         let rows = self.list(sql, (&[tenant, cursor], n), |row| row.try_get(0)).await?;
         Ok(page(rows, n, String::clone))
+    }
+
+    /// Lists who took an item last, with the values of their events, the last first. Who was erased is left out, also if they came back.
+    pub async fn takers(
+        &self,
+        (tenant, item): (&str, &str),
+        n: usize,
+    ) -> Result<Vec<(String, f64)>, Error> {
+        let sql = "SELECT user_id, value FROM events WHERE tenant = $1 AND item_id = $2 AND kind <> 'impression' AND NOT EXISTS \
+             (SELECT 1 FROM erased WHERE erased.tenant = events.tenant AND erased.kind = 'user' AND erased.id = events.user_id) \
+             ORDER BY time DESC, id DESC LIMIT $3";
+        self.list(sql, (&[tenant, item], n), |row| Ok((row.try_get(0)?, row.try_get(1)?))).await
     }
 
     /// Lists the items a user took before an event, which is given by its time and id, the last taken first.

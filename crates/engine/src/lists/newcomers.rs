@@ -72,6 +72,10 @@ impl Engine {
             let takers: Vec<(UserId, f32)> = item.takers.iter().filter_map(taker).collect();
             let known = grown.known_item(&item.item_id);
             if known.is_none() {
+                // Of an item that nobody took whom the model knows it would know nothing.
+                if takers.is_empty() {
+                    continue;
+                }
                 grown.data.add_item(&item.item_id, &item.fields)?;
             }
             let Answerer::Single(model) = &mut grown.answerer else { continue };

@@ -59,11 +59,10 @@ pub(crate) async fn answer(call: Call) -> Result<Answer, Error> {
     check(&request)?;
     let (app, tenant) = (&call.app, &call.tenant);
     let now = app.clock.seconds();
+    let chat_id = request.chat_id.clone().unwrap_or_else(|| new_id(app.clock.unix_ms()));
+    let _turn = tenant.talks.turn(&chat_id).await;
     let old = match &request.chat_id {
-        Some(id) => Some(app.talks.find(&tenant.name, id, now).ok_or_else(|| Error::NotFound {
-            what: "talk under way with the id",
-            id: id.clone(),
-        })?),
+        Some(id) => Some(tenant.talks.find(id, now).ok_or_else(|| unknown(id))?),
         None => None,
     };
     let user = old.as_ref().map_or(request.user_id, |talk| talk.user.clone());
@@ -71,7 +70,12 @@ pub(crate) async fn answer(call: Call) -> Result<Answer, Error> {
         Some(user) => known(app, tenant, user).await?,
         None => tenant.nobody.clone(),
     };
-    let was_erased = known.erased;
+    let erased = known.erased;
+    // Another server may have erased the user since.
+    if old.as_ref().is_some_and(|talk| talk.erased != erased) {
+        tenant.talks.forget(&chat_id);
+        return Err(unknown(&chat_id));
+    }
     let barred = tenant.barred(&app.store, now).await?;
     let model = tenant.slot.now().ok_or(Error::NoModel)?;
     let turns = old.as_ref().map_or(0, |talk| talk.turns) + 1;
@@ -81,7 +85,7 @@ pub(crate) async fn answer(call: Call) -> Result<Answer, Error> {
         move || {
             let engine = &model.engine;
             let user =
-                user.as_deref().filter(|id| !known.erased && engine.known_user(id).is_some());
+                user.as_deref().filter(|id| erased.is_none() && engine.known_user(id).is_some());
             let settings = ConversationSettings {
                 user: user.map(str::to_owned),
                 n,
@@ -100,17 +104,14 @@ pub(crate) async fn answer(call: Call) -> Result<Answer, Error> {
         }
     };
     let (reply, memory) = app.workers.run(turn).await?;
-    let chat_id = request.chat_id.unwrap_or_else(|| new_id(app.clock.unix_ms()));
-    // Of somebody who was erased meanwhile nothing is remembered.
-    let erased = match &user {
-        Some(user) => self::known(app, tenant, user).await?.erased && !was_erased,
-        None => false,
-    };
-    if !erased {
-        let talk = Talk::new(user, turns, memory, (&model, now));
-        app.talks.keep(&tenant.name, &chat_id, talk);
-    }
+    // Of somebody who is erased meanwhile the next turn finds nothing: the talk is from before.
+    let talk = Talk::new((user, erased), turns, memory, (&model, now));
+    tenant.talks.keep(&chat_id, talk);
     told(chat_id, &model, (turns, reply))
+}
+
+fn unknown(id: &str) -> Error {
+    Error::NotFound { what: "talk under way with the id", id: id.to_owned() }
 }
 
 fn check(request: &ChatRequest) -> Result<(), Error> {

@@ -149,8 +149,8 @@ pub(crate) struct Made {
     last: Option<(i64, String)>,
     /// What its user did, as long as it is that.
     known: Weak<Known>,
-    /// The user was erased before.
-    erased: bool,
+    /// When the user was erased before.
+    erased: Option<i64>,
     /// The arm of an experiment that made it.
     treated: Option<Treated>,
     /// What was drawn.
@@ -229,7 +229,7 @@ async fn erased_since(call: &Call, request: &RecommendRequest, made: &Made) -> R
         return Ok(false);
     };
     let now = known(&call.app, &call.tenant, user).await?;
-    Ok(now.erased && !made.erased)
+    Ok(now.erased > made.erased)
 }
 
 /// Keeps the list, so that it can be explained later.
@@ -389,7 +389,8 @@ fn of_model(
         ));
     }
     left_out.extend(known.older.iter().filter_map(|id| engine.known_item(id)));
-    let user = request.user_id.as_deref().filter(|_| request.history.is_empty() && !known.erased);
+    let user =
+        request.user_id.as_deref().filter(|_| request.history.is_empty() && known.erased.is_none());
     let user = user.filter(|id| engine.known_user(id).is_some());
     let newer = newer(loaded, user, known);
     let is_known = |id: &&String| engine.known_item(id).is_some();

@@ -76,7 +76,7 @@ async fn events(app: &App, tenant: &Tenant, until: i64, dir: &Path) -> Result<us
         let events: Vec<Event> = page.rows.into_iter().filter(is_wanted).collect();
         let users: Vec<String> = events.iter().map(|event| event.user.clone()).collect();
         // The same values and seconds as an answer reckons with.
-        for (user_id, taken) in users.into_iter().zip(Known::new(events, false).taken) {
+        for (user_id, taken) in users.into_iter().zip(Known::new(events, None).taken) {
             let (value, timestamp) = (taken.value, taken.time);
             lines.put(&NewEvent { user_id, item_id: taken.item, value, timestamp })?;
             n += 1;

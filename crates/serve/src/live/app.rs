@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tastemaker_core::{Clock, SystemClock};
 use tastemaker_engine::Places;
-use tastemaker_store::{Change, Store, is_tenant};
+use tastemaker_store::{Change, Promotion, Store, is_tenant};
 use tokio::sync::Semaphore;
 
 use super::others::Others;
-use super::promotions::Followed;
+use super::promotions::Promotions;
 use super::tenant::Tenants;
-use super::{Answers, Loaded, Talks, Tenant};
+use super::{Answers, Loaded, Tenant};
 use crate::auth::Keys;
 use crate::dashboard::Series;
 use crate::jobs::Board;
@@ -44,7 +44,6 @@ pub struct App {
     pub(crate) counts: Counts,
     pub(crate) series: Series,
     pub(crate) answers: Answers,
-    pub(crate) talks: Talks,
     /// A place for every kilobyte of the bodies that are read or worked on.
     pub(crate) bodies: Arc<Semaphore>,
     /// Looking for who gets an item takes long: one at a time.
@@ -54,7 +53,7 @@ pub struct App {
     pub(crate) jobs: Board,
     pub(crate) traces: Option<Traces>,
     pub(super) others: Others,
-    pub(super) followed: Followed,
+    pub(super) promotions: Promotions,
     tenants: Tenants,
 }
 
@@ -83,7 +82,6 @@ impl App {
             bodies: Arc::new(Semaphore::new(crate::door::BODIES / 1024)),
             audiences: Arc::new(Semaphore::new(1)),
             answers: Answers::new(settings.cache, settings.cached_for.as_secs_f64()),
-            talks: Talks::default(),
             routes: crate::routes::counted(),
             store,
             settings,
@@ -94,7 +92,7 @@ impl App {
             counts: Counts::default(),
             series: Series::default(),
             others: Others::default(),
-            followed: Followed::default(),
+            promotions: Promotions::default(),
             tenants: Mutex::new(HashMap::new()),
         });
         app.know_others().await?;
@@ -194,7 +192,9 @@ impl App {
     ) -> Result<Arc<Loaded>, Error> {
         let (app, to, name) = (self.clone(), tenant.clone(), name.to_owned());
         let promoting = async move {
-            let loaded = app.take_on(&to, &name).await?;
+            // Others are told in the order in which models came to answer here.
+            let _turn = to.promoting.lock().await;
+            let loaded = app.answer_with(&to, &name).await?;
             app.announce(&to, &name).await;
             Ok(loaded)
         };
@@ -205,8 +205,18 @@ impl App {
         })
     }
 
-    /// Does so on this server.
+    /// Does so on this server alone.
     pub(super) async fn take_on(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        name: &str,
+    ) -> Result<Arc<Loaded>, Error> {
+        let _turn = tenant.promoting.lock().await;
+        self.answer_with(tenant, name).await
+    }
+
+    /// Opens a model and lets it answer; one at a time.
+    async fn answer_with(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
         name: &str,
@@ -216,7 +226,6 @@ impl App {
         if !names.iter().any(|known| known == name) {
             return Err(Error::NotFound { what: "model", id: name.to_owned() });
         }
-        let _turn = tenant.promoting.lock().await;
         let loaded = self.read_model(&folder.join(name)).await?;
         remember(&folder, name)?;
         tenant.slot.promote(loaded.clone());
@@ -271,7 +280,7 @@ impl App {
     pub(crate) async fn clear_old_lists(self: Arc<Self>) {
         for round in 0u64.. {
             self.answers.sweep(self.clock.seconds());
-            self.talks.sweep(self.clock.seconds());
+            self.tenants().iter().for_each(|tenant| tenant.talks.sweep(self.clock.seconds()));
             if round.is_multiple_of(CLEARING) {
                 self.clear(self.settings.keep_days, |before| Change::ForgetShown { before }).await;
                 self.clear(self.settings.audit_days, |before| Change::ForgetActs { before }).await;
@@ -305,14 +314,16 @@ impl Settings {
     }
 
     /// Lists which model each tenant starts with: the one that was promoted last, by other servers or by this one.
-    fn first_models(&self, promoted: &HashMap<String, String>) -> Vec<(String, PathBuf)> {
+    fn first_models(&self, promoted: &HashMap<String, Promotion>) -> Vec<(String, PathBuf)> {
         let mut first: Vec<(String, PathBuf)> = Vec::new();
         for tenant in
             self.models.iter().flat_map(|root| folders(root)).filter(|name| is_tenant(name))
         {
             let Ok(folder) = self.folder(&tenant) else { continue };
             let names = names(&folder);
-            let by_any = promoted.get(&tenant).filter(|name| names.contains(*name)).cloned();
+            let is_newest =
+                |one: &&Promotion| names.contains(&one.model) && one.time >= promoted_at(&folder);
+            let by_any = promoted.get(&tenant).filter(is_newest).map(|one| one.model.clone());
             let own = || std::fs::read_to_string(folder.join(ACTIVE)).unwrap_or_default();
             let active = by_any.unwrap_or_else(own);
             if names.iter().any(|name| *name == active.trim()) {
@@ -331,6 +342,13 @@ impl Settings {
         }
         first
     }
+}
+
+/// Returns when a model of this folder was promoted on this server, in unix milliseconds; 0 when none was.
+fn promoted_at(folder: &Path) -> i64 {
+    let changed = std::fs::metadata(folder.join(ACTIVE)).and_then(|about| about.modified());
+    let age = changed.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    age.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn folders(dir: &Path) -> Vec<String> {

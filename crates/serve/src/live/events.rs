@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tastemaker_store::{Applied, Change, Event, Item, Repeat, User};
+use tastemaker_store::{Applied, Change, Event, IMPRESSION, Item, Repeat, User};
 
 use super::{App, Reception, Tenant};
 use crate::Error;
@@ -38,10 +38,11 @@ impl App {
         events: Vec<Event>,
         repeat: Repeat,
     ) -> Result<Applied, Error> {
-        let items: Vec<String> = events.iter().map(|event| event.item.clone()).collect();
+        let taken = events.iter().filter(|event| event.kind != IMPRESSION);
+        let items: Vec<String> = taken.map(|event| event.item.clone()).collect();
         let mut users: Vec<String> = events.iter().map(|event| event.user.clone()).collect();
         let names_list =
-            |event: &&Event| !event.recommendation.is_empty() && event.kind != "impression";
+            |event: &&Event| !event.recommendation.is_empty() && event.kind != IMPRESSION;
         let from_lists = events.iter().filter(names_list).count() as u64;
         let change = Change::Events { tenant: tenant.name.clone(), events, repeat };
         users.sort_unstable();
@@ -70,7 +71,10 @@ impl App {
             item: item.to_owned(),
         };
         let user = user.to_owned();
-        self.settle(tenant, change, move |tenant| tenant.histories.forget(&user)).await
+        let applied =
+            self.settle(tenant, change, move |tenant| tenant.histories.forget(&user)).await?;
+        tenant.fold_in(self, vec![item.to_owned()]);
+        Ok(applied)
     }
 
     /// Writes items and hands them to the model.
@@ -116,12 +120,15 @@ impl App {
         id: &str,
     ) -> Result<Applied, Error> {
         let time = self.clock.unix_ms();
+        let placed = tenant.placed_by(self, id).await?;
         let change = Change::EraseUser { tenant: tenant.name.clone(), id: id.to_owned(), time };
-        let (app, id) = (self.clone(), id.to_owned());
+        let (app, of, id) = (self.clone(), tenant.clone(), id.to_owned());
         let forget = move |tenant: &Tenant| {
             tenant.histories.forget(&id);
+            tenant.talks.forget_user(&id);
             app.answers.forget_user(&tenant.name, &id);
-            app.talks.forget_user(&tenant.name, &id);
+            // What they took is placed by the others alone.
+            of.fold_in(&app, placed);
         };
         self.settle(tenant, change, forget).await
     }

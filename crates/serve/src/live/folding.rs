@@ -1,16 +1,17 @@
 //! Items that a model of iALS has learnt nothing of, placed by those who took them since: in the background, once a second at most, and
 //! swapped in with the model.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hashlink::LinkedHashSet;
 use tastemaker_engine::FoldIn;
-use tastemaker_store::{EventFilter, IMPRESSION};
+use tastemaker_store::EventFilter;
 
+use super::history::strength;
 use super::newcomers::fields;
 use super::tenant::Place;
-use super::{App, Known, Tenant};
+use super::{App, Loaded, Tenant};
 use crate::Error;
 
 /// Users who took an item, with the values that models reckon with.
@@ -18,10 +19,10 @@ type Takers = Vec<(String, f32)>;
 
 /// Items that are placed at once.
 const BATCH: usize = 256;
-/// Items that may wait.
-const QUEUE: usize = 100_000;
+/// Items that may wait, and items that a model may have taken in: more come with the next training.
+const MOST: usize = 100_000;
 /// Events of an item that are looked at.
-const EVENTS: usize = 10_000;
+const EVENTS: usize = 2000;
 /// Rows of a page.
 const ROWS: usize = 1000;
 /// Time between two batches: each copies the vectors of the model, and ends the lists that are kept.
@@ -29,7 +30,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Line {
-    items: BTreeSet<String>,
+    /// The one that has waited longest comes first.
+    items: LinkedHashSet<String>,
     is_served: bool,
 }
 
@@ -41,17 +43,44 @@ impl Tenant {
     /// Has items placed anew, as far as the model leaves that open.
     pub(super) fn fold_in(self: &Arc<Self>, app: &Arc<App>, items: Vec<String>) {
         let models: Vec<_> = self.places().iter().filter_map(|place| self.at(place)).collect();
-        let is_open = |item: &String| models.iter().any(|model| model.engine.can_fold_in(item));
-        let open = items.into_iter().filter(is_open);
+        let open = items.into_iter().filter(|item| models.iter().any(|model| takes(model, item)));
         let mut line = self.folding.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left_out = 0;
         for item in open {
-            if line.items.len() < QUEUE {
-                line.items.insert(item);
+            if line.items.contains(&item) {
+                continue;
             }
+            if line.items.len() < MOST {
+                line.items.insert(item);
+            } else {
+                left_out += 1;
+            }
+        }
+        if left_out > 0 {
+            tracing::warn!("{left_out} items of {} wait for their next event", self.name);
         }
         if !line.items.is_empty() && !line.is_served {
             line.is_served = true;
             tokio::spawn(serve(app.clone(), self.clone()));
+        }
+    }
+
+    /// Lists the items of a user that are placed by those who took them.
+    pub(super) async fn placed_by(&self, app: &App, user: &str) -> Result<Vec<String>, Error> {
+        let models: Vec<_> = self.places().iter().filter_map(|place| self.at(place)).collect();
+        let (mut items, mut cursor) = (Vec::new(), String::new());
+        if !models.iter().any(|model| model.engine.can_fold_in("")) {
+            return Ok(items);
+        }
+        let filter = EventFilter { user: Some(user), ..EventFilter::default() };
+        loop {
+            let page = app.store.events(&self.name, &filter, &cursor, ROWS).await?;
+            let taken = page.rows.into_iter().map(|event| event.item);
+            items.extend(taken.filter(|item| models.iter().any(|model| takes(model, item))));
+            cursor = page.cursor;
+            if cursor.is_empty() {
+                return Ok(items);
+            }
         }
     }
 
@@ -77,13 +106,19 @@ impl Tenant {
         let mut line = self.folding.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = Vec::new();
         while batch.len() < BATCH
-            && let Some(item) = line.items.pop_first()
+            && let Some(item) = line.items.pop_front()
         {
             batch.push(item);
         }
         line.is_served = !batch.is_empty();
         batch
     }
+}
+
+/// Tells whether a model takes an item's place from those who took it.
+fn takes(model: &Loaded, item: &str) -> bool {
+    let is_known = model.engine.known_item(item).is_some();
+    model.engine.can_fold_in(item) && (is_known || model.newcomers < MOST)
 }
 
 async fn serve(app: Arc<App>, tenant: Arc<Tenant>) {
@@ -118,7 +153,7 @@ async fn place_in(
 ) -> Result<(), Error> {
     // Another model may answer meanwhile, or this one with more items: they are placed in that one then.
     while let Some(loaded) = tenant.at(at) {
-        let is_open = |(item, _): &(&String, _)| loaded.engine.can_fold_in(item);
+        let is_open = |(item, _): &(&String, _)| takes(&loaded, item);
         let open: Vec<_> = batch.iter().zip(takers).filter(is_open).collect();
         if open.is_empty() {
             return Ok(());
@@ -148,19 +183,6 @@ async fn place_in(
 
 /// Returns the users who took an item, with the values that models reckon with.
 async fn takers_of(app: &App, tenant: &Tenant, item: &str) -> Result<Takers, Error> {
-    let filter = EventFilter { item: Some(item), ..EventFilter::default() };
-    let (mut takers, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = app.store.events(&tenant.name, &filter, &cursor, ROWS).await?;
-        let events = page.rows.into_iter().filter(|event| event.kind != IMPRESSION);
-        for event in events {
-            let user = event.user.clone();
-            let taken = Known::new(vec![event], false).taken;
-            takers.extend(taken.into_iter().map(|taken| (user.clone(), taken.value)));
-        }
-        cursor = page.cursor;
-        if cursor.is_empty() || takers.len() >= EVENTS {
-            return Ok(takers);
-        }
-    }
+    let takers = app.store.takers((&tenant.name, item), EVENTS).await?;
+    Ok(takers.into_iter().map(|(user, value)| (user, strength(value))).collect())
 }

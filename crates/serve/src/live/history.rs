@@ -37,8 +37,8 @@ pub(crate) struct Known {
     pub(crate) older: Vec<String>,
     /// Time and id of the last one.
     pub(crate) last: Option<(i64, String)>,
-    /// They were erased: what a model's data knows of them is not used.
-    pub(crate) erased: bool,
+    /// When they were erased, if they were: what a model's data knows of them is not used.
+    pub(crate) erased: Option<i64>,
 }
 
 impl Known {
@@ -53,7 +53,7 @@ impl Known {
         (tenant, user): (&str, &str),
         until: (i64, &str),
     ) -> Result<Self, Error> {
-        let erased = store.erased_user(tenant, user).await?.is_some();
+        let erased = store.erased_user(tenant, user).await?;
         let events = store.history((tenant, user), until, EVENTS).await?;
         let older = match events.first().filter(|_| events.len() >= EVENTS) {
             Some(first) => {
@@ -65,21 +65,24 @@ impl Known {
     }
 
     /// Makes it of events, oldest first.
-    pub(crate) fn new(events: Vec<Event>, erased: bool) -> Self {
+    pub(crate) fn new(events: Vec<Event>, erased: Option<i64>) -> Self {
         let last = events.last().map(|event| (event.time, event.id.clone()));
         let taken = |event: Event| Taken {
             item: event.item,
-            // Clients that know no strengths send zero.
-            value: if event.value.abs() < f64::EPSILON {
-                1.0
-            } else {
-                event.value.clamp(f32::MIN.into(), f32::MAX.into()) as f32
-            },
+            value: strength(event.value),
             time: event.time.div_euclid(1000),
         };
         let taken = events.into_iter().map(taken).collect();
         Self { taken, older: Vec::new(), last, erased }
     }
+}
+
+/// Returns the strength that models reckon with; clients that know none send zero.
+pub(super) fn strength(value: f64) -> f32 {
+    if value.abs() < f64::EPSILON {
+        return 1.0;
+    }
+    value.clamp(f32::MIN.into(), f32::MAX.into()) as f32
 }
 
 #[derive(Default)]

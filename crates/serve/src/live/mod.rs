@@ -17,5 +17,5 @@ pub use app::App;
 pub(crate) use history::{EVENTS, Known, known_for};
 pub(crate) use newcomers::{Reception, told};
 pub(crate) use slot::{Loaded, Which};
-pub(crate) use talks::{Talk, Talks};
+pub(crate) use talks::Talk;
 pub(crate) use tenant::{Barred, Tenant, Timed, fresh, keep};

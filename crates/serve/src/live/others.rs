@@ -85,14 +85,16 @@ impl App {
     fn catch_up(self: &Arc<Self>, tenant: &Arc<Tenant>, before: Outside, now: Outside) {
         tracing::debug!("another process wrote to {}", tenant.name);
         // Lists rest on these, and go with them.
-        tenant.histories.forget_all();
         tenant.forget_barred();
-        tenant.forget_popular();
+        if now.changes != before.changes {
+            tenant.histories.forget_all();
+            tenant.forget_popular();
+        }
         let events = now.events.saturating_sub(before.events).max(0).unsigned_abs();
         tenant.heard.fetch_add(events, Ordering::Relaxed);
         // New items may be read by the model, or placed by those who took them.
         let is_news = |loaded: Arc<Loaded>| {
-            (now.items != before.items && loaded.engine.can_grow().is_ok())
+            (now.items > before.items && loaded.engine.can_grow().is_ok())
                 || (now.events != before.events && loaded.engine.can_fold_in(""))
         };
         if tenant.slot.now().is_some_and(is_news) && tenant.introducing.begin() {

@@ -12,6 +12,7 @@ use super::history::{Histories, Known, known_for};
 use super::newcomers::Waiting;
 use super::others::Introducing;
 use super::slot::{Loaded, Slot};
+use super::talks::Talks;
 use crate::Error;
 use crate::dashboard::Failures;
 use crate::experiments::Experiments;
@@ -88,6 +89,7 @@ pub(crate) struct Tenant {
     pub(super) waiting: Waiting,
     pub(super) introducing: Introducing,
     pub(super) folding: Folding,
+    pub(crate) talks: Talks,
     /// Items and users are read and written again one after the other.
     pub(crate) patching: tokio::sync::Mutex<()>,
     /// Models are promoted one after the other.
@@ -115,6 +117,7 @@ impl Tenant {
             waiting: Waiting::default(),
             introducing: Introducing::default(),
             folding: Folding::default(),
+            talks: Talks::default(),
             patching: tokio::sync::Mutex::default(),
             promoting: tokio::sync::Mutex::default(),
             heard: AtomicU64::default(),

@@ -106,3 +106,38 @@ async fn an_item_without_a_text_is_placed_by_those_who_took_it_also_after_a_rest
     let again = Home { router: router(app), ..home };
     assert!(within_a_second(&again, "/v1/similar/fresh?n=5", is_near).await);
 }
+
+#[tokio::test]
+async fn items_are_placed_by_takers_alone_and_not_by_those_who_were_erased() {
+    let home = Home::with(|dir| Settings {
+        model: Some(trained(dir, "model", ("ials", 7))),
+        open: true,
+        ..Settings::default()
+    })
+    .await;
+    let seen = json!({ "user_id": "u1", "item_id": "ghost", "event_type": "impression" });
+    assert_eq!(home.post("/v1/events", seen).await.status, 200);
+    home.event("nobody-knows", "strange").await;
+    home.event("u1", "fresh").await;
+    let is_there = |got: &Value| got["items"].is_array();
+    assert!(within_a_second(&home, "/v1/similar/fresh?n=5", is_there).await);
+    let alone = home.get("/v1/similar/fresh?n=5").await.body["items"].clone();
+    // What was only shown, and what nobody took whom the model knows, it does not take in.
+    for unplaced in ["ghost", "strange"] {
+        assert_eq!(home.get(&format!("/v1/similar/{unplaced}")).await.status, 404);
+    }
+    home.event("u2", "fresh").await;
+    let other = |got: &Value| got["items"].is_array() && got["items"] != alone;
+    assert!(
+        within_a_second(&home, "/v1/similar/fresh?n=5", other).await
+            || within_a_second(&home, "/v1/similar/fresh?n=5", other).await
+    );
+    // Without the second taker it lies where the first one put it, also when the second one comes back.
+    home.ask(("DELETE", "/v1/users/u2"), None, "").await;
+    home.event("u2", "fresh").await;
+    let as_before = |got: &Value| got["items"] == alone;
+    assert!(
+        within_a_second(&home, "/v1/similar/fresh?n=5", as_before).await
+            || within_a_second(&home, "/v1/similar/fresh?n=5", as_before).await
+    );
+}

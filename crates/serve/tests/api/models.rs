@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tastemaker_serve::store::Store;
 use tastemaker_serve::{App, Settings, router};
 
 use crate::home::{Home, trained};
@@ -79,11 +80,72 @@ async fn what_one_server_promotes_answers_on_all_that_share_a_database() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(serving(&other).await, expected);
-    // One that starts later comes to it, too; one that lacks the model goes on with its own.
-    std::fs::write(dir.path().join("models/default/active"), "one").unwrap();
+    // One that starts later comes to it, too.
+    let folder = dir.path().join("models/default");
+    let older = std::time::SystemTime::now() - Duration::from_secs(60);
+    let active = |name: &str| {
+        std::fs::write(folder.join("active"), name).unwrap();
+        std::fs::File::options().append(true).open(folder.join("active")).unwrap()
+    };
+    active("one").set_modified(older).unwrap();
     let later = Home { router: router(open().await), ..other };
     assert_eq!(serving(&later).await, expected);
-    std::fs::remove_dir_all(dir.path().join("models/default/two")).unwrap();
-    let lacking = Home { router: router(open().await), ..later };
+    // What was promoted here since then counts more, as when the others could not be told.
+    drop(active("one"));
+    let newer = Home { router: router(open().await), ..later };
+    assert_eq!(serving(&newer).await, "one@7");
+    // One that lacks the model goes on with its own, until it is there.
+    active("one").set_modified(older).unwrap();
+    std::fs::rename(folder.join("two"), dir.path().join("two")).unwrap();
+    let lacking = Home { router: router(open().await), ..newer };
     assert_eq!(serving(&lacking).await, "one@7");
+    assert_eq!(first.post("/v1/models/promote", json!({ "name": "one" })).await.status, 200);
+    assert_eq!(first.post("/v1/models/promote", json!({ "name": "two" })).await.status, 200);
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(serving(&lacking).await, "one@7");
+    std::fs::rename(dir.path().join("two"), folder.join("two")).unwrap();
+    for _ in 0..150 {
+        if serving(&lacking).await == expected {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(serving(&lacking).await, expected);
+}
+
+#[tokio::test]
+async fn servers_that_share_a_database_share_new_items_and_erasures() {
+    let fused = |dir: &std::path::Path| Settings {
+        model: Some(trained(dir, "model", ("fused", 7))),
+        open: true,
+        ..Settings::default()
+    };
+    let first = Home::with(fused).await;
+    let dir = tempfile::tempdir().unwrap();
+    // Another process has a store of its own over the same database.
+    let store = Store::open(&first.address).await.unwrap();
+    let app = App::open(store.clone(), fused(dir.path()), crate::home::places(dir.path()));
+    let other =
+        Home { router: router(app.await.unwrap()), store, address: first.address.clone(), dir };
+    let text = other.get("/v1/items/i3").await.body["fields"]["text"].clone();
+    let talk = json!({ "message": "show me 3 items", "user_id": "u2" });
+    let talk = other.post("/v1/chat", talk).await.body;
+    let item = json!({ "fields": { "title": "New", "text": text } });
+    assert_eq!(first.ask(("PUT", "/v1/items/new"), Some(item), "").await.status, 200);
+    assert_eq!(first.ask(("DELETE", "/v1/users/u2"), None, "").await.status, 200);
+    let mut status = 0;
+    for _ in 0..150 {
+        status = other.get("/v1/similar/new").await.status;
+        if status == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // What others may change is read again after a second.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let next = json!({ "chat_id": talk["chat_id"], "message": "more" });
+    let next = other.post("/v1/chat", next).await.status;
+    // A file is one server's own.
+    let expected = if other.store.is_shared() { (200, 404) } else { (404, 200) };
+    assert_eq!((status, next), expected);
 }
