@@ -10,6 +10,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 STEP = 30
@@ -34,6 +35,8 @@ def main():
                     break
             else:
                 sys.exit("the server did not start")
+            # A pipe that nobody reads fills up, and the server would wait to write its log.
+            threading.Thread(target=lambda: [None for _ in server.stderr], daemon=True).start()
             load = subprocess.Popen(
                 [binary, "bench", "serve", "--model", model, "--addr", address, "--events", ".1", "--seconds", str(int(minutes * 60 / 1.2))],
                 stdout=subprocess.PIPE, text=True)

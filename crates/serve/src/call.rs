@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
+use crate::audit::Subject;
 use crate::auth::Identity;
 use crate::live::{App, Tenant};
 
@@ -30,6 +31,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// The version of Gorse's answers that is wanted.
     pub(crate) gorse_version: u32,
+    /// What the record of it says it was done to.
+    pub(crate) subject: Subject,
 }
 
 impl Call {
@@ -98,8 +101,6 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// Beside those of every answer, or instead of them.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// To what something was done, for the record of it.
-    pub(crate) about: Option<String>,
 }
 
 impl Answer {
@@ -114,24 +115,18 @@ impl Answer {
             content_type: "application/json",
             body,
             headers: Vec::new(),
-            about: None,
         })
     }
 
     /// Answers with text.
     pub(crate) fn text(content_type: &'static str, text: String) -> Self {
         let (status, body) = (StatusCode::OK, text.into_bytes());
-        Self { status, content_type, body, headers: Vec::new(), about: None }
+        Self { status, content_type, body, headers: Vec::new() }
     }
 
     /// Answers with another status.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
-    }
-
-    /// Says to what something was done, where the path does not name it.
-    pub(crate) fn about(self, what: &str) -> Self {
-        Self { about: Some(what.to_owned()), ..self }
     }
 
     /// Answers with more headers.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tastemaker_store::{Scope, new_id};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::audit::Note;
+use crate::audit::{Note, Subject};
 use crate::auth::Identity;
 use crate::call::{Answer, Call, without_zero_bytes};
 use crate::live::{App, Tenant};
@@ -64,8 +64,7 @@ pub(crate) async fn pass(
     let outcome = outcome.map_err(|error| error.told(&request_id));
     let of = traced.as_ref().and_then(|_| Some(seen.tenant.as_ref()?.name.clone()));
     if let Some(note) = seen.note.take() {
-        let about = outcome.as_ref().ok().and_then(|answer| answer.about.as_deref());
-        note.end(&app, about, said(&outcome)).await;
+        note.end(&app, said(&outcome)).await;
     }
     if let Err((error, problem)) = &outcome
         && (error.status().0.is_server_error() || matches!(error, Error::TooFast))
@@ -74,6 +73,12 @@ pub(crate) async fn pass(
         tenant.failures.note(app.clock.unix_ms(), (route.method.as_str(), route.path), problem);
     }
     let response = respond(outcome, &request_id);
+    let status = response.status();
+    debug_assert!(
+        status.as_u16() >= 400 || route.may_answer(status),
+        "the document does not say that {} answers {status}",
+        route.path
+    );
     if let Some((traces, traced)) = app.traces.as_ref().zip(traced) {
         let what = (route.method.as_str(), route.path, response.status().as_u16());
         traces.end(&traced, what, (of.as_deref(), &request_id));
@@ -132,8 +137,9 @@ async fn handle(
         .map_err(|error| Error::Query { name: "query".into(), why: error.to_string() })?;
     let path: Vec<(String, String)> = path;
     without_zero_bytes(path.iter().chain(&query.0))?;
+    let subject = Subject::default();
     if route.is_noted() {
-        seen.note = Some(Note::begin(app, &who, route, &path));
+        seen.note = Some(Note::begin(app, &who, route, &path, &subject));
     }
     let (body, _room) = match route.takes {
         Some(_) => read(app, body, &head.headers).await?,
@@ -149,6 +155,7 @@ async fn handle(
         body,
         gorse_version: version.and_then(|version| version.parse().ok()).unwrap_or(1),
         headers: head.headers,
+        subject,
     };
     (route.handle)(call).await
 }

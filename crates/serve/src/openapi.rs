@@ -63,14 +63,20 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         None => json!({ "text/plain": { "schema": text } }),
     };
     let problem = json!({ PROBLEM: { "schema": { "$ref": "#/components/schemas/Problem" } } });
+    let mut responses = json!({
+        "4XX": { "description": "The request cannot be answered, and why", "content": problem },
+        "5XX": { "description": "The server cannot answer now", "content": problem },
+    });
+    let asked = json!({ "description": "What was asked for", "content": answer });
+    responses[route.status.as_str()] = asked;
+    for bare in route.bare {
+        let description = bare.canonical_reason().unwrap_or_default();
+        responses[bare.as_str()] = json!({ "description": description });
+    }
     let mut operation = json!({
         "summary": route.summary,
         "parameters": path.chain(query).collect::<Vec<_>>(),
-        "responses": {
-            "200": { "description": "What was asked for", "content": answer },
-            "4XX": { "description": "The request cannot be answered, and why", "content": problem },
-            "5XX": { "description": "The server cannot answer now", "content": problem },
-        },
+        "responses": responses,
     });
     if let Some(takes) = route.takes {
         let content = json!({ "application/json": { "schema": takes(schemas) } });
@@ -111,6 +117,23 @@ mod tests {
         for pointer in pointers {
             assert!(document.pointer(pointer).is_some(), "{pointer}");
         }
+    }
+
+    #[test]
+    fn other_answers_than_200_are_named() {
+        let document = document();
+        let of = |path: &str, method: &str| {
+            let responses = document["paths"][path][method]["responses"].as_object().unwrap();
+            let plain = responses.keys().filter(|status| !status.ends_with("XX"));
+            plain.cloned().collect::<Vec<String>>()
+        };
+        assert_eq!(of("/v1/stats", "get"), ["200"]);
+        assert_eq!(of("/v1/jobs", "post"), ["202"]);
+        assert_eq!(of("/mcp", "post"), ["200", "202"]);
+        assert_eq!(of("/", "get"), ["307"]);
+        assert_eq!(of("/dashboard/{file}", "get"), ["200", "304"]);
+        let accepted = &document["paths"]["/v1/jobs"]["post"]["responses"]["202"];
+        assert!(accepted["content"]["application/json"]["schema"].is_object());
     }
 
     #[test]

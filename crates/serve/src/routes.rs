@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::{MethodFilter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
@@ -37,6 +37,10 @@ pub(crate) struct Route {
     pub(crate) query: &'static [&'static str],
     pub(crate) takes: Option<SchemaOf>,
     pub(crate) gives: Option<SchemaOf>,
+    /// The status of an answer that gives it.
+    pub(crate) status: StatusCode,
+    /// Statuses of answers that give nothing and are no failures.
+    pub(crate) bare: &'static [StatusCode],
     /// It erases something, and who did it is noted.
     erases: bool,
     pub(crate) handle: Handle,
@@ -59,6 +63,8 @@ impl Route {
             query: &[],
             takes: None,
             gives: None,
+            status: StatusCode::OK,
+            bare: &[],
             erases: false,
             handle: Box::new(move |call| Box::pin(handle(call))),
         }
@@ -70,6 +76,19 @@ impl Route {
 
     pub(crate) fn asks(self, query: &'static [&'static str]) -> Self {
         Self { query, ..self }
+    }
+
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    pub(crate) fn or_bare(self, bare: &'static [StatusCode]) -> Self {
+        Self { bare, ..self }
+    }
+
+    /// Tells whether the document names a status that is no failure.
+    pub(crate) fn may_answer(&self, status: StatusCode) -> bool {
+        status == self.status || self.bare.contains(&status)
     }
 
     fn erases(self) -> Self {
@@ -222,7 +241,8 @@ fn of_others() -> Vec<Route> {
         Route::new(Read, post("/mcp"), mcp::http::post)
             .says("The Model Context Protocol: recommend, similar, explain, search_items, record_feedback as tools")
             .takes::<Value>()
-            .gives::<Value>(),
+            .gives::<Value>()
+            .or_bare(&[StatusCode::ACCEPTED]),
     ]
 }
 
@@ -235,7 +255,8 @@ fn long() -> Vec<Route> {
         Route::new(Admin, post("/v1/jobs"), jobs::post)
             .says("Trains the model anew on what is known now, in a process beside this one")
             .takes::<jobs::JobRequest>()
-            .gives::<jobs::Job>(),
+            .gives::<jobs::Job>()
+            .with_status(StatusCode::ACCEPTED),
         Route::new(Admin, get("/v1/jobs/{job_id}"), jobs::show)
             .says("One training")
             .gives::<jobs::Job>(),

@@ -53,10 +53,11 @@ pub async fn run(
     connections.finish().await;
     clearing.abort();
     looking.abort();
+    let kept = app.store.flush().await;
     if let Some(traces) = &app.traces {
         traces.flush().await;
     }
-    Ok(app.store.flush().await?)
+    Ok(kept?)
 }
 
 async fn warn_of_strangers(app: &App, address: SocketAddr) -> Result<(), Error> {

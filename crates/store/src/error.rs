@@ -124,6 +124,12 @@ pub enum Error {
         /// The store.
         path: PathBuf,
     },
+    /// A copy that would be the store itself.
+    #[error("{} is the store itself: a copy must be another file, so name one", .path.display())]
+    Itself {
+        /// The store.
+        path: PathBuf,
+    },
     /// A Postgres, which has better means of its own.
     #[error("{address} is a Postgres, which has its own means: {command}")]
     Postgres {

@@ -24,7 +24,9 @@ pub use keys::{KeyRecord, NewKey, Scope};
 pub use open::Store;
 pub use read::{EventFilter, Page};
 pub use records::{Event, Item, Shown, User};
-pub use upkeep::{Act, Backup, Outside, Promotion, Rows, back_up, must_be_there, restore};
+pub use upkeep::{
+    Act, Backup, Outside, Promotion, Rows, back_up, must_be_there, private_file, restore,
+};
 
 /// Longest id, in bytes.
 pub const MAX_ID: usize = 512;

@@ -197,7 +197,10 @@ async fn a_copy_is_written_over_no_other_file() {
     let store = Store::open(text(&path)).await.unwrap();
     put(&store, "kept").await;
     let refused = back_up(text(&path), &path).await.unwrap_err();
-    assert!(matches!(refused, Error::InUse { .. }), "{refused}");
+    assert!(refused.to_string().contains("must be another file"), "{refused}");
+    let refused = restore(&path, text(&path), true).await.unwrap_err();
+    // It is in use as well, which is told first.
+    assert!(matches!(refused, Error::NotACopy { .. }), "{refused}");
     let notes = dir.path().join("notes.txt");
     std::fs::write(&notes, "mine").unwrap();
     let refused = back_up(text(&path), &notes).await.unwrap_err().to_string();
@@ -215,4 +218,36 @@ async fn a_copy_is_written_over_no_other_file() {
     }
     let refused = restore(&path, "postgres://me:secret@host/db", true).await.unwrap_err();
     assert!(refused.to_string().contains("pg_restore"), "{refused}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_may_read_a_copy_who_may_not_read_the_store() {
+    use std::fs::{Permissions, metadata, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("store.db"), dir.path().join("copy.db"));
+    let mode = |path: &Path| metadata(path).unwrap().permissions().mode() & 0o777;
+    let set = |path: &Path, mode| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let store = Store::open(text(&path)).await.unwrap();
+    put(&store, "kept").await;
+    for rights in [0o600, 0o640] {
+        set(&path, rights);
+        // Also over a copy that was open to everybody.
+        if copy.exists() {
+            set(&copy, 0o644);
+        }
+        back_up(text(&path), &copy).await.unwrap();
+        assert_eq!(mode(&copy), rights);
+    }
+    closed(store, &path).await;
+    set(&copy, 0o644);
+    for rights in [0o600, 0o640] {
+        set(&path, rights);
+        restore(&copy, text(&path), true).await.unwrap();
+        assert_eq!(mode(&path), rights);
+    }
+    let new = dir.path().join("new.db");
+    restore(&copy, text(&new), false).await.unwrap();
+    assert_eq!((mode(&new), mode(&copy)), (0o600, 0o644));
 }

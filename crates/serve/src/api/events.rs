@@ -12,6 +12,9 @@ use crate::call::{Answer, Call, at_most};
 /// Numbers from here up are milliseconds: the year 5138 in seconds.
 const EARLIEST_MS: f64 = 1e11;
 
+/// The first moment of the year 1.
+const YEAR_1: i64 = -62_135_596_800_000;
+
 /// When something happened: unix seconds, unix milliseconds, or a date as ISO 8601 writes it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -25,23 +28,36 @@ pub(crate) enum When {
 impl When {
     /// Returns unix milliseconds.
     pub(crate) fn ms(&self) -> Result<i64, Error> {
-        match self {
-            Self::Number(number) if number.abs() >= EARLIEST_MS => Ok(*number as i64),
-            Self::Number(seconds) => Ok((seconds * 1000.0) as i64),
-            Self::Text(text) => date(text).ok_or_else(|| Error::Body {
-                why: format!("`{text}` is no time: write 2026-02-24T10:00:00Z, or unix seconds"),
-            }),
-        }
+        let (ms, told) = match self {
+            Self::Number(number) if number.abs() >= EARLIEST_MS => {
+                (sayable(*number as i64), number.to_string())
+            }
+            Self::Number(seconds) => (sayable((seconds * 1000.0) as i64), seconds.to_string()),
+            Self::Text(text) => (date(text), text.clone()),
+        };
+        ms.ok_or_else(|| Error::Body { why: no_time(&told) })
     }
+}
+
+/// Says what is wrong with a time.
+pub(crate) fn no_time(told: &str) -> String {
+    format!(
+        "`{told}` is no time of the years 1 to 9999: write 2026-02-24T10:00:00Z, or unix seconds"
+    )
+}
+
+/// Returns a time in unix milliseconds, if a date can say it: others come back as something else from one format or another.
+pub(crate) fn sayable(unix_ms: i64) -> Option<i64> {
+    (YEAR_1..=Timestamp::MAX.as_millisecond()).contains(&unix_ms).then_some(unix_ms)
 }
 
 /// Reads a date, with or without time and zone.
 pub(crate) fn date(text: &str) -> Option<i64> {
-    if let Ok(timestamp) = text.parse::<Timestamp>() {
-        return Some(timestamp.as_millisecond());
-    }
-    let civil = text.parse::<jiff::civil::DateTime>().ok()?;
-    Some(jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()?.as_millisecond())
+    let timestamp = text.parse::<Timestamp>().ok().or_else(|| {
+        let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+        jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()
+    });
+    sayable(timestamp?.as_millisecond())
 }
 
 /// Writes a time as ISO 8601 does.
@@ -212,6 +228,14 @@ mod tests {
             assert_eq!(When::Text(text.into()).ms().unwrap(), day, "{text}");
         }
         assert!(When::Text("yesterday".into()).ms().is_err());
+        for number in [9e18, -9e18, 1e300, -62_135_596_800_001.0, 253_402_300_800_000.0] {
+            let error = When::Number(number).ms().unwrap_err().to_string();
+            assert!(error.contains("years 1 to 9999"), "{error}");
+        }
+        assert!(When::Text("-000001-01-01T00:00:00Z".into()).ms().is_err());
+        for text in ["0001-01-01T00:00:00Z", "9999-12-30T22:00:00Z"] {
+            assert_eq!(iso(When::Text(text.into()).ms().unwrap()), text);
+        }
         assert_eq!(iso(day), "2022-02-24T00:00:00Z");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -217,5 +216,5 @@ pub(crate) async fn delete(call: Call) -> Result<Answer, Error> {
         "rows_removed": applied.rows,
         "remains": "trained weights know the item until the next training; it is listed no more from now on",
     });
-    Ok(Answer::json(&answer)?.with_status(StatusCode::OK))
+    Answer::json(&answer)
 }

@@ -87,16 +87,21 @@ pub(crate) async fn list(call: Call) -> Result<Answer, Error> {
 /// `POST /v1/models/promote`.
 pub(crate) async fn promote(call: Call) -> Result<Answer, Error> {
     let PromoteRequest { name } = call.json()?;
+    call.subject.name(&name);
     let loaded = call.app.promote(&call.tenant, &name).await?;
     tracing::info!("key {:?} promoted {} for {}", call.who.key, loaded.id, call.tenant.name);
-    Ok(Answer::json(&out(&loaded, "serving", &call.tenant.name))?.about(&name))
+    Answer::json(&out(&loaded, "serving", &call.tenant.name))
 }
 
 /// `POST /v1/models/rollback`.
 pub(crate) async fn roll_back(call: Call) -> Result<Answer, Error> {
+    if let Some(before) = call.tenant.slot.before() {
+        call.subject.name(&before.id);
+    }
     let loaded = call.app.roll_back(&call.tenant).await?;
+    call.subject.name(&loaded.id);
     tracing::info!("key {:?} went back to {} for {}", call.who.key, loaded.id, call.tenant.name);
-    Ok(Answer::json(&out(&loaded, "serving", &call.tenant.name))?.about(&loaded.id))
+    Answer::json(&out(&loaded, "serving", &call.tenant.name))
 }
 
 /// `GET /v1/stats`.

@@ -4,4 +4,4 @@ mod list;
 mod note;
 
 pub(crate) use list::{ActsPage, list};
-pub(crate) use note::Note;
+pub(crate) use note::{Note, Subject};

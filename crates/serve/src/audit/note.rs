@@ -1,6 +1,7 @@
 //! The record of one act, written whatever becomes of its request.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tastemaker_store::{Act, Change, Store};
 
@@ -13,11 +14,32 @@ const OPEN: &str = "open";
 /// The server itself, which promotes what it trained.
 const SERVER: &str = "server";
 
+/// Longest time for which an answer waits until the record is on disk; a request that may take less waits less.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// To whom or what something is done, where the path does not name it. Handlers say it before they act: who tried what is to be known
+/// also when nothing came of it.
+#[derive(Clone, Default)]
+pub(crate) struct Subject(Arc<Mutex<String>>);
+
+impl Subject {
+    /// Names it, or names it better.
+    pub(crate) fn name(&self, what: &str) {
+        what.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn of(&self, act: Act) -> Act {
+        let named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.is_empty() { act } else { act.on(&named) }
+    }
+}
+
 /// An act under way.
 pub(crate) struct Note {
     store: Store,
     /// Gone once it is written.
     act: Option<Act>,
+    subject: Subject,
 }
 
 impl Note {
@@ -27,19 +49,30 @@ impl Note {
         who: &Identity,
         route: &Route,
         path: &[(String, String)],
+        subject: &Subject,
     ) -> Self {
         let key = if who.key.is_empty() { OPEN } else { &who.key };
         let named: Vec<&str> = path.iter().map(|(_, value)| value.as_str()).collect();
         let name = format!("{} {}", route.method, route.path);
         let act = Act::new(&who.tenant, app.clock.unix_ms(), key, &name).on(&named.join("/"));
-        Self { store: app.store.clone(), act: Some(act) }
+        Self { store: app.store.clone(), act: Some(act), subject: subject.clone() }
     }
 
-    /// Writes it down; returns when it is on disk. `about` names what it was about better than the path does.
-    pub(crate) async fn end(mut self, app: &App, about: Option<&str>, outcome: String) {
+    /// Writes it down; returns when it is on disk, or when that takes too long. It is written on then.
+    pub(crate) async fn end(mut self, app: &Arc<App>, outcome: String) {
         let Some(act) = self.act.take() else { return };
-        let act = Act { outcome, ..act };
-        write(app, about.map_or(act.clone(), |about| act.on(about))).await;
+        let act = self.subject.of(Act { outcome, ..act });
+        let (tenant, text) = (act.tenant.clone(), text(&act));
+        let writing = tokio::spawn({
+            let app = app.clone();
+            async move { write(&app, act).await }
+        });
+        let patience = PATIENCE.min(app.settings.timeout);
+        if tokio::time::timeout(patience, writing).await.is_err() {
+            tracing::warn!("{tenant} is not in the audit log yet: {text}");
+            let warning = format!("not in the audit log yet: {text}");
+            app.tenant(&tenant).failures.warn(app.clock.unix_ms(), warning);
+        }
     }
 }
 
@@ -47,14 +80,17 @@ impl Drop for Note {
     fn drop(&mut self) {
         if let Some(act) = self.act.take() {
             let outcome = "nobody waited for the answer".into();
-            self.store.offer(Change::Act(Act { outcome, ..act }));
+            self.store.offer(Change::Act(self.subject.of(Act { outcome, ..act })));
         }
     }
 }
 
+fn text(act: &Act) -> String {
+    format!("{} by {} on `{}`: {}", act.act, act.who, act.subject, act.outcome)
+}
+
 async fn write(app: &App, act: Act) {
-    let tenant = app.tenant(&act.tenant);
-    let text = format!("{} by {} on `{}`: {}", act.act, act.who, act.subject, act.outcome);
+    let (tenant, text) = (app.tenant(&act.tenant), text(&act));
     if let Err(error) = app.store.change(Change::Act(act)).await {
         tracing::error!("{} is not in the audit log: {text}: {error}", tenant.name);
         tenant.failures.warn(app.clock.unix_ms(), format!("not in the audit log: {text}"));

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use tastemaker_core::Progress;
 use tastemaker_engine::data::{ColumnKind, ParquetFile};
-use tastemaker_store::{Event, EventFilter, Item, Store, User};
+use tastemaker_store::{Event, EventFilter, Item, Store, User, private_file};
 
 use crate::Error;
 use crate::api::events::iso;
@@ -82,7 +82,7 @@ enum Out {
 }
 
 impl Export<'_> {
-    /// Writes the files. Each table is read page by page in the order of ids: what is written to the store meanwhile may be in them or not.
+    /// Writes the files, which their owner alone may read. Each table is read page by page in the order of ids: what is written to the store meanwhile may be in them or not.
     pub async fn run(&self) -> Result<ExportReport, Error> {
         std::fs::create_dir_all(self.out).map_err(|source| failed(self.out, source))?;
         let (store, tenant) = (self.store, self.tenant);
@@ -120,11 +120,11 @@ impl Export<'_> {
         read: impl AsyncFn(String) -> Result<tastemaker_store::Page<T>, Error>,
     ) -> Result<u64, Error> {
         let path = unfinished(&self.path(name));
+        // One that a run left which was killed may be open to everybody.
+        std::fs::remove_file(&path).ok();
+        let file = private_file(&path).map_err(|source| failed(&path, source))?;
         let mut out = match self.kind {
-            FileKind::Jsonl => {
-                let file = File::create(&path).map_err(|source| failed(&path, source))?;
-                Out::Lines(path, BufWriter::new(file))
-            }
+            FileKind::Jsonl => Out::Lines(path, BufWriter::new(file)),
             FileKind::Parquet => Out::Table(Box::new(ParquetFile::create(&path, T::COLUMNS)?)),
         };
         let task = format!("exporting {name}");

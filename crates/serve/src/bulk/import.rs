@@ -137,8 +137,9 @@ impl Import<'_> {
     /// Checks the files, and then writes them.
     pub async fn run(&self) -> Result<ImportReport, Error> {
         let now = self.clock.unix_ms();
+        // Items after events: an item puts back what was erased, and events from before that erasure would come in with it.
         let files =
-            [(Kind::Users, self.users), (Kind::Items, self.items), (Kind::Events, self.events)];
+            [(Kind::Users, self.users), (Kind::Events, self.events), (Kind::Items, self.items)];
         let files = files.into_iter().filter_map(|(kind, path)| Some((kind, path?)));
         for (kind, path) in files.clone() {
             self.check(kind, path, now)?;

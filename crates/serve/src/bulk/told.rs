@@ -6,7 +6,7 @@ use tastemaker_engine::data::FileRow;
 use tastemaker_store::{Event, Item, Repeat, User, event_key_at};
 
 use super::verbatim::member;
-use crate::api::events::{When, date};
+use crate::api::events::{When, date, no_time, sayable};
 use crate::gorse::{Feedback, GorseItem, GorseUser};
 
 /// What is wrong with a row.
@@ -85,7 +85,7 @@ pub(super) fn item(row: FileRow<'_>, now: i64) -> Outcome<Item> {
         id: told.needed("item_id")?,
         hidden: told.flag("hidden")?,
         categories: json!(told.list("categories")?).to_string(),
-        fields: told.json("fields")?.unwrap_or_else(|| "{}".into()),
+        fields: told.object("fields")?,
         comment: told.text("comment")?.unwrap_or_default(),
         time: told.time("timestamp")?.unwrap_or(now),
     };
@@ -101,7 +101,7 @@ pub(super) fn user(row: FileRow<'_>) -> Outcome<User> {
     told.knows(&USER)?;
     let user = User {
         id: told.needed("user_id")?,
-        fields: told.json("fields")?.unwrap_or_else(|| "{}".into()),
+        fields: told.object("fields")?,
         comment: told.text("comment")?.unwrap_or_default(),
     };
     checked(user, User::check)
@@ -222,15 +222,9 @@ impl<'a> Told<'a> {
                 .or_else(|| text.parse().ok().and_then(|number| When::Number(number).ms().ok()))
                 .or_else(|| date(&text)),
         };
-        match ms {
+        match ms.and_then(sayable) {
             Some(ms) => Ok(Some(ms)),
-            None => fault(
-                name,
-                format!(
-                    "`{}` is no time: write 2026-02-24T10:00:00Z, or unix seconds",
-                    short(&text)
-                ),
-            ),
+            None => fault(name, no_time(&short(&text))),
         }
     }
 
@@ -256,6 +250,15 @@ impl<'a> Told<'a> {
                 Ok(Some(member(&line, name, value)).filter(|_| !value.is_null()))
             }
             _ => fault(name, format!("`{}` is no JSON", short(text))),
+        }
+    }
+
+    /// Returns an object of JSON as it is written.
+    fn object(&self, name: &str) -> Outcome<String> {
+        match self.json(name)? {
+            None => Ok("{}".into()),
+            Some(json) if json.starts_with('{') => Ok(json),
+            Some(json) => fault(name, format!("`{}` is no object", short(&json))),
         }
     }
 
@@ -370,6 +373,11 @@ mod tests {
             (r#"{"user_id":"u","item_id":"i","value":"many"}"#, "value", "no number"),
             (r#"{"user_id":"u","item_id":"i","value":1e39}"#, "value", "no number"),
             (r#"{"user_id":"u","item_id":"i","timestamp":"yesterday"}"#, "timestamp", "no time"),
+            (
+                r#"{"user_id":"u","item_id":"i","timestamp":9223372036854775807}"#,
+                "timestamp",
+                "years 1 to 9999",
+            ),
             (r#"{"user_id":"","item_id":"i"}"#, "", "the user of an event"),
             (r#"{"user_id":"u","item_id":"i","comment":"a\u0000b"}"#, "", "zero byte"),
         ] {
@@ -380,5 +388,18 @@ mod tests {
         assert_eq!(fault.field, "categories");
         let fault = item(line(r#"{"item_id":"i","hidden":"perhaps"}"#), 9).unwrap_err();
         assert_eq!(fault.field, "hidden");
+        for fields in ["[1]", "\"text\"", "1"] {
+            let told = format!("{{\"item_id\":\"i\",\"user_id\":\"u\",\"fields\":{fields}}}");
+            let of_item = told.replace("\"user_id\":\"u\",", "");
+            let cells = FileRow::Cells(vec![("item_id", "i"), ("fields", fields)]);
+            let of_user = told.replace("\"item_id\":\"i\",", "");
+            for fault in [
+                item(line(&of_item), 9).unwrap_err(),
+                item(cells, 9).unwrap_err(),
+                user(line(&of_user)).unwrap_err(),
+            ] {
+                assert!(fault.field == "fields" && fault.why.contains("no object"), "{fault:?}");
+            }
+        }
     }
 }

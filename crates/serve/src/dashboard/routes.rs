@@ -1,6 +1,6 @@
 //! The routes of the dashboard, a part of the list of all.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use tastemaker_store::Scope::{Admin, Read};
 
 use super::{assets, audience, browse, failures, history, runs, series, settings};
@@ -13,11 +13,18 @@ fn get(path: &'static str) -> (Method, &'static str) {
 /// Lists them.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::new(None, get("/"), assets::redirect).says("Leads to the dashboard"),
-        Route::new(None, get("/dashboard"), assets::redirect).says("Leads to the dashboard"),
-        Route::new(None, get("/dashboard/"), assets::index).says("Pages for people"),
+        Route::new(None, get("/"), assets::redirect)
+            .says("Leads to the dashboard")
+            .with_status(StatusCode::TEMPORARY_REDIRECT),
+        Route::new(None, get("/dashboard"), assets::redirect)
+            .says("Leads to the dashboard")
+            .with_status(StatusCode::TEMPORARY_REDIRECT),
+        Route::new(None, get("/dashboard/"), assets::index)
+            .says("Pages for people")
+            .or_bare(&[StatusCode::NOT_MODIFIED]),
         Route::new(None, get("/dashboard/{file}"), assets::file)
-            .says("What the pages are made of"),
+            .says("What the pages are made of")
+            .or_bare(&[StatusCode::NOT_MODIFIED]),
         Route::new(Read, get("/v1/stats/series"), series::show)
             .says("What the server did within the last hour, as `/metrics` counts it")
             .asks(&["since"])

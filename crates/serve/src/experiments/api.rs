@@ -53,6 +53,7 @@ fn out(row: &Experiment, results: Option<Results>) -> Result<ExperimentOut, Erro
 /// `POST /v1/experiments`.
 pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
     let mut definition: Definition = call.json()?;
+    call.subject.name(&definition.name);
     definition.check()?;
     let (app, tenant) = (call.app.clone(), call.tenant.clone());
     resolve(&app, &tenant, &mut definition)?;
@@ -70,7 +71,7 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
         Error::Failed
     })??;
     tracing::info!("key {:?} began experiment {} of {}", call.who.key, row.name, row.tenant);
-    Ok(Answer::json(&out(&row, None)?)?.about(&row.name))
+    Answer::json(&out(&row, None)?)
 }
 
 /// Puts the name of a folder in the place of `previous`, which means another model after the next promotion.

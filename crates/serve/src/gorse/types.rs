@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tastemaker_store::{Event, Item, User, event_key};
 
 use crate::Error;
-use crate::api::events::{date, iso};
+use crate::api::events::{date, iso, no_time};
 use crate::call::Answer;
 
 /// Takes `null` for what is left out, as clients of Gorse send it.
@@ -99,9 +99,28 @@ pub(crate) fn time(text: &str, now: i64) -> Result<i64, Error> {
     if text.is_empty() {
         return Ok(now);
     }
-    date(text).ok_or_else(|| Error::Body {
-        why: format!("`{text}` is no time: write 2026-02-24T10:00:00Z"),
-    })
+    date(text).ok_or_else(|| Error::Body { why: no_time(text) })
+}
+
+/// Under this name labels are kept that are no object: the fields of users and items always are one.
+const LABELS: &str = "Labels";
+
+/// Makes fields of labels.
+fn fields(labels: Value) -> String {
+    match labels {
+        Value::Null | Value::Object(_) => labels.to_string(),
+        other => json!({ LABELS: other }).to_string(),
+    }
+}
+
+/// Makes labels of fields.
+fn labels(fields: &str) -> Value {
+    match serde_json::from_str(fields).unwrap_or_default() {
+        Value::Object(mut fields) if fields.len() == 1 && fields.contains_key(LABELS) => {
+            fields.remove(LABELS).unwrap_or_default()
+        }
+        other => other,
+    }
 }
 
 /// Writes an item with its score.
@@ -111,13 +130,13 @@ pub(crate) fn score(id: &str, score: f32) -> Value {
 
 impl GorseUser {
     pub(crate) fn kept(self) -> User {
-        User { id: self.user_id, fields: self.labels.to_string(), comment: self.comment }
+        User { id: self.user_id, fields: fields(self.labels), comment: self.comment }
     }
 }
 
 impl From<User> for GorseUser {
     fn from(user: User) -> Self {
-        let labels = serde_json::from_str(&user.fields).unwrap_or_default();
+        let labels = labels(&user.fields);
         Self { user_id: user.id, labels, comment: user.comment }
     }
 }
@@ -128,7 +147,7 @@ impl GorseItem {
             id: self.item_id,
             hidden: self.is_hidden,
             categories: json!(self.categories).to_string(),
-            fields: self.labels.to_string(),
+            fields: fields(self.labels),
             comment: self.comment,
             time: time(&self.timestamp, now)?,
         })
@@ -140,7 +159,7 @@ impl From<Item> for GorseItem {
         Self {
             item_id: item.id,
             is_hidden: item.hidden,
-            labels: serde_json::from_str(&item.fields).unwrap_or_default(),
+            labels: labels(&item.fields),
             categories: serde_json::from_str(&item.categories).unwrap_or_default(),
             timestamp: iso(item.time),
             comment: item.comment,

@@ -57,8 +57,9 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
     let job = match kind {
         Kind::Retrain => call.app.retrain(&call.tenant, "asked")?,
     };
+    call.subject.name(&job.id);
     tracing::info!("key {:?} asked for job {} of {}", call.who.key, job.id, call.tenant.name);
-    Ok(told(&call, &job)?.with_status(StatusCode::ACCEPTED).about(&job.id))
+    Ok(told(&call, &job)?.with_status(StatusCode::ACCEPTED))
 }
 
 /// `GET /v1/jobs/{job_id}`.

@@ -40,11 +40,5 @@ pub(crate) async fn post(call: Call) -> Result<Answer, Error> {
         kind if kind.starts_with("text/event-stream") => "text/event-stream",
         _ => "text/plain; charset=utf-8",
     };
-    Ok(Answer {
-        status: head.status,
-        content_type,
-        body: body.into(),
-        headers: Vec::new(),
-        about: None,
-    })
+    Ok(Answer { status: head.status, content_type, body: body.into(), headers: Vec::new() })
 }

@@ -17,6 +17,7 @@ use super::server::Server;
 use crate::Error;
 use crate::api::events::EventIn;
 use crate::api::recommend::RecommendRequest;
+use crate::audit::Subject;
 use crate::call::{Answer, Call, without_zero_bytes};
 use crate::routes::{Route, SchemaOf, all};
 
@@ -141,6 +142,7 @@ impl Told {
         }
         (self.check)(arguments.clone())?;
         let mut call = Call {
+            subject: Subject::default(),
             app: server.app.clone(),
             tenant: server.tenant.clone(),
             who: server.who.clone(),

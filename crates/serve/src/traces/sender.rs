@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tastemaker_core::{Clock as _, SystemClock};
+use tokio::sync::oneshot;
 
 use super::TraceSettings;
 use super::span::{Span, body};
@@ -18,6 +18,8 @@ const QUEUE: usize = 2048;
 const BATCH: usize = 512;
 /// Longest time for one telling.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time for the last one, after the end was said, and until it is not waited for any more.
+const LAST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3));
 /// Times to wait before trying again.
 const AGAIN: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
 /// Seconds between two warnings that nobody takes the spans.
@@ -40,7 +42,8 @@ struct Counts {
 pub(super) struct Sender {
     queue: SyncSender<Message>,
     counts: Arc<Counts>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Comes to an end with the thread; gone once somebody waits for that.
+    over: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Sender {
@@ -53,7 +56,6 @@ impl Sender {
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .proxy(None)
-                .timeout_global(Some(PATIENCE))
                 .user_agent(concat!("tastemaker/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .into(),
@@ -64,12 +66,18 @@ impl Sender {
             clock: SystemClock::default(),
             warned_at: None,
         };
-        let thread = std::thread::Builder::new().name("traces".into());
-        let thread = thread.spawn(move || telling.run(&waiting)).map_err(|error| {
+        let (ends, over) = oneshot::channel::<()>();
+        let work = move || {
+            telling.run(&waiting);
+            drop(ends);
+        };
+        // Nobody joins it: a collector that never answers must not keep the process from ending.
+        let thread = std::thread::Builder::new().name("traces".into()).spawn(work);
+        thread.map_err(|error| {
             tracing::error!("a thread for traces cannot be started: {error}");
             Error::Failed
         })?;
-        Ok(Self { queue, counts, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, counts, over: Mutex::new(Some(over)) })
     }
 
     /// Hands spans over if there is room for them.
@@ -80,18 +88,14 @@ impl Sender {
         }
     }
 
-    /// Has the rest told, and waits for that.
+    /// Has the rest told, as far as that goes at once, and waits for it, but not for long.
     pub(super) async fn end(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(thread) = thread else { return };
-        let queue = self.queue.clone();
-        self.counts.is_ending.store(true, Ordering::Relaxed);
-        let ending = tokio::task::spawn_blocking(move || {
-            // When it is full the thread is at work, and takes the next one soon.
-            queue.send(Message::End).ok();
-            thread.join().ok();
-        });
-        if tokio::time::timeout(2 * PATIENCE, ending).await.is_err() {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(over) = over else { return };
+        self.counts.is_ending.store(true, Ordering::SeqCst);
+        // When the queue is full the thread is at work, and sees that it is over before it waits again.
+        self.queue.try_send(Message::End).ok();
+        if tokio::time::timeout(LAST.1, over).await.is_err() {
             tracing::warn!("the last traces were not told in time");
         }
     }
@@ -117,21 +121,39 @@ impl Telling {
         let mut spans = Vec::new();
         loop {
             let is_over = self.gather(waiting, &mut spans);
-            while !spans.is_empty() {
+            while !spans.is_empty() && !self.is_ending() {
                 let rest = spans.split_off(spans.len().min(BATCH));
-                self.tell(&spans);
+                self.tell(&spans, PATIENCE);
                 spans = rest;
             }
-            if is_over {
-                return;
+            if is_over || self.is_ending() {
+                return self.tell_last(waiting, spans);
             }
         }
+    }
+
+    /// Tells once more, and drops what is too much for that.
+    fn tell_last(&mut self, waiting: &Receiver<Message>, mut spans: Vec<Span>) {
+        for message in waiting.try_iter() {
+            if let Message::Spans(more) = message {
+                spans.extend(more);
+            }
+        }
+        let rest = spans.split_off(spans.len().min(BATCH));
+        self.counts.dropped.fetch_add(rest.len() as u64, Ordering::Relaxed);
+        if !spans.is_empty() {
+            self.tell(&spans, LAST.0);
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.counts.is_ending.load(Ordering::SeqCst)
     }
 
     /// Takes what comes until it is enough, or time to tell; returns whether nothing comes any more.
     fn gather(&self, waiting: &Receiver<Message>, spans: &mut Vec<Span>) -> bool {
         let until = self.clock.seconds() + self.every;
-        while spans.len() < BATCH {
+        while spans.len() < BATCH && !self.is_ending() {
             let left = (until - self.clock.seconds()).max(0.0);
             match waiting.recv_timeout(Duration::from_secs_f64(left)) {
                 Ok(Message::Spans(more)) => spans.extend(more),
@@ -142,11 +164,11 @@ impl Telling {
         false
     }
 
-    fn tell(&mut self, spans: &[Span]) {
+    fn tell(&mut self, spans: &[Span], patience: Duration) {
         let (n, body) = (spans.len() as u64, body(spans));
         let mut pauses = AGAIN.iter();
         loop {
-            let (why, may_pass) = match self.post(&body) {
+            let (why, may_pass) = match self.post(&body, patience) {
                 Ok(200..=299) => {
                     self.counts.sent.fetch_add(n, Ordering::Relaxed);
                     return;
@@ -157,7 +179,7 @@ impl Telling {
                 }
                 Err(error) => (error.to_string(), true),
             };
-            let may_pass = may_pass && !self.counts.is_ending.load(Ordering::Relaxed);
+            let may_pass = may_pass && !self.is_ending();
             match pauses.next().filter(|_| may_pass) {
                 Some(pause) => std::thread::sleep(*pause),
                 None => {
@@ -168,8 +190,9 @@ impl Telling {
         }
     }
 
-    fn post(&self, body: &[u8]) -> Result<u16, ureq::Error> {
-        let mut request = self.agent.post(&self.address).header("content-type", "application/json");
+    fn post(&self, body: &[u8], patience: Duration) -> Result<u16, ureq::Error> {
+        let request = self.agent.post(&self.address).config().timeout_global(Some(patience));
+        let mut request = request.build().header("content-type", "application/json");
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

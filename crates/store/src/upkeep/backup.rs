@@ -29,13 +29,15 @@ pub struct Backup {
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const COMMAND: &str = "pg_dump --format=custom --file=FILE URL";
 
-/// Copies a store in a file of SQLite to `out`. Everything that was acknowledged before is in the copy; writers go on meanwhile.
+/// Copies a store in a file of SQLite to `out`. Everything that was acknowledged before is in the copy, which has the rights of the store; writers go on meanwhile.
 pub async fn back_up(address: &str, out: &Path) -> Result<Backup, Error> {
     let path = file::of_sqlite(address, COMMAND)?;
     file::there(&path)?;
     may_be_replaced(out, &path)?;
     let workshop = file::workshop(out)?;
     let copy = workshop.path().join("store.db");
+    let failed = |source| Error::Io { doing: "write", path: out.into(), source };
+    file::private_file(&copy).map_err(failed)?;
     let mut conn = file::connect(&path, "mode=rw").await?;
     let unsound =
         |error: sqlx::Error| Error::Unsound { path: path.clone(), why: file::why(&error) };
@@ -46,7 +48,7 @@ pub async fn back_up(address: &str, out: &Path) -> Result<Backup, Error> {
     query.execute(&mut conn).await?;
     conn.close().await?;
     let backup = file::look_through(&copy).await?;
-    file::put_in_place(&copy, out)?;
+    file::put_in_place(&copy, out, &path)?;
     Ok(backup)
 }
 
@@ -56,7 +58,7 @@ fn may_be_replaced(out: &Path, store: &Path) -> Result<(), Error> {
         return Ok(());
     }
     if file::is_same(out, store) {
-        return Err(Error::InUse { path: out.into() });
+        return Err(Error::Itself { path: out.into() });
     }
     file::must_be_whole(out)?;
     let mut magic = Vec::new();

@@ -1,6 +1,6 @@
 //! Files of SQLite from outside: whether they are there, sound, and a store; and names that change all at once.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -121,10 +121,42 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// Puts a finished file in its place, once all of it is on disk.
-pub(super) fn put_in_place(done: &Path, target: &Path) -> Result<(), Error> {
+/// Makes a new file that its owner alone may read, where the system knows owners.
+pub fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// Gives a private file the rights of another one, if that is there: its mode, and its owner and group as far as this process may.
+#[cfg(unix)]
+fn take_after(done: &Path, like: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    let Ok(like) = fs::metadata(like) else { return Ok(()) };
+    if chown(done, Some(like.uid()), Some(like.gid())).is_err() {
+        chown(done, None, Some(like.gid())).ok();
+    }
+    // What the members of one group may do is not for those of another one.
+    let is_of_group = fs::metadata(done)?.gid() == like.gid();
+    let mode = like.mode() & if is_of_group { 0o777 } else { 0o707 };
+    fs::set_permissions(done, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn take_after(_: &Path, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Puts a finished file in its place, once all of it is on disk, with the rights of `like`.
+pub(super) fn put_in_place(done: &Path, target: &Path, like: &Path) -> Result<(), Error> {
     let failed = |source: io::Error| Error::Io { doing: "write", path: target.into(), source };
     File::open(done).and_then(|file| file.sync_all()).map_err(failed)?;
+    take_after(done, like).map_err(failed)?;
     fs::rename(done, target).map_err(failed)?;
     // Not every system can sync a folder.
     File::open(folder(target)).and_then(|folder| folder.sync_all()).ok();

@@ -11,7 +11,7 @@ mod restore;
 pub use audit::Act;
 pub(crate) use audit::{forget as forget_acts, put as put_act};
 pub use backup::{Backup, back_up};
-pub use file::must_be_there;
+pub use file::{must_be_there, private_file};
 pub use import::Rows;
 pub(crate) use import::{living_events, living_users};
 pub use outside::Outside;

@@ -1,6 +1,7 @@
 //! A copy put in the place of a store, all at once, while nobody has that store open.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
@@ -12,13 +13,13 @@ use crate::Error;
 const COMMAND: &str = "pg_restore --clean --if-exists --dbname=URL FILE";
 
 /// Puts a copy, once it was checked, in the place of a store in a file of SQLite. A store that holds something is replaced with `force`
-/// alone, one that is open in a server never.
+/// alone, one that is open in a server never. It keeps the rights of the store it replaces; where there was none it is for its owner alone.
 pub async fn restore(from: &Path, address: &str, force: bool) -> Result<Backup, Error> {
     let path = file::of_sqlite(address, COMMAND)?;
     file::there(from)?;
     file::must_be_whole(from)?;
     if file::is_same(from, &path) {
-        return Err(Error::InUse { path });
+        return Err(Error::Itself { path });
     }
     let backup = file::look_through(from).await?;
     // Before the copy is made, which may take a while, and again after it.
@@ -28,7 +29,11 @@ pub async fn restore(from: &Path, address: &str, force: bool) -> Result<Backup, 
     let workshop = file::workshop(&path)?;
     let copy = workshop.path().join("store.db");
     let (source, target) = (from.to_owned(), copy.clone());
-    let copied = tokio::task::spawn_blocking(move || fs::copy(source, target)).await;
+    let copied = tokio::task::spawn_blocking(move || {
+        // Not with the rights of the copy, which may have been anywhere meanwhile.
+        io::copy(&mut File::open(source)?, &mut file::private_file(&target)?)
+    });
+    let copied = copied.await;
     let failed = |source| Error::Io { doing: "copy", path: from.into(), source };
     copied.map_err(|error| failed(error.into()))?.map_err(failed)?;
     let lock = lock(&path, address, force).await?;
@@ -36,7 +41,7 @@ pub async fn restore(from: &Path, address: &str, force: bool) -> Result<Backup, 
     for end in ["-wal", "-shm", "-journal"] {
         fs::remove_file(file::beside(&path, end)).ok();
     }
-    file::put_in_place(&copy, &path)?;
+    file::put_in_place(&copy, &path, &path)?;
     if let Some(conn) = lock {
         conn.close().await.ok();
     }

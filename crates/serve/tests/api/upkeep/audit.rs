@@ -2,8 +2,10 @@
 
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tastemaker_serve::Settings;
 use tastemaker_serve::store::Scope;
 
@@ -47,7 +49,7 @@ async fn acts_of_administrators_and_erasures_are_noted_with_who_and_what_came_of
         [write_id, "DELETE /api/item/{id}", "i1", "200"],
         [write_id, "DELETE /v1/users/{user_id}", "a/b", "200"],
         [admin_id, "POST /v1/models/rollback", rows[2][2].as_str(), "200"],
-        [admin_id, "POST /v1/models/promote", "", "404 not-found"],
+        [admin_id, "POST /v1/models/promote", "nothing", "404 not-found"],
         [admin_id, "POST /v1/models/promote", "second", "200"],
     ];
     assert_eq!(rows, expected.map(|row| row.map(str::to_owned)));
@@ -96,4 +98,32 @@ async fn an_act_whose_sender_went_away_is_noted() {
     assert_eq!((acts.len(), acts[0].subject.as_str()), (1, "u1"));
     // Unless it was about to be noted as done.
     assert!(["nobody waited for the answer", "200"].contains(&acts[0].outcome.as_str()));
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
+async fn an_answer_does_not_wait_for_a_record_that_is_not_written() {
+    let timeout = Duration::from_millis(300);
+    let home = Home::with(|_| Settings { open: true, timeout, ..Settings::default() }).await;
+    let (url, locks) = match home.store.is_shared() {
+        true => (home.address.clone(), "BEGIN; LOCK TABLE audit IN ACCESS EXCLUSIVE MODE"),
+        false => (format!("sqlite://{}", home.address), "BEGIN IMMEDIATE"),
+    };
+    sqlx::any::install_default_drivers();
+    let mut other = AnyConnection::connect(&url).await.unwrap();
+    other.execute(locks).await.unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(home.ask(("POST", "/v1/models/rollback"), None, "").await.status, 409);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    let failures = home.get("/v1/failures").await.body.to_string();
+    assert!(failures.contains("not in the audit log yet: POST /v1/models/rollback"), "{failures}");
+    // It is written as soon as that is possible.
+    other.execute("ROLLBACK").await.unwrap();
+    let mut acts = Vec::new();
+    while acts.is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it was never written");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        acts = rows(&home.get("/v1/audit").await.body);
+    }
+    assert_eq!(acts, [["open", "POST /v1/models/rollback", "", "409 no-model"].map(str::to_owned)]);
 }

@@ -136,3 +136,76 @@ async fn a_bad_row_is_told_with_its_place_before_anything_is_written() {
     let error = import(&home.store, [None, Some(&missing), None]).await.unwrap_err();
     assert!(error.contains("nothing.jsonl does not exist"), "{error}");
 }
+
+#[tokio::test]
+async fn events_of_an_erased_item_stay_away_also_when_the_item_comes_with_them() {
+    let home = Home::empty().await;
+    let put = |name: &str, text: &str| {
+        let path = home.dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let events = put(
+        "events.jsonl",
+        "{\"user_id\":\"u\",\"item_id\":\"gone\",\"timestamp\":1}\n{\"user_id\":\"u\",\"item_id\":\"i\",\"timestamp\":1}\n",
+    );
+    let items = put("items.jsonl", "{\"item_id\":\"gone\"}\n");
+    assert_eq!(home.ask(("DELETE", "/v1/items/gone"), None, "").await.status, 200);
+    let done = import(&home.store, [Some(&events), Some(&items), None]).await.unwrap();
+    let events = done.events.unwrap();
+    assert_eq!((events.rows, events.written, events.left_out), (2, 1, 1));
+    assert_eq!(done.items.unwrap().written, 1);
+    assert_eq!(home.get("/v1/items/gone").await.status, 200);
+    assert_eq!(home.get("/v1/events?item_id=gone").await.body["events"], json!([]));
+}
+
+#[tokio::test]
+async fn labels_of_gorse_that_are_no_object_go_out_and_in_again() {
+    let home = Home::empty().await;
+    for labels in [json!(["a", "b"]), json!({ "k": [1] }), json!("text"), json!(null)] {
+        let item = json!({ "ItemId": "i", "Labels": labels, "Timestamp": "2022-02-22" });
+        assert_eq!(home.post("/api/item", item).await.status, 200);
+        assert_eq!(
+            home.post("/api/user", json!({ "UserId": "u", "Labels": labels })).await.status,
+            200
+        );
+        for (kind, end) in [(FileKind::Jsonl, "jsonl"), (FileKind::Parquet, "parquet")] {
+            let out = home.dir.path().join(end);
+            export(&home.store, &out, kind).await;
+            let [_, items, users] = all(&out, end);
+            let other = Home::empty().await;
+            import(&other.store, [None, Some(&items), Some(&users)]).await.unwrap();
+            let expected = if labels.is_null() { json!({}) } else { labels.clone() };
+            assert_eq!(other.get("/api/item/i").await.body["Labels"], expected);
+            assert_eq!(other.get("/api/user/u").await.body["Labels"], expected);
+        }
+        assert_eq!(home.get("/api/item/i").await.body["Labels"], labels);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_exported_is_for_its_owner_alone() {
+    use std::fs::{Permissions, metadata, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = told().await;
+    let out = home.dir.path().join("out");
+    for (kind, end) in [(FileKind::Jsonl, "jsonl"), (FileKind::Parquet, "parquet")] {
+        for _ in 0..2 {
+            export(&home.store, &out, kind).await;
+            for file in all(&out, end) {
+                assert_eq!(
+                    metadata(&file).unwrap().permissions().mode() & 0o777,
+                    0o600,
+                    "{file:?}"
+                );
+                // An export before this one was open to everybody, and so was what is left of one that was killed.
+                let left = out.join(format!("{}.unfinished", file.file_name().unwrap().display()));
+                std::fs::write(&left, "x").unwrap();
+                for path in [file, left] {
+                    set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+                }
+            }
+        }
+    }
+}

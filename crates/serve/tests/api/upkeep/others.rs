@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tastemaker_serve::store::{Change, Event, Repeat, Store};
+use tastemaker_serve::store::{Change, Event, Repeat, Scope, Store};
 
 use super::bulk::import;
 use crate::home::{Home, ids};
@@ -62,7 +62,13 @@ async fn an_import_beside_a_server_changes_its_answers_within_a_second() {
 #[tokio::test]
 async fn what_another_process_does_to_one_tenant_lets_the_others_be() {
     let home = Home::new().await;
-    home.list("u1", 3).await;
+    let [mine, other] =
+        [home.key("default", Scope::Read).await, home.key("other", Scope::Read).await];
+    let asked = async |path: &str, key: &str| home.ask(("GET", path), None, key).await.status;
+    let list = "/v1/recommend?user_id=u1&n=3";
+    assert_eq!(asked(list, &mine.secret).await, 200);
+    // The other one is at work here, too.
+    assert_eq!(asked("/v1/stats", &other.secret).await, 200);
     let hits = async || {
         let text = home.get("/metrics").await.body.as_str().unwrap().to_owned();
         let line =
@@ -85,7 +91,7 @@ async fn what_another_process_does_to_one_tenant_lets_the_others_be() {
     beside.change(Change::Events { tenant, events: vec![event], repeat }).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     let before = hits().await;
-    home.list("u1", 3).await;
+    assert_eq!(asked(list, &mine.secret).await, 200);
     // What servers share is read again after a second anyway.
     let is_kept = hits().await == before + 1 || home.store.is_shared();
     assert!(is_kept, "it was forgotten");

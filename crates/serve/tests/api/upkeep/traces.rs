@@ -194,3 +194,30 @@ async fn an_address_that_is_none_is_refused_at_the_start() {
     let refused = App::open(store, settings, crate::home::places(dir.path())).await.err().unwrap();
     assert!(refused.to_string().contains("`localhost`"), "{refused}");
 }
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
+async fn a_collector_that_never_answers_does_not_keep_a_server_from_its_end() {
+    use tastemaker_serve::{App, router, store::Store};
+    use tower::ServiceExt as _;
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    // Little that waits, and much of which some is on its way already.
+    for (requests, every) in [(5, 60), (3000, 0)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&crate::home::address(dir.path())).await.unwrap();
+        let every = Duration::from_secs(every);
+        let traces = Some(TraceSettings { every, ..TraceSettings::new(&address) });
+        let settings = Settings { open: true, traces, ..Settings::default() };
+        let places = crate::home::places(dir.path());
+        let app = App::open(store, settings, places).await.unwrap();
+        for _ in 0..requests {
+            let request = Request::builder().uri("/health/live").body(Body::empty()).unwrap();
+            assert_eq!(router(app.clone()).oneshot(request).await.unwrap().status(), 200);
+        }
+        let began = std::time::Instant::now();
+        let (any, ends) = ("127.0.0.1:0".parse().unwrap(), std::future::ready(()));
+        tastemaker_serve::run(app, any, |_| {}, ends).await.unwrap();
+        assert!(began.elapsed() < Duration::from_millis(4500), "{:?}", began.elapsed());
+    }
+}
