@@ -14,6 +14,8 @@ use crate::command::Usage;
 use crate::context::Context;
 use crate::output;
 
+/// Time for which a thread without work is kept.
+const KEPT: Duration = Duration::from_secs(3600);
 /// Where `tastemaker demo` puts its model when nothing else is said.
 const DEMO: &str = "demo/model";
 
@@ -127,9 +129,11 @@ fn trainer(args: &Serve, context: &Context) -> anyhow::Result<Vec<OsString>> {
     Ok(line)
 }
 
-/// Makes what asynchronous work runs in.
+/// Makes what asynchronous work runs in. Threads that compute are kept: each new one begins a heap of its own, and those of threads that
+/// ended are not given back.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.enable_all().thread_keep_alive(KEPT).build().context("cannot start threads")
 }
 
 /// Allows this process as many open files, and so connections, as the system lets it: shells and service managers often allow 1024.
