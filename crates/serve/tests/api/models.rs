@@ -82,7 +82,7 @@ async fn what_one_server_promotes_answers_on_all_that_share_a_database() {
     assert_eq!(serving(&other).await, expected);
     // One that starts later comes to it, too.
     let folder = dir.path().join("models/default");
-    let older = std::time::SystemTime::now() - Duration::from_secs(60);
+    let older = std::time::UNIX_EPOCH + Duration::from_secs(60);
     let active = |name: &str| {
         std::fs::write(folder.join("active"), name).unwrap();
         std::fs::File::options().append(true).open(folder.join("active")).unwrap()
