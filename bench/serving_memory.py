@@ -1,8 +1,8 @@
 """Memory of a server under load: is it flat?
 
-    python bench/serving_memory.py target/release/tastemaker MODEL [MINUTES]
+    python bench/serving_memory.py target/release/tastemaker MODEL [MINUTES [EVENTS]]
 
-Starts a server with an empty store, lets `tastemaker bench serve` ask it as fast as it answers, one request in ten an event, for 10 minutes,
+Starts a server with an empty store, lets `tastemaker bench serve` ask it as fast as it answers, one request in ten an event (EVENTS .1), for 10 minutes,
 and prints what the process holds (RssAnon, so without mapped files) every half minute, and by how much it grew from the middle to the end.
 """
 
@@ -24,6 +24,7 @@ def held(pid):
 def main():
     binary, model = (str(pathlib.Path(path).resolve()) for path in sys.argv[1:3])
     minutes = float(sys.argv[3]) if len(sys.argv) > 3 else 10
+    events = sys.argv[4] if len(sys.argv) > 4 else ".1"
     with tempfile.TemporaryDirectory(dir=".") as folder:
         server = subprocess.Popen(
             [binary, "serve", "--offline", "--addr", "127.0.0.1:0", "--model", model, "--store", f"{folder}/store.db"],
@@ -38,7 +39,7 @@ def main():
             # A pipe that nobody reads fills up, and the server would wait to write its log.
             threading.Thread(target=lambda: [None for _ in server.stderr], daemon=True).start()
             load = subprocess.Popen(
-                [binary, "bench", "serve", "--model", model, "--addr", address, "--events", ".1", "--seconds", str(int(minutes * 60 / 1.2))],
+                [binary, "bench", "serve", "--model", model, "--addr", address, "--events", events, "--seconds", str(int(minutes * 60 / 1.2))],
                 stdout=subprocess.PIPE, text=True)
             began, seen = time.monotonic(), [held(server.pid)]
             print(f"{0:6.1f} min {seen[0]:8.1f} MB", flush=True)
