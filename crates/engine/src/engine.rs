@@ -12,11 +12,11 @@ use tastemaker_core::{
 use tastemaker_data::{Dataset, Table};
 use tastemaker_dialog::Wording;
 use tastemaker_dialog::talk::Lexicon;
-use tastemaker_pipeline::{Asked, Fused, FusionSettings, RerankSettings};
+use tastemaker_pipeline::{Fused, FusionSettings, RerankSettings};
 
 use crate::Error;
 use crate::chat::Writer;
-use crate::lists::{ListTrace, Live, Near, ReadyPipeline};
+use crate::lists::{Live, Near, ReadyPipeline};
 use crate::reasons::Reason;
 use crate::registry::{FUSED, Model};
 use crate::texts::Reader;
@@ -250,55 +250,6 @@ impl Engine {
             Answerer::Single(model) => vec![model],
             Answerer::Fused { model, .. } => {
                 model.parts().iter().map(|part| part.model.as_ref()).collect()
-            }
-        }
-    }
-
-    /// Lists items for a user, best first.
-    ///
-    /// Fewer than `n` come back when the catalogue has no more that the user has not seen.
-    pub fn recommend(&self, ask: &Ask<'_>) -> Result<Vec<Listed>, Error> {
-        self.listing(ask, false).map(|(list, _)| list)
-    }
-
-    /// Lists items for a user, best first, and says how each came to its place.
-    pub fn recommend_traced(&self, ask: &Ask<'_>) -> Result<(Vec<Listed>, ListTrace), Error> {
-        self.listing(ask, true)
-    }
-
-    fn listing(&self, ask: &Ask<'_>, traced: bool) -> Result<(Vec<Listed>, ListTrace), Error> {
-        let (user, own) = self.asker(ask)?;
-        let mut exclude = self.items(ask.exclude)?;
-        exclude.extend_from_slice(ask.barred);
-        let history = self.history(user, own.as_ref());
-        let request = Request { exclude: &exclude, ..Request::new(user, history) };
-        let n = ask.n.min(MAX_N);
-        let asked = Asked { request, context: ask.context, n, traced, draw: ask.draw };
-        let (list, trace) = self.lists(&asked, (ask.only, ask.pipeline))?;
-        let mut listed = self.listed(&list);
-        listed
-            .iter_mut()
-            .zip(&trace.chances)
-            .for_each(|(entry, chance)| entry.chance = Some(*chance));
-        self.predict(&request, &mut listed, &list);
-        if ask.explain {
-            self.explain_all(&request, &mut listed, &list);
-        }
-        let trace = if traced { ListTrace::new(&trace, &list, self) } else { ListTrace::default() };
-        Ok((listed, trace))
-    }
-
-    /// Adds what a single model that predicts expects of each item.
-    fn predict(&self, request: &Request<'_>, listed: &mut [Listed], list: &[Scored]) {
-        let Answerer::Single(model) = &self.answerer else { return };
-        let items: Vec<ItemId> = list.iter().map(|scored| scored.item).collect();
-        if let Some(predict) = model.as_predict() {
-            for (entry, expected) in listed.iter_mut().zip(predict.predict(request, &items)) {
-                (entry.probability, entry.rating) = (expected.probability, expected.rating);
-            }
-        } else if let Some(rate) = model.as_rate() {
-            for (entry, item) in listed.iter_mut().zip(items) {
-                entry.rating = Some(rate.rate(request.user, item));
             }
         }
     }

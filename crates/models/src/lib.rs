@@ -10,6 +10,7 @@ mod neighbor;
 mod persist;
 mod popular;
 mod recent;
+mod scorer;
 mod sequence;
 mod sparse;
 

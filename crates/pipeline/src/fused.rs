@@ -33,8 +33,8 @@ pub struct Fused<M> {
 /// Numbers that the scores of all parts may take at a time when trees look at them.
 const SCORES_AT_ONCE: usize = 1 << 25;
 
-/// Is shown the number of a part and its normalised scores, `[requests, n_items]`.
-type Look<'a> = &'a mut dyn FnMut(usize, &[f32]);
+/// Writes the normalised scores, `[requests, n_items]`, of the part with this number.
+type Write<'a> = &'a mut dyn FnMut(usize, &mut [f32]);
 
 impl<M: Recommender> Fused<M> {
     /// Puts parts and weights together; `None` when their numbers differ or there is no part.
@@ -139,21 +139,22 @@ impl<M: Recommender> Fused<M> {
         }
     }
 
-    /// Writes the weighted sums, `scores: [requests, n_items]`; `look` is shown each part's normalised scores, of the
-    /// same shape.
-    fn sums(&self, requests: &[Request<'_>], scores: &mut [f32], mut look: Option<Look<'_>>) {
+    /// Writes the weighted sums, `scores: [requests, n_items]`; `write` is asked for the normalised scores of all parts, and without it those
+    /// that have a weight are.
+    fn sums(&self, requests: &[Request<'_>], scores: &mut [f32], mut write: Option<Write<'_>>) {
         let width = self.n_items.max(1);
         scores.fill(0.0);
         let mut part_scores = vec![0.0; requests.len() * self.n_items];
         let mut text_scores = vec![0.0; if self.cold.is_empty() { 0 } else { part_scores.len() }];
         for (p, part) in self.parts.iter().enumerate() {
             let is_mute = self.gate.buckets().iter().all(|b| b.weights[p].abs() < f32::EPSILON);
-            if is_mute && look.is_none() {
-                continue;
+            match &mut write {
+                Some(write) => write(p, &mut part_scores),
+                None if is_mute => continue,
+                None => self.normalised(part, requests, &mut part_scores),
             }
-            self.normalised(part, requests, &mut part_scores);
-            if let Some(look) = &mut look {
-                look(p, &part_scores);
+            if is_mute {
+                continue;
             }
             let is_apart = part.reads_text && !self.cold.is_empty();
             let sums = if is_apart { &mut text_scores[..] } else { &mut *scores };
@@ -180,17 +181,23 @@ impl<M: Recommender> Fused<M> {
         seen_by_trees: (&ItemFacts, usize),
     ) -> Vec<Head> {
         let (n, block) = (self.n_items, requests.len() * self.n_items);
-        let mut own = vec![0.0; self.parts.len() * block]; // [parts, requests, items]
-        let mut look = |p: usize, part: &[f32]| own[p * block..][..block].copy_from_slice(part);
-        self.sums(requests, scores, Some(&mut look));
-        let short: Vec<Request<'_>> = requests.iter().map(newest).collect();
-        let mut by_newest = Vec::new();
-        for part in self.parts.iter().filter(|part| part.ignores_order) {
-            let start = by_newest.len();
-            by_newest.resize(start + block, 0.0);
-            self.normalised(part, &short, &mut by_newest[start..]);
-        }
-        let blocks = || own.chunks_exact(block.max(1)).chain(by_newest.chunks_exact(block.max(1)));
+        // Parts that ignore the order of events are asked by all and by the newest of them at once: their tables are read once.
+        let by_newest: Vec<Request<'_>> = requests.iter().map(newest).collect();
+        let twice = [requests, &by_newest].concat();
+        let room = || Vec::with_capacity(self.parts.len() * block);
+        let (mut whole, mut short) = (room(), room()); // [parts, requests, items]
+        let mut write = |p: usize, out: &mut [f32]| {
+            let part = &self.parts[p];
+            let asked = if part.ignores_order { &twice[..] } else { requests };
+            let mut rows = vec![0.0; asked.len() * n];
+            self.normalised(part, asked, &mut rows);
+            let (own, newest) = rows.split_at(block);
+            out.copy_from_slice(own);
+            whole.extend_from_slice(own);
+            short.extend_from_slice(newest);
+        };
+        self.sums(requests, scores, Some(&mut write));
+        let blocks = || whole.chunks_exact(block.max(1)).chain(short.chunks_exact(block.max(1)));
         let head = |(at, request): (usize, &Request<'_>)| {
             let parts = blocks().map(|scores| &scores[at * n..][..n]);
             Head::new(request, &scores[at * n..][..n], parts, seen_by_trees)

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use tastemaker_core::{Progress, Recommender, Request, Vectors, top_k};
-use tastemaker_kernels::dot;
+use tastemaker_kernels::{Layout, gemm};
 
 use crate::boost::{Lists, train};
 use crate::learn::{BATCH, rows};
@@ -251,11 +251,14 @@ fn by_text(
     items: &[usize],
 ) -> [Vec<f32>; 3] {
     let said: Vec<&[f32]> = newest.filter_map(|item| facts.text(item)).collect();
+    let (n_said, said) = (said.len(), said.concat());
     let (mut nearest, mut last, mut mean) = (Vec::new(), Vec::new(), Vec::new());
     for &item in items {
-        let text = facts.text(item).unwrap_or_default();
-        let cosine = |other: &&[f32]| if text.is_empty() { 0.0 } else { dot(text, other) };
-        let cosines: Vec<f32> = said.iter().map(cosine).collect();
+        let mut cosines = vec![0.0; n_said];
+        if let Some(text) = facts.text(item) {
+            let (text, said) = ((text, Layout::Plain), (&said[..], Layout::Transposed));
+            gemm((1, n_said, text.0.len()), 1.0, text, said, 0.0, &mut cosines);
+        }
         nearest.push(cosines.iter().copied().fold(0.0, f32::max));
         last.push(cosines.first().copied().unwrap_or_default());
         mean.push(cosines.iter().sum::<f32>() / cosines.len().max(1) as f32);

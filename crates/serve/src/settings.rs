@@ -33,8 +33,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Open connections.
     pub connections: usize,
-    /// Users whose events are kept in memory.
-    pub users: usize,
+    /// Bytes of what the users of a tenant did that are kept in memory.
+    pub histories: usize,
     /// Bytes of lists that are kept, so that they need not be made again; 0 = none.
     pub cache: usize,
     /// Longest time for which a list is kept; what changes a list ends it at once.
@@ -72,7 +72,7 @@ impl Default for Settings {
             head: Duration::from_secs(15),
             timeout: Duration::from_secs(30),
             connections: 16_384,
-            users: 100_000,
+            histories: 64 << 20,
             cache: 64 << 20,
             cached_for: Duration::from_secs(60),
             keep_days: 30,

@@ -30,6 +30,11 @@ impl Live {
         self.0.read().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
+    /// Tells whether lists are the model's own.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).0.is_plain()
+    }
+
     /// Takes other settings with the pipeline made of them. Requests under way end with the one they began with.
     pub(crate) fn replace(&self, settings: PipelineSettings, plan: Option<Arc<Plan>>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = (settings, plan);

@@ -8,6 +8,7 @@ mod measured;
 mod near;
 mod newcomers;
 mod pipeline;
+mod recommend;
 mod shown;
 
 pub(crate) use arbiter::Titles;

@@ -1,7 +1,12 @@
 //! Matrix products on row-major slices. Single-threaded: callers run one product per task and spread tasks over cores,
 //! so that results do not depend on the number of threads.
 
-use super::vector::matrix_vector;
+use super::vector::{ABREAST, matrix_vector};
+
+/// Rows for which packing the table would cost more than reading it.
+const FEW: usize = 8;
+/// Numbers of a table that are read for one row after the other, so that all but the first find them near by.
+const NEAR: usize = 1 << 15;
 
 /// How a row-major slice is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +33,11 @@ pub fn gemm(
     c: &mut [f32],
 ) {
     assert!(a.len() >= m * k && b.len() >= k * n && c.len() >= m * n, "operands fill their shapes");
-    if m == 1 && b_layout == Layout::Transposed && beta.abs() < f32::MIN_POSITIVE {
-        // One request alone: packing the table would cost more than reading it once.
-        matrix_vector(&b[..n * k], &a[..k], &mut c[..n]);
+    let are_rows = m == 1 || (m <= FEW && a_layout == Layout::Plain);
+    if are_rows && b_layout == Layout::Transposed && beta.abs() < f32::MIN_POSITIVE {
+        few_rows((m, n, k), &a[..m * k], &b[..n * k], &mut c[..m * n]);
         if (alpha - 1.0).abs() > 0.0 {
-            c[..n].iter_mut().for_each(|c| *c *= alpha);
+            c[..m * n].iter_mut().for_each(|c| *c *= alpha);
         }
         return;
     }
@@ -67,6 +72,19 @@ pub fn gemm(
             false,
             gemm::Parallelism::None,
         );
+    }
+}
+
+/// Multiplies few rows `a: [m, k]` with a table `b: [n, k]`; a row's products do not depend on the rows beside it.
+fn few_rows((m, n, k): (usize, usize, usize), a: &[f32], b: &[f32], c: &mut [f32]) {
+    if k == 0 {
+        return c.fill(0.0);
+    }
+    let block = if m == 1 { n.max(1) } else { (NEAR / k / ABREAST).max(1) * ABREAST };
+    for (first, table) in (0..n).step_by(block).zip(b.chunks(block * k)) {
+        for (a, c) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
+            matrix_vector(table, a, &mut c[first..][..table.len() / k]);
+        }
     }
 }
 
@@ -181,15 +199,23 @@ mod tests {
     }
 
     #[test]
-    fn one_row_by_a_transposed_table_equals_the_naive_product() {
-        for (n, k) in [(1, 1), (4, 16), (7, 37), (9, 64), (3, 0)] {
-            let a: Vec<f32> = (0..k).map(|x| (x as f32).sin()).collect();
+    fn few_rows_by_a_transposed_table_equal_the_naive_product_and_each_row_alone() {
+        for (m, n, k) in [(1, 1, 1), (1, 4, 16), (8, 7, 37), (2, 9, 64), (2, 3, 0), (3, 70, 1100)] {
+            let a: Vec<f32> = (0..m * k).map(|x| (x as f32).sin()).collect();
             let b: Vec<f32> = (0..k * n).map(|x| (x as f32).cos()).collect();
-            let mut c = vec![f32::NAN; n];
-            gemm((1, n, k), 2.0, (&a, Layout::Plain), (&b, Layout::Transposed), 0.0, &mut c);
-            let want = naive((1, n, k), |_, p| a[p], |p, j| b[j * k + p]);
+            let product = |m: usize, a: &[f32]| {
+                let mut c = vec![f32::NAN; m * n];
+                gemm((m, n, k), 2.0, (a, Layout::Plain), (&b, Layout::Transposed), 0.0, &mut c);
+                c
+            };
+            let c = product(m, &a);
+            let want = naive((m, n, k), |i, p| a[i * k + p], |p, j| b[j * k + p]);
             for (got, want) in c.iter().zip(want) {
-                assert!((got - 2.0 * want).abs() < 1e-5, "{n} {k}: {got} {want}");
+                let near = (got - 2.0 * want).abs() < 1e-5 * (1.0 + want.abs());
+                assert!(near, "{m} {n} {k}: {got} {want}");
+            }
+            for row in 0..m {
+                assert_eq!(c[row * n..][..n], product(1, &a[row * k..][..k]), "to the bit");
             }
         }
     }

@@ -97,6 +97,28 @@ impl Packed {
         self.panels.resize(n.div_ceil(PANEL) * k * PANEL, 0.0);
     }
 
+    /// Writes over column `j`; `column` has `k` numbers.
+    ///
+    /// # Panics
+    /// When there is no such column or it is of another length.
+    pub fn set_column(&mut self, j: usize, column: &[f32]) {
+        assert!(j < self.n && column.len() == self.k, "the matrix has such a column");
+        let panel = &mut self.panels[j / PANEL * self.k * PANEL..][..self.k * PANEL];
+        for (slot, &x) in panel[j % PANEL..].iter_mut().step_by(PANEL).zip(column) {
+            *slot = x;
+        }
+    }
+
+    /// Adds a column behind the last one.
+    ///
+    /// # Panics
+    /// When it is of another length than the others.
+    pub fn push_column(&mut self, column: &[f32]) {
+        self.n += 1;
+        self.panels.resize(self.n.div_ceil(PANEL) * self.k * PANEL, 0.0);
+        self.set_column(self.n - 1, column);
+    }
+
     /// Returns `(k, n)`.
     pub const fn shape(&self) -> (usize, usize) {
         (self.k, self.n)
@@ -218,11 +240,12 @@ enum Kernel {
     Plain,
 }
 
-/// Calls a tile function for the number of rows at hand: the count is a constant inside, so sums stay in registers.
+/// Calls a tile function for the number of rows at hand: the count is a constant inside, so sums stay in registers. Behind each stands how many vectors
+/// of sums it keeps for each: as many as registers hold, up to a whole panel, since a sum must wait for itself.
 macro_rules! by_rows {
-    ($tile:ident, $part:ident, $c:ident, $stride:ident: $($rows:literal)*) => {
+    ($tile:ident, $part:ident, $c:ident, $stride:ident: $($rows:literal / $vectors:literal)*) => {
         match $part.rows {
-            $($rows => $tile::<$rows>($part, $c, $stride),)*
+            $($rows => $tile::<$rows, $vectors>($part, $c, $stride),)*
             _ => unreachable!("a kernel is given at most its own number of rows"),
         }
     };
@@ -265,13 +288,13 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
             Self::Avx512 => unsafe {
-                by_rows!(tile_avx512, part, c, stride: 1 2 3 4 5 6 7 8 9 10 11 12);
+                by_rows!(tile_avx512, part, c, stride: 1/2 2/2 3/2 4/2 5/2 6/2 7/2 8/2 9/2 10/2 11/2 12/2);
             },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
-            Self::Avx2 => unsafe { by_rows!(tile_avx2, part, c, stride: 1 2 3 4 5 6) },
-            Self::Plain => by_rows!(tile_plain, part, c, stride: 1 2),
+            Self::Avx2 => unsafe { by_rows!(tile_avx2, part, c, stride: 1/4 2/4 3/2 4/2 5/2 6/2) },
+            Self::Plain => by_rows!(tile_plain, part, c, stride: 1/1 2/1),
         }
     }
 }
@@ -287,10 +310,13 @@ macro_rules! tile {
             unsafe_code,
             reason = "loads and stores by pointer: bounds checks would spill the sums"
         )]
-        unsafe fn $name<const ROWS: usize>(part: Part<'_>, c: &mut [f32], stride: usize) {
+        unsafe fn $name<const ROWS: usize, const VECTORS: usize>(
+            part: Part<'_>,
+            c: &mut [f32],
+            stride: usize,
+        ) {
             use std::arch::x86_64::{$add, $fma, $load, $splat, $store, $zero};
-            // As many columns at a time as leave all sums, the row of the panel and a number of `a` in registers.
-            const VECTORS: usize = 2;
+            // So many columns at a time leave all sums, the row of the panel and a number of `a` in registers.
             for from in (0..PANEL).step_by(VECTORS * $lanes) {
                 let mut sums = [[$zero(); VECTORS]; ROWS];
                 for p in 0..part.panel.len() / PANEL {
@@ -327,7 +353,7 @@ tile!(tile_avx512, "avx512f", 16, _mm512_setzero_ps _mm512_loadu_ps _mm512_store
 tile!(tile_avx2, "avx2,fma", 8, _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_fmadd_ps _mm256_add_ps);
 
 /// The tile on any machine.
-fn tile_plain<const ROWS: usize>(part: Part<'_>, c: &mut [f32], stride: usize) {
+fn tile_plain<const ROWS: usize, const _ALL: usize>(part: Part<'_>, c: &mut [f32], stride: usize) {
     let mut sums = [[0.0f32; PANEL]; ROWS];
     for (p, b) in part.panel.as_chunks::<PANEL>().0.iter().enumerate() {
         for (i, sums) in sums.iter_mut().enumerate() {
@@ -359,6 +385,20 @@ mod tests {
         let mut c = [10.0, 10.0];
         b.add_product(Rows { data: &[1.0, 2.0], stride: 2, count: 1 }, &mut c, 2);
         assert!((c[0] - 15.0).abs() < 1e-6 && (c[1] - 21.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn columns_can_be_added_and_changed() {
+        let (k, n) = (5, 70);
+        let rows = numbers(k * n, 0.37);
+        let mut grown = Packed::from_transposed(&rows[..k * 3], (k, 3));
+        for row in rows.chunks_exact(k).skip(3) {
+            grown.push_column(row);
+        }
+        grown.set_column(1, &[9.0; 5]);
+        grown.set_column(1, &rows[k..2 * k]);
+        let whole = Packed::from_transposed(&rows, (k, n));
+        assert!(grown.shape() == whole.shape() && grown.panels == whole.panels);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Rows of a matrix that are multiplied with a vector together.
-const ABREAST: usize = 4;
+pub(super) const ABREAST: usize = 4;
 
 /// Computes `out = matrix · x` with `matrix: [out.len(), x.len()]`, row after row.
 ///

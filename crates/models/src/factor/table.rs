@@ -1,10 +1,13 @@
 //! Rows of learnt numbers: their products, their likeness, and the row a newcomer would have.
 
+use std::sync::OnceLock;
+
 use rand::{Rng, RngExt};
 use tastemaker_core::{Histories, History, PersistError, Saved, Scored, top_k};
 use tastemaker_kernels::{Layout, axpy, dot, gemm, spd_inverse};
 
 use crate::persist::{misfit, take_vector};
+use crate::scorer::Scorer;
 
 /// Keeps the map of a fold-in small, in shares of the mean square of what it is learnt from.
 const RIDGE: f32 = 0.01;
@@ -12,15 +15,23 @@ const RIDGE: f32 = 0.01;
 const USERS_AT_ONCE: usize = 1024;
 
 /// A row-major matrix `[rows, width]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Table {
     width: usize,
     data: Vec<f32>,
+    /// Made when rows are multiplied for the first time.
+    scorer: OnceLock<Scorer>,
+}
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        (self.width, &self.data) == (other.width, &other.data)
+    }
 }
 
 impl Table {
     pub(super) fn new(width: usize, data: Vec<f32>) -> Self {
-        Self { width, data }
+        Self { width, data, scorer: OnceLock::new() }
     }
 
     pub(super) fn width(&self) -> usize {
@@ -46,9 +57,8 @@ impl Table {
 
     /// Multiplies rows of queries with all rows: `out` is `[queries, rows]`.
     pub(super) fn multiply(&self, queries: &[f32], out: &mut [f32]) {
-        let shape = (queries.len() / self.width, self.rows(), self.width);
-        let table = (&self.data[..], Layout::Transposed);
-        gemm(shape, 1.0, (queries, Layout::Plain), table, 0.0, out);
+        let scorer = self.scorer.get_or_init(|| Scorer::new(&self.data, self.width));
+        scorer.multiply((&self.data, self.width), queries, out);
     }
 
     /// Returns the `n` rows whose first `columns` numbers point most nearly the same way.
@@ -71,7 +81,7 @@ impl Table {
 
     pub(super) fn take(name: &str, width: usize, saved: &mut Saved) -> Result<Self, PersistError> {
         let (got, data) = saved.take_matrix(name)?;
-        if got == width { Ok(Self { width, data }) } else { Err(misfit(name)) }
+        if got == width { Ok(Self::new(width, data)) } else { Err(misfit(name)) }
     }
 }
 

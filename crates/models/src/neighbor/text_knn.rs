@@ -10,12 +10,13 @@ use tastemaker_core::{
     Checked, Contribution, Evidence, Fault, Fit, FitError, ItemId, Persist, PersistError,
     Recommender, Request, Saved, Scored, Shape, Similar, TrainData, Vectors, top_k,
 };
-use tastemaker_kernels::{Layout, dot, gemm};
+use tastemaker_kernels::dot;
 
 use super::whiten::{Whiten, Whitening};
 use crate::distinct;
 use crate::persist::{misfit, take_settings, with_settings};
 use crate::recent::{contributions, recent};
+use crate::scorer::Scorer;
 
 /// Below every cosine: the score of an item without text.
 const NO_TEXT: f32 = -2.0;
@@ -88,6 +89,8 @@ impl Fit for TextKnnSettings {
             settings: Self::clone(settings),
             whitening,
             vectors: Vectors::zeros(0, vectors.dim()),
+            textless: Vec::new(),
+            scorer: Scorer::new(&[], vectors.dim()),
         };
         model.add_items(vectors)?;
         Ok(model)
@@ -100,6 +103,10 @@ pub struct TextKnn {
     settings: TextKnnSettings,
     whitening: Whitening,
     vectors: Vectors,
+    /// Items whose vector is 0.
+    textless: Vec<u32>,
+    /// The vectors again.
+    scorer: Scorer,
 }
 
 impl TextKnn {
@@ -115,8 +122,21 @@ impl TextKnn {
             );
             return Err(FitError::Diverged { model: "text-knn", why });
         }
+        let known = self.n_items();
         self.vectors.append(&self.whitening.apply(vectors));
+        self.note(known);
         Ok(())
+    }
+
+    /// Notes what there is to know of the items from `first` on.
+    fn note(&mut self, first: usize) {
+        let textless = (first..self.n_items()).filter(|&item| !self.has_text(item));
+        let mut textless: Vec<u32> = textless.map(|item| item as u32).collect();
+        self.textless.append(&mut textless);
+        match first {
+            0 => self.scorer = Scorer::new(self.vectors.flat(), self.vectors.dim()),
+            _ => (first..self.n_items()).for_each(|item| self.scorer.push(self.vectors.row(item))),
+        }
     }
 
     /// Visits the items with text that speak, newest first, with their weights.
@@ -146,10 +166,7 @@ impl TextKnn {
 
     /// Multiplies rows of queries with all items: `scores` is `[queries, n_items]`.
     fn multiply(&self, queries: &[f32], scores: &mut [f32]) {
-        let (n, dim) = (self.n_items(), self.vectors.dim());
-        let shape = (queries.len() / dim.max(1), n, dim);
-        let table = (self.vectors.flat(), Layout::Transposed);
-        gemm(shape, 1.0, (queries, Layout::Plain), table, 0.0, scores);
+        self.scorer.multiply((self.vectors.flat(), self.vectors.dim()), queries, scores);
     }
 
     fn score_max(&self, speakers: &[(ItemId, f32)], scores: &mut [f32]) {
@@ -164,11 +181,7 @@ impl TextKnn {
     }
 
     fn sink_textless(&self, scores: &mut [f32]) {
-        for (item, score) in scores.iter_mut().enumerate() {
-            if !self.has_text(item) {
-                *score = NO_TEXT;
-            }
-        }
+        self.textless.iter().for_each(|&item| scores[item as usize] = NO_TEXT);
     }
 }
 
@@ -208,11 +221,8 @@ impl Similar for TextKnn {
         }
         let mut scores = vec![0.0; self.n_items()];
         self.multiply(self.vectors.row(item.index()), &mut scores);
-        for (other, score) in scores.iter_mut().enumerate() {
-            if other == item.index() || !self.has_text(other) {
-                *score = f32::NEG_INFINITY;
-            }
-        }
+        let others = self.textless.iter().map(|&other| other as usize);
+        others.chain([item.index()]).for_each(|other| scores[other] = f32::NEG_INFINITY);
         if self.has_text(item.index()) { top_k(&scores, n) } else { Vec::new() }
     }
 }
@@ -259,7 +269,10 @@ impl Persist for TextKnn {
         let (dim, data) = saved.take_matrix("vectors")?;
         let vectors = Vectors::from_flat(dim, data).ok_or_else(|| misfit("vectors"))?;
         let whitening = Whitening::take(settings.whiten, dim, &mut saved)?;
-        Ok(Self { settings, whitening, vectors })
+        let (textless, scorer) = (Vec::new(), Scorer::default());
+        let mut model = Self { settings, whitening, vectors, textless, scorer };
+        model.note(0);
+        Ok(model)
     }
 }
 

@@ -124,7 +124,11 @@ fn bounds(settings: &Settings) -> Vec<Row> {
             "Longest time for a request (--timeout-s)",
         ),
         ("connections", json!(settings.connections), "Connections that may be open"),
-        ("users", json!(settings.users), "Users whose events are kept in memory"),
+        (
+            "histories_bytes",
+            json!(settings.histories),
+            "Memory for what the users of a tenant did (--histories-mb)",
+        ),
         (
             "cache_bytes",
             json!(settings.cache),

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tastemaker_engine::Taken;
 use tastemaker_engine::retrain::{
     ChangedItem, ChangedUser, ERASED, EVENTS, Erased, ITEMS, NewEvent, USERS, WITHDRAWN,
 };
 use tastemaker_store::{Event, EventFilter, IMPRESSION};
 
 use crate::Error;
-use crate::live::{App, Known, Loaded, Tenant, told};
+use crate::live::{App, Loaded, Tenant, taken, told};
 
 /// Rows read at once.
 const ROWS: usize = 1000;
@@ -74,11 +75,11 @@ async fn events(app: &App, tenant: &Tenant, until: i64, dir: &Path) -> Result<us
         let page = app.store.events(&tenant.name, &EventFilter::default(), &cursor, ROWS).await?;
         let is_wanted = |event: &Event| event.kind != IMPRESSION && event.time <= until;
         let events: Vec<Event> = page.rows.into_iter().filter(is_wanted).collect();
-        let users: Vec<String> = events.iter().map(|event| event.user.clone()).collect();
-        // The same values and seconds as an answer reckons with.
-        for (user_id, taken) in users.into_iter().zip(Known::new(events, None).taken) {
-            let (value, timestamp) = (taken.value, taken.time);
-            lines.put(&NewEvent { user_id, item_id: taken.item, value, timestamp })?;
+        for event in events {
+            let user_id = event.user.clone();
+            // The same values and seconds as an answer reckons with.
+            let Taken { item: item_id, value, time: timestamp } = taken(event);
+            lines.put(&NewEvent { user_id, item_id, value, timestamp })?;
             n += 1;
         }
         cursor = page.cursor;

@@ -14,10 +14,11 @@ use super::others::Others;
 use super::promotions::Promotions;
 use super::tenant::Tenants;
 use super::{Answers, Loaded, Tenant};
+use crate::api::recommend::ListJob;
 use crate::auth::Keys;
 use crate::dashboard::Series;
 use crate::jobs::Board;
-use crate::limit::{Rates, Workers};
+use crate::limit::{Rates, Together, Workers};
 use crate::metrics::{Counts, RouteMetrics};
 use crate::traces::Traces;
 use crate::{DEFAULT_TENANT, Error, Settings};
@@ -40,7 +41,8 @@ pub struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Keys,
     pub(crate) rates: Rates,
-    pub(crate) workers: Workers,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) lists: Arc<Together<ListJob>>,
     pub(crate) counts: Counts,
     pub(crate) series: Series,
     pub(crate) answers: Answers,
@@ -78,7 +80,8 @@ impl App {
         let app = Arc::new(Self {
             traces: traces.transpose()?,
             jobs: Board::open(settings.folders(), clock.unix_ms()),
-            workers: Workers::new(settings.workers, settings.queue),
+            workers: Arc::new(Workers::new(settings.workers, settings.queue)),
+            lists: Arc::default(),
             bodies: Arc::new(Semaphore::new(crate::door::BODIES / 1024)),
             audiences: Arc::new(Semaphore::new(1)),
             answers: Answers::new(settings.cache, settings.cached_for.as_secs_f64()),
@@ -120,7 +123,7 @@ impl App {
         if let Some(tenant) = tenants.get(name) {
             return tenant.clone();
         }
-        let tenant = Arc::new(Tenant::new(name, self.settings.users));
+        let tenant = Arc::new(Tenant::new(name, self.settings.histories));
         tenants.insert(name.to_owned(), tenant.clone());
         tenant
     }

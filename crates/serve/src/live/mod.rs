@@ -14,7 +14,7 @@ mod tenant;
 
 pub(crate) use answers::{Answers, Grounds, Question};
 pub use app::App;
-pub(crate) use history::{EVENTS, Known, known_for};
+pub(crate) use history::{EVENTS, Known, known_for, taken};
 pub(crate) use newcomers::{Reception, told};
 pub(crate) use slot::{Loaded, Which};
 pub(crate) use talks::Talk;

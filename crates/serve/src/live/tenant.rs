@@ -106,11 +106,11 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    pub(crate) fn new(name: &str, users: usize) -> Self {
+    pub(crate) fn new(name: &str, histories: usize) -> Self {
         Self {
             name: name.to_owned(),
             slot: Slot::default(),
-            histories: Histories::new(users),
+            histories: Histories::new(histories),
             failures: Failures::default(),
             experiments: Experiments::default(),
             nobody: Arc::default(),

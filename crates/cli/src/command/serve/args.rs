@@ -66,6 +66,9 @@ pub(crate) struct Serve {
     /// Longest time for a request, in seconds
     #[arg(long, default_value_t = 30, value_name = "S", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) timeout_s: u16,
+    /// Memory for what the users of a tenant did, in MB; who finds no room is read from the store each time
+    #[arg(long, default_value_t = 64, value_name = "MB", value_parser = clap::value_parser!(u32).range(..=65_536))]
+    pub(crate) histories_mb: u32,
     /// Memory for lists that need not be made again as long as nothing they rest on changes, in MB; 0 = none
     #[arg(long, default_value_t = 64, value_name = "MB", value_parser = clap::value_parser!(u32).range(..=65_536))]
     pub(crate) cache_mb: u32,

@@ -41,6 +41,7 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
         rate: args.rate,
         body: usize::from(args.body_mb) << 20,
         timeout: Duration::from_secs(args.timeout_s.into()),
+        histories: (args.histories_mb as usize) << 20,
         cache: (args.cache_mb as usize) << 20,
         cached_for: Duration::from_secs(args.cache_s.into()),
         keep_days: args.keep_days,

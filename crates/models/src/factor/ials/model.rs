@@ -5,8 +5,7 @@ use tastemaker_core::{
     Saved, Scored, Similar, UserId, top_k,
 };
 use tastemaker_kernels::{
-    ConjugateScratch, DiagonalPlusRows, Layout, RightSide, Stop, WeightedRows, axpy,
-    cholesky_solve, dot, gemm,
+    ConjugateScratch, DiagonalPlusRows, RightSide, Stop, WeightedRows, axpy, cholesky_solve, dot,
 };
 
 use super::IalsSettings;
@@ -14,6 +13,7 @@ use super::fit::{dense, gram};
 use crate::interactions::Known;
 use crate::persist::{misfit, take_settings, take_vector, with_settings};
 use crate::recent::contributions;
+use crate::scorer::Scorer;
 
 /// Near enough to the exact solution that lists agree.
 const FOLD_IN: Stop = Stop { steps: 100, tolerance: 1e-5 };
@@ -32,6 +32,8 @@ pub struct Ials {
     items: Vec<f32>,
     /// Mean of the users' vectors: what is supposed of somebody unknown.
     average: Vec<f32>,
+    /// `Y` again.
+    scorer: Scorer,
 }
 
 impl Ials {
@@ -51,7 +53,8 @@ impl Ials {
         }
         let n_users = (users.len() / dim).max(1) as f64;
         let average = average.into_iter().map(|sum| (sum / n_users) as f32).collect();
-        Self { settings, item_gram, user_gram, users, items, average }
+        let scorer = Scorer::new(&items, dim);
+        Self { settings, item_gram, user_gram, users, items, average, scorer }
     }
 
     fn dim(&self) -> usize {
@@ -114,6 +117,7 @@ impl Ials {
     pub fn add_item(&mut self, takers: &[(UserId, f32)]) -> ItemId {
         let vector = self.fold_in_item(takers);
         let item = ItemId::from_index(self.n_items());
+        self.scorer.push(&vector);
         self.items.extend(vector);
         item
     }
@@ -122,7 +126,11 @@ impl Ials {
     pub fn refold_item(&mut self, item: ItemId, takers: &[(UserId, f32)]) -> bool {
         let (vector, dim) = (self.fold_in_item(takers), self.dim());
         let own = self.items.chunks_exact_mut(dim).nth(item.index());
-        own.map(|own| own.copy_from_slice(&vector)).is_some()
+        let is_there = own.map(|own| own.copy_from_slice(&vector)).is_some();
+        if is_there {
+            self.scorer.set(item.index(), &vector);
+        }
+        is_there
     }
 
     fn rows<'a>(&'a self, ids: &'a [u32], weights: &'a [f32]) -> WeightedRows<'a> {
@@ -157,8 +165,7 @@ impl Recommender for Ials {
     fn score_batch(&self, requests: &[Request<'_>], scores: &mut [f32]) {
         let users: Vec<f32> =
             requests.iter().flat_map(|request| self.fold_in_user(request.history)).collect();
-        let shape = (requests.len(), self.n_items(), self.dim());
-        gemm(shape, 1.0, (&users, Layout::Plain), (&self.items, Layout::Transposed), 0.0, scores);
+        self.scorer.multiply((&self.items, self.dim()), &users, scores);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What users did, kept in memory for those who come often: bounded in users and in events of each.
+//! What users did, kept in memory for those who come often: bounded in bytes and in events of each.
 //!
 //! An event makes its user forgotten, so that the next request reads them from the store again. A list that was read before
 //! the event and arrives after it is told by the count of its shelf, and not kept.
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tastemaker_engine::Taken;
 use tastemaker_store::{Event, Store};
 
+use super::steps::{Ids, Steps};
 use crate::Error;
 use crate::traces::child;
 
@@ -18,6 +19,8 @@ pub(crate) const EVENTS: usize = 500;
 /// Items of a user that are not listed again because of older events.
 const OLDER: usize = 10_000;
 const SHELVES: usize = 64;
+/// Bytes that a user takes beside what they did.
+const OVERHEAD: usize = 128;
 /// Seconds for which something is known that other servers may change.
 const SHARED: f64 = 1.0;
 /// Seconds for which it is known where none do: what was written after its time-out is seen by then.
@@ -32,9 +35,9 @@ pub(crate) fn known_for(store: &Store) -> f64 {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Known {
     /// Their last events, oldest first.
-    pub(crate) taken: Vec<Taken>,
+    pub(crate) taken: Steps,
     /// Items they took before those; a model is not told, but they are not listed again.
-    pub(crate) older: Vec<String>,
+    pub(crate) older: Ids,
     /// Time and id of the last one.
     pub(crate) last: Option<(i64, String)>,
     /// When they were erased, if they were: what a model's data knows of them is not used.
@@ -57,28 +60,30 @@ impl Known {
         let events = store.history((tenant, user), until, EVENTS).await?;
         let older = match events.first().filter(|_| events.len() >= EVENTS) {
             Some(first) => {
-                store.taken_before((tenant, user), (first.time, &first.id), OLDER).await?
+                let before = (first.time, first.id.as_str());
+                store.taken_before((tenant, user), before, OLDER).await?.into_iter().collect()
             }
-            None => Vec::new(),
+            None => Ids::default(),
         };
         Ok(Self { older, ..Self::new(events, erased) })
     }
 
     /// Makes it of events, oldest first.
-    pub(crate) fn new(events: Vec<Event>, erased: Option<i64>) -> Self {
+    fn new(events: Vec<Event>, erased: Option<i64>) -> Self {
         let last = events.last().map(|event| (event.time, event.id.clone()));
-        let taken = |event: Event| Taken {
-            item: event.item,
-            value: strength(event.value),
-            time: event.time.div_euclid(1000),
-        };
         let taken = events.into_iter().map(taken).collect();
-        Self { taken, older: Vec::new(), last, erased }
+        Self { taken, older: Ids::default(), last, erased }
     }
 }
 
+/// Returns what models reckon with of an event.
+pub(crate) fn taken(event: Event) -> Taken {
+    let (value, time) = (strength(event.value), event.time.div_euclid(1000));
+    Taken { item: event.item, value, time }
+}
+
 /// Returns the strength that models reckon with; clients that know none send zero.
-pub(super) fn strength(value: f64) -> f32 {
+pub(crate) fn strength(value: f64) -> f32 {
     if value.abs() < f64::EPSILON {
         return 1.0;
     }
@@ -89,20 +94,49 @@ pub(super) fn strength(value: f64) -> f32 {
 struct Shelf {
     changes: u64,
     users: HashMap<String, (Arc<Known>, f64)>,
+    bytes: usize,
+}
+
+impl Shelf {
+    /// Keeps a user; others make room. Any ones will do: who comes often is soon here again.
+    fn keep(&mut self, user: &str, known: Arc<Known>, (at, room): (f64, usize)) {
+        self.forget(user);
+        let bytes = bytes(user, &known);
+        while self.bytes + bytes > room
+            && let Some(one) = self.users.keys().next().cloned()
+        {
+            self.forget(&one);
+        }
+        if bytes <= room {
+            self.users.insert(user.to_owned(), (known, at));
+            self.bytes += bytes;
+        }
+    }
+
+    fn forget(&mut self, user: &str) {
+        if let Some((known, _)) = self.users.remove(user) {
+            self.bytes -= bytes(user, &known);
+        }
+    }
+}
+
+fn bytes(user: &str, known: &Known) -> usize {
+    OVERHEAD + user.len() + known.bytes()
 }
 
 /// The users of one tenant.
 pub(crate) struct Histories {
     shelves: Vec<Mutex<Shelf>>,
     hasher: RandomState,
-    users: usize,
+    /// Most bytes of a shelf.
+    room: usize,
 }
 
 impl Histories {
-    /// Keeps so many users.
-    pub(crate) fn new(users: usize) -> Self {
+    /// Keeps so many bytes of what users did.
+    pub(crate) fn new(bytes: usize) -> Self {
         let shelves = (0..SHELVES).map(|_| Mutex::default()).collect();
-        Self { shelves, hasher: RandomState::new(), users: users.div_ceil(SHELVES).max(1) }
+        Self { shelves, hasher: RandomState::new(), room: bytes / SHELVES }
     }
 
     fn shelf(&self, user: &str) -> MutexGuard<'_, Shelf> {
@@ -135,12 +169,7 @@ impl Histories {
             known = old.clone();
         }
         if shelf.changes == changes {
-            if shelf.users.len() >= self.users {
-                // Any one will do: who comes often is soon here again.
-                let one = shelf.users.keys().next().cloned();
-                one.and_then(|one| shelf.users.remove(&one));
-            }
-            shelf.users.insert(user.to_owned(), (known.clone(), now));
+            shelf.keep(user, known.clone(), (now, self.room));
         }
         Ok((known, false))
     }
@@ -149,7 +178,7 @@ impl Histories {
     pub(crate) fn forget(&self, user: &str) {
         let mut shelf = self.shelf(user);
         shelf.changes += 1;
-        shelf.users.remove(user);
+        shelf.forget(user);
     }
 
     /// Forgets everybody.
@@ -158,6 +187,22 @@ impl Histories {
             let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
             shelf.changes += 1;
             shelf.users.clear();
+            shelf.bytes = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shelf_is_bounded_in_bytes_and_gives_them_back() {
+        let mut shelf = Shelf::default();
+        let one = bytes("u00", &Known::default());
+        (0..50).for_each(|n| shelf.keep(&format!("u{n:02}"), Arc::default(), (0.0, 10 * one)));
+        assert_eq!((shelf.users.len(), shelf.bytes), (10, 10 * one));
+        shelf.keep("u50", Arc::default(), (0.0, one - 1));
+        assert!(shelf.users.is_empty() && shelf.bytes == 0, "one that has no room is not kept");
     }
 }
