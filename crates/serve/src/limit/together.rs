@@ -26,10 +26,12 @@ pub(crate) trait Job: Send + 'static {
         Self: Sized;
 }
 
+type Reply<J> = oneshot::Sender<Result<<J as Job>::Done, Error>>;
+
 struct Waiting<J: Job> {
     number: u64,
     job: J,
-    reply: oneshot::Sender<Result<J::Done, Error>>,
+    reply: Reply<J>,
 }
 
 /// Those who wait.
@@ -57,17 +59,16 @@ impl<J: Job> Together<J> {
         let _place = Place { together: self, number };
         let turn = {
             let (this, all) = (self.clone(), workers.clone());
-            move || {
-                this.take_turn(number, all.free());
-                Ok(())
-            }
+            move || Ok(this.take_turn(number, all.free()))
         };
         tokio::select! {
             biased;
             done = &mut answer => return done.unwrap_or(Err(Error::Failed)),
-            turn = workers.run(turn) => turn?,
+            own = workers.run(turn) => if let Some((done, _reply)) = own? {
+                return done;
+            },
         }
-        // Another turn has taken it along, or this one has done it.
+        // Another turn has taken it along.
         answer.await.unwrap_or(Err(Error::Failed))
     }
 
@@ -75,11 +76,12 @@ impl<J: Job> Together<J> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does the job with this number, if it still waits, and others that would find none of the `free` turns.
-    fn take_turn(&self, number: u64, free: usize) {
+    /// Does the job with this number, if it still waits, and others that would find none of the `free` turns. Returns what has come of
+    /// it with the sender of its reply: as long as that is there, nobody takes the reply for lost.
+    fn take_turn(&self, number: u64, free: usize) -> Option<(Result<J::Done, Error>, Reply<J>)> {
         let (jobs, replies): (Vec<J>, Vec<_>) = {
             let mut line = self.line();
-            let Some(own) = line.iter().position(|one| one.number == number) else { return };
+            let own = line.iter().position(|one| one.number == number)?;
             let mut taken: Vec<Waiting<J>> = line.remove(own).into_iter().collect();
             let mut place = 0;
             while taken.len() < MOST && line.len() > free && place < line.len() {
@@ -90,10 +92,13 @@ impl<J: Job> Together<J> {
             }
             taken.into_iter().map(|one| (one.job, one.reply)).unzip()
         };
-        for (reply, done) in replies.into_iter().zip(J::done(&jobs)) {
+        let mut all = J::done(&jobs).into_iter().zip(replies);
+        let own = all.next();
+        for (done, reply) in all {
             // Whoever does not wait any more needs no answer.
             drop(reply.send(done));
         }
+        own
     }
 }
 
@@ -177,14 +182,12 @@ mod tests {
             together.line().push_back(Waiting { number, job: Counted::new(kind), reply });
             answer
         };
-        let answers = [wait(0, 1), wait(1, 1), wait(2, 1)];
-        together.take_turn(1, 1);
-        together.take_turn(1, 0);
+        let [first, _second, _third] = [wait(0, 1), wait(1, 1), wait(2, 1)];
+        assert_eq!(together.take_turn(1, 1).unwrap().0.unwrap(), 2);
+        assert_eq!(first.await.unwrap().unwrap(), 2);
+        assert!(together.take_turn(0, 0).is_none(), "it was taken along");
         assert_eq!(together.line().len(), 1, "one of the others has a turn of its own");
-        together.take_turn(2, 1);
-        for (answer, size) in answers.into_iter().zip([2, 2, 1]) {
-            assert_eq!(answer.await.unwrap().unwrap(), size);
-        }
+        assert_eq!(together.take_turn(2, 1).unwrap().0.unwrap(), 1);
     }
 
     #[tokio::test]
