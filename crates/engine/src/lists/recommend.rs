@@ -50,12 +50,13 @@ impl Engine {
         askers.into_iter().map(|asker| asker.map(|_| lists.next().unwrap_or_default())).collect()
     }
 
-    /// Tells whether whoever asks so gains from others who ask at once: nothing but the model has a say in their lists.
+    /// Tells whether whoever asks so gains from others who ask at once: the model alone makes their lists, and it multiplies tables for that.
     pub fn gains_from_company(&self, ask: &Ask<'_>) -> bool {
-        ask.only.is_none()
-            && ask.pipeline.is_none()
-            && self.near.is_none()
-            && self.pipeline.is_plain()
+        let has_tables = match &self.answerer {
+            Answerer::Single(model) => self.near.is_none() && model.as_embed().is_some(),
+            Answerer::Fused { .. } => true,
+        };
+        has_tables && ask.only.is_none() && ask.pipeline.is_none() && self.pipeline.is_plain()
     }
 
     fn listing(&self, ask: &Ask<'_>, traced: bool) -> Result<(Vec<Listed>, ListTrace), Error> {

@@ -118,7 +118,7 @@ impl Fit for BprSettings {
             return Err(FitError::Diverged { model: "bpr", why });
         }
         let (users, items) = descent.finish();
-        let (users, items) = (Table::new(width, users), Table::new(width, items));
+        let (users, items) = (Table::new(width, users), Table::new(width, items).packed());
         let fold_in = FoldIn::learn(data.histories, &users, &items);
         Ok(Bpr { settings: Self::clone(settings), items, fold_in })
     }
@@ -238,7 +238,7 @@ impl Persist for Bpr {
 
     fn load(mut saved: Saved) -> Result<Self, PersistError> {
         let settings: BprSettings = take_settings(&mut saved)?;
-        let items = Table::take("items", settings.factors + 1, &mut saved)?;
+        let items = Table::take("items", settings.factors + 1, &mut saved)?.packed();
         let fold_in = FoldIn::take("fold_in", settings.factors, &mut saved)?;
         Ok(Self { settings, items, fold_in })
     }

@@ -132,7 +132,8 @@ impl Fit for Item2vecSettings {
             }
             data.progress.report("item2vec", epoch + 1, epochs);
         }
-        let (items, contexts) = (Table::new(factors, items), Table::new(factors, contexts));
+        let (items, contexts) =
+            (Table::new(factors, items), Table::new(factors, contexts).packed());
         Ok(Item2vec { settings: Self::clone(settings), items, contexts })
     }
 }
@@ -310,7 +311,7 @@ impl Persist for Item2vec {
     fn load(mut saved: Saved) -> Result<Self, PersistError> {
         let settings: Item2vecSettings = take_settings(&mut saved)?;
         let items = Table::take("items", settings.factors, &mut saved)?;
-        let contexts = Table::take("contexts", settings.factors, &mut saved)?;
+        let contexts = Table::take("contexts", settings.factors, &mut saved)?.packed();
         if items.rows() != contexts.rows() {
             return Err(misfit("contexts"));
         }

@@ -107,7 +107,7 @@ impl Fit for MfSettings {
                 row[..settings.factors].fill(0.0);
             }
         }
-        let (users, items) = (Table::new(width, users), Table::new(width, items));
+        let (users, items) = (Table::new(width, users), Table::new(width, items).packed());
         Ok(Mf { settings: Self::clone(settings), scale, users, items })
     }
 }
@@ -277,7 +277,7 @@ impl Persist for Mf {
             return Err(PersistError::Shape { name: "scale".into() });
         }
         let users = Table::take("users", settings.factors + 2, &mut saved)?;
-        let items = Table::take("items", settings.factors + 2, &mut saved)?;
+        let items = Table::take("items", settings.factors + 2, &mut saved)?.packed();
         Ok(Self { settings, scale, users, items })
     }
 }

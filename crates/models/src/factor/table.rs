@@ -1,7 +1,5 @@
 //! Rows of learnt numbers: their products, their likeness, and the row a newcomer would have.
 
-use std::sync::OnceLock;
-
 use rand::{Rng, RngExt};
 use tastemaker_core::{Histories, History, PersistError, Saved, Scored, top_k};
 use tastemaker_kernels::{Layout, axpy, dot, gemm, spd_inverse};
@@ -15,23 +13,22 @@ const RIDGE: f32 = 0.01;
 const USERS_AT_ONCE: usize = 1024;
 
 /// A row-major matrix `[rows, width]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Table {
     width: usize,
     data: Vec<f32>,
-    /// Made when rows are multiplied for the first time.
-    scorer: OnceLock<Scorer>,
-}
-
-impl PartialEq for Table {
-    fn eq(&self, other: &Self) -> bool {
-        (self.width, &self.data) == (other.width, &other.data)
-    }
+    /// The rows again, where they are multiplied.
+    scorer: Scorer,
 }
 
 impl Table {
     pub(super) fn new(width: usize, data: Vec<f32>) -> Self {
-        Self { width, data, scorer: OnceLock::new() }
+        Self { width, data, scorer: Scorer::default() }
+    }
+
+    /// Makes it ready to be multiplied often.
+    pub(super) fn packed(self) -> Self {
+        Self { scorer: Scorer::new(&self.data, self.width), ..self }
     }
 
     pub(super) fn width(&self) -> usize {
@@ -57,8 +54,7 @@ impl Table {
 
     /// Multiplies rows of queries with all rows: `out` is `[queries, rows]`.
     pub(super) fn multiply(&self, queries: &[f32], out: &mut [f32]) {
-        let scorer = self.scorer.get_or_init(|| Scorer::new(&self.data, self.width));
-        scorer.multiply((&self.data, self.width), queries, out);
+        self.scorer.multiply((&self.data, self.width), queries, out);
     }
 
     /// Returns the `n` rows whose first `columns` numbers point most nearly the same way.

@@ -1,13 +1,16 @@
 //! Work of one kind that several wait for: whoever gets a turn does it for some of the others too, which takes less than a turn for each.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::Workers;
+use super::workers::Turn;
 use crate::Error;
+use crate::traces::child;
 
 /// Most that one turn is for: the last of them waits for all of it.
 const MOST: usize = 4;
@@ -48,53 +51,94 @@ impl<J: Job> Default for Together<J> {
 
 impl<J: Job> Together<J> {
     /// Does a job when it is its turn, or that of another one it goes with; turns away when too many wait.
-    pub(crate) async fn run(
-        self: &Arc<Self>,
-        workers: &Arc<Workers>,
-        job: J,
-    ) -> Result<J::Done, Error> {
+    pub(crate) async fn run(&self, workers: &Workers, job: J) -> Result<J::Done, Error> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let (reply, mut answer) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         self.line().push_back(Waiting { number, job, reply });
         let _place = Place { together: self, number };
-        let turn = {
-            let (this, all) = (self.clone(), workers.clone());
-            move || Ok(this.take_turn(number, all.free()))
+        let own = match child("wait for a worker", self.wait(workers, number, answer)).await {
+            Ended::Answered(done) => return done,
+            Ended::Turn(turn, own) => turn.compute(move || Ok(own.done())),
         };
-        tokio::select! {
+        own.await?
+    }
+
+    /// Waits for the answer, or for a turn.
+    async fn wait(
+        &self,
+        workers: &Workers,
+        number: u64,
+        mut answer: oneshot::Receiver<Result<J::Done, Error>>,
+    ) -> Ended<J> {
+        let turn = tokio::select! {
             biased;
-            done = &mut answer => return done.unwrap_or(Err(Error::Failed)),
-            own = workers.run(turn) => if let Some((done, _reply)) = own? {
-                return done;
-            },
+            done = &mut answer => return Ended::Answered(done.unwrap_or(Err(Error::Failed))),
+            turn = workers.turn() => turn,
+        };
+        match turn.map(|turn| (self.take(number, workers.free()), turn)) {
+            Ok((Some(own), turn)) => Ended::Turn(turn, own),
+            // Another turn has taken it along, and this one is for somebody else.
+            Ok((None, turn)) => {
+                drop(turn);
+                Ended::Answered(answer.await.unwrap_or(Err(Error::Failed)))
+            }
+            Err(error) => Ended::Answered(Err(error)),
         }
-        // Another turn has taken it along.
-        answer.await.unwrap_or(Err(Error::Failed))
     }
 
     fn line(&self) -> MutexGuard<'_, VecDeque<Waiting<J>>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does the job with this number, if it still waits, and others that would find none of the `free` turns. Returns what has come of
-    /// it with the sender of its reply: as long as that is there, nobody takes the reply for lost.
-    fn take_turn(&self, number: u64, free: usize) -> Option<(Result<J::Done, Error>, Reply<J>)> {
-        let (jobs, replies): (Vec<J>, Vec<_>) = {
-            let mut line = self.line();
-            let own = line.iter().position(|one| one.number == number)?;
-            let mut taken: Vec<Waiting<J>> = line.remove(own).into_iter().collect();
-            let mut place = 0;
-            while taken.len() < MOST && line.len() > free && place < line.len() {
-                match line[place].job.goes_with(&taken[0].job) {
-                    true => taken.extend(line.remove(place)),
-                    false => place += 1,
+    /// Takes the job with this number out of the line, if it is still there, and others that find none of the `free` turns.
+    fn take(&self, number: u64, free: usize) -> Option<Taken<J>> {
+        let mut line = self.line();
+        let own = line.iter().position(|one| one.number == number)?;
+        let Waiting { job, reply: _own, .. } = line.remove(own)?;
+        let mut taken = Taken { jobs: vec![job], replies: Vec::new() };
+        let mut place = 0;
+        while taken.jobs.len() < MOST && line.len() > free && place < line.len() {
+            match line[place].job.goes_with(&taken.jobs[0]) {
+                true => {
+                    let Waiting { job, reply, .. } = line.remove(place)?;
+                    taken.jobs.push(job);
+                    taken.replies.push(reply);
                 }
+                false => place += 1,
             }
-            taken.into_iter().map(|one| (one.job, one.reply)).unzip()
+        }
+        Some(taken)
+    }
+}
+
+/// How waiting ends.
+enum Ended<J: Job> {
+    Answered(Result<J::Done, Error>),
+    Turn(Turn, Taken<J>),
+}
+
+/// Jobs for one turn: its own, and others with those who wait for them.
+struct Taken<J: Job> {
+    jobs: Vec<J>,
+    replies: Vec<Reply<J>>,
+}
+
+impl<J: Job> Taken<J> {
+    /// Does them, answers the others and returns what has come of its own. Where doing all at once panics each is done alone, so that nobody
+    /// suffers for another one.
+    fn done(self) -> Result<J::Done, Error> {
+        let done = |jobs: &[J]| catch_unwind(AssertUnwindSafe(|| J::done(jobs)));
+        let alone = |job| {
+            let mut one = done(std::slice::from_ref(job)).unwrap_or_else(|_| {
+                tracing::error!("computing an answer failed");
+                Vec::new()
+            });
+            one.pop().unwrap_or(Err(Error::Failed))
         };
-        let mut all = J::done(&jobs).into_iter().zip(replies);
-        let own = all.next();
-        for (done, reply) in all {
+        let all = done(&self.jobs).unwrap_or_else(|_| self.jobs.iter().map(alone).collect());
+        let mut all = all.into_iter();
+        let own = all.next().unwrap_or(Err(Error::Failed));
+        for (done, reply) in all.zip(self.replies) {
             // Whoever does not wait any more needs no answer.
             drop(reply.send(done));
         }
@@ -116,10 +160,14 @@ impl<J: Job> Drop for Place<'_, J> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::mpsc::{Receiver, channel};
     use std::time::Duration;
 
     use super::*;
+
+    /// A kind that panics.
+    const BAD: u8 = 9;
 
     /// Tells how many were done together; waits for a word before that, if it is to.
     struct Counted {
@@ -137,10 +185,11 @@ mod tests {
         type Done = usize;
 
         fn goes_with(&self, other: &Self) -> bool {
-            self.kind == other.kind
+            self.kind == other.kind || self.kind == BAD
         }
 
         fn done(jobs: &[Self]) -> Vec<Result<usize, Error>> {
+            assert!(jobs.iter().all(|job| job.kind != BAD), "this one cannot be done");
             for word in jobs.iter().filter_map(|job| job.word.as_ref()) {
                 word.lock().unwrap().recv().unwrap();
             }
@@ -158,11 +207,11 @@ mod tests {
         };
         let first = ask(Counted { kind: 0, word: Some(Mutex::new(word)) });
         while workers.free() > 0 || !together.line().is_empty() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
         let others: Vec<_> = [1, 1, 2, 1, 1, 1].map(Counted::new).map(ask).into_iter().collect();
         while together.line().len() < 6 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
         speak.send(()).unwrap();
         assert_eq!(first.await.unwrap(), 1);
@@ -183,11 +232,25 @@ mod tests {
             answer
         };
         let [first, _second, _third] = [wait(0, 1), wait(1, 1), wait(2, 1)];
-        assert_eq!(together.take_turn(1, 1).unwrap().0.unwrap(), 2);
+        assert_eq!(together.take(1, 1).unwrap().done().unwrap(), 2);
         assert_eq!(first.await.unwrap().unwrap(), 2);
-        assert!(together.take_turn(0, 0).is_none(), "it was taken along");
+        assert!(together.take(0, 0).is_none(), "it was taken along");
         assert_eq!(together.line().len(), 1, "one of the others has a turn of its own");
-        assert_eq!(together.take_turn(2, 1).unwrap().0.unwrap(), 1);
+        assert_eq!(together.take(2, 1).unwrap().done().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_suffers_for_another_one() {
+        let together = Together::default();
+        let wait = |number, kind| {
+            let (reply, answer) = oneshot::channel();
+            together.line().push_back(Waiting { number, job: Counted::new(kind), reply });
+            answer
+        };
+        let [_own, bad, good] = [wait(0, 1), wait(1, BAD), wait(2, 1)];
+        assert_eq!(together.take(0, 0).unwrap().done().unwrap(), 1);
+        assert!(bad.await.unwrap().is_err());
+        assert_eq!(good.await.unwrap().unwrap(), 1);
     }
 
     #[tokio::test]
@@ -201,7 +264,7 @@ mod tests {
         let long = Counted { kind: 0, word: Some(Mutex::new(word)) };
         let long = tokio::spawn(async move { line.run(&busy, long).await });
         while workers.free() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
         let short = Duration::from_millis(20);
         let gone = tokio::time::timeout(short, together.run(&workers, Counted::new(1))).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Error;
 use crate::traces::child;
@@ -40,13 +40,31 @@ impl Workers {
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let place = Place::take(&self.waiting, self.queue)?;
-        let turn = child("wait for a worker", self.turns.clone().acquire_owned()).await;
-        let turn = turn.map_err(|_| Error::Busy)?;
-        drop(place);
+        let turn = child("wait for a worker", self.turn()).await?;
+        turn.compute(work).await
+    }
+
+    /// Waits for a turn; turns away when too many wait.
+    pub(super) async fn turn(&self) -> Result<Turn, Error> {
+        let _place = Place::take(&self.waiting, self.queue)?;
+        let turn = self.turns.clone().acquire_owned().await;
+        Ok(Turn { _permit: turn.map_err(|_| Error::Busy)? })
+    }
+}
+
+/// May compute.
+pub(super) struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Computes on a thread of its own. Work goes on when nobody waits for it any more, and its turn with it.
+    pub(super) async fn compute<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let work = move || {
-            // Work goes on when nobody waits for it any more, and its turn with it.
-            let _turn = turn;
+            let _turn = self;
             work()
         };
         let done = child("compute", tokio::task::spawn_blocking(work)).await;

@@ -20,6 +20,8 @@ pub(crate) struct ListJob {
     draw: u64,
     known: Arc<Known>,
     barred: Arc<Barred>,
+    /// It is made faster beside others.
+    gains: bool,
 }
 
 /// Makes a list when there is a turn for it.
@@ -30,16 +32,25 @@ pub(super) async fn compute(
     (known, barred): (Arc<Known>, Arc<Barred>),
 ) -> Result<(Source, Arc<Vec<RecommendedItem>>), Error> {
     let (policy, request) = (policy.clone(), request.clone());
-    let job = ListJob { policy, request, draw, known, barred };
+    let gains = gains(&policy, &request);
+    let job = ListJob { policy, request, draw, known, barred, gains };
     let (source, items) = app.lists.run(&app.workers, job).await?;
     Ok((source, Arc::new(items.into_iter().map(RecommendedItem::from).collect())))
+}
+
+/// Tells whether a list is made faster beside others. Reasons take far longer than lists, and nobody else should wait for them.
+fn gains(policy: &Policy, request: &RecommendRequest) -> bool {
+    let (only, pipeline) = (request.filter.as_deref(), policy.pipeline.as_deref());
+    let ask = Ask { only, pipeline, ..Ask::default() };
+    let is_quick = request.words.is_none() && !request.explain;
+    is_quick && policy.model.engine.gains_from_company(&ask)
 }
 
 impl Job for ListJob {
     type Done = (Source, Vec<Listed>);
 
     fn goes_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.policy.model, &other.policy.model) && self.gains() && other.gains()
+        self.gains && other.gains && Arc::ptr_eq(&self.policy.model, &other.policy.model)
     }
 
     fn done(jobs: &[Self]) -> Vec<Result<Self::Done, Error>> {
@@ -89,14 +100,6 @@ impl<'a> Told<'a> {
 }
 
 impl ListJob {
-    /// Tells whether it is made faster beside others; reasons take far longer than lists, and nobody else should wait for them.
-    fn gains(&self) -> bool {
-        let RecommendRequest { words, explain, filter, .. } = &self.request;
-        let (only, pipeline) = (filter.as_deref(), self.policy.pipeline.as_deref());
-        let ask = Ask { only, pipeline, ..Ask::default() };
-        words.is_none() && !explain && self.policy.model.engine.gains_from_company(&ask)
-    }
-
     fn n(&self) -> usize {
         self.request.n.unwrap_or(N).min(MAX_ROWS)
     }

@@ -3,10 +3,10 @@
 //! An event makes its user forgotten, so that the next request reads them from the store again. A list that was read before
 //! the event and arrives after it is told by the count of its shelf, and not kept.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hashlink::LruCache;
 use tastemaker_engine::Taken;
 use tastemaker_store::{Event, Store};
 
@@ -90,26 +90,33 @@ pub(crate) fn strength(value: f64) -> f32 {
     value.clamp(f32::MIN.into(), f32::MAX.into()) as f32
 }
 
-#[derive(Default)]
 struct Shelf {
     changes: u64,
-    users: HashMap<String, (Arc<Known>, f64)>,
+    /// Who was asked for longest ago first.
+    users: LruCache<String, (Arc<Known>, f64)>,
     bytes: usize,
 }
 
+impl Default for Shelf {
+    fn default() -> Self {
+        Self { changes: 0, users: LruCache::new_unbounded(), bytes: 0 }
+    }
+}
+
 impl Shelf {
-    /// Keeps a user; others make room. Any ones will do: who comes often is soon here again.
+    /// Keeps a user, for whom others make room. One for whom there is none in an empty shelf is read from the store each time.
     fn keep(&mut self, user: &str, known: Arc<Known>, (at, room): (f64, usize)) {
         self.forget(user);
-        let bytes = bytes(user, &known);
-        while self.bytes + bytes > room
-            && let Some(one) = self.users.keys().next().cloned()
-        {
-            self.forget(&one);
+        let new = bytes(user, &known);
+        if new > room {
+            return;
         }
-        if bytes <= room {
-            self.users.insert(user.to_owned(), (known, at));
-            self.bytes += bytes;
+        self.users.insert(user.to_owned(), (known, at));
+        self.bytes += new;
+        while self.bytes > room
+            && let Some((user, (known, _))) = self.users.remove_lru()
+        {
+            self.bytes -= bytes(&user, &known);
         }
     }
 
@@ -154,7 +161,7 @@ impl Histories {
         now: f64,
     ) -> Result<(Arc<Known>, bool), Error> {
         let changes = {
-            let shelf = self.shelf(user);
+            let mut shelf = self.shelf(user);
             let known = shelf.users.get(user).filter(|(_, at)| now - at < known_for(store));
             if let Some((known, _)) = known {
                 return Ok((known.clone(), true));
@@ -202,7 +209,14 @@ mod tests {
         let one = bytes("u00", &Known::default());
         (0..50).for_each(|n| shelf.keep(&format!("u{n:02}"), Arc::default(), (0.0, 10 * one)));
         assert_eq!((shelf.users.len(), shelf.bytes), (10, 10 * one));
+        assert!(shelf.users.contains_key("u40") && !shelf.users.contains_key("u39"));
         shelf.keep("u50", Arc::default(), (0.0, one - 1));
-        assert!(shelf.users.is_empty() && shelf.bytes == 0, "one that has no room is not kept");
+        assert_eq!(
+            (shelf.users.len(), shelf.bytes),
+            (10, 10 * one),
+            "nobody goes for who has no room"
+        );
+        (40..50).for_each(|n| shelf.forget(&format!("u{n}")));
+        assert_eq!(shelf.bytes, 0);
     }
 }
