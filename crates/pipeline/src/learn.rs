@@ -1,4 +1,4 @@
-//! Scale and weights from validation events: coordinate ascent on the mean NDCG of held-back items, for all users first, then
+//! Scale and weights from validation events: coordinate ascent on the mean NDCG of held-back items, or stacking; for all users first, then
 //! for each bucket of history lengths where that proves better on users it was not chosen on.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tastemaker_core::{Histories, Progress, Recommender, Request, UserId, seed, top_k};
 
+use crate::stack::stacked;
 use crate::{Bucket, Forest, Fused, FusionSettings, Gate, Method, Normalise};
 
 /// Best items of every part that can reach the fused top ten; all others are left out of the search.
@@ -67,10 +68,13 @@ impl From<&Forest> for Grown {
 }
 
 /// One validation case: normalised scores `[candidates, parts]`, the target first.
-struct Case {
-    length: usize,
-    scores: Vec<f32>,
+pub(crate) struct Case {
+    pub(crate) length: usize,
+    pub(crate) scores: Vec<f32>,
 }
+
+/// How weights are found: those of all users, or of some of them beginning with everybody's.
+type Find<'a> = &'a dyn Fn(&[&Case], Option<&[f32]>) -> (f64, Vec<f32>);
 
 /// Finds the weights of fitted `parts`, which must not have learnt from `cases`.
 ///
@@ -93,18 +97,27 @@ pub fn learn<M: Recommender>(
         return voted;
     }
     let gathered = gather(fused, cases, (settings.users, seed), &scales, progress);
+    let climb = |cases: &[&Case], from: Option<&[f32]>| {
+        ascend(cases, from.map_or_else(|| starts(width), |from| vec![from.to_vec()]))
+    };
+    let stack = |cases: &[&Case], from: Option<&[f32]>| {
+        let otherwise = || from.map_or_else(|| vec![1.0 / width as f32; width], <[f32]>::to_vec);
+        let weights = stacked(cases, width).unwrap_or_else(otherwise);
+        (mean_gain(cases, &weights), weights)
+    };
+    let find: Find<'_> = if settings.method == Method::Stacked { &stack } else { &climb };
     let mut best: Option<(f64, usize, Vec<f32>)> = None;
     for (scale, cases) in gathered.iter().enumerate() {
         let all: Vec<&Case> = cases.iter().collect();
-        let (value, weights) = ascend(&all, starts(width));
+        let (value, weights) = find(&all, None);
         if best.as_ref().is_none_or(|(other, ..)| value > *other) {
             best = Some((value, scale, weights));
         }
     }
     let Some((_, scale, weights)) = best.filter(|_| !gathered[0].is_empty()) else { return voted };
     let all: Vec<&Case> = gathered[scale].iter().collect();
-    let gate =
-        Gate::new(by_length(&all, &weights, &settings.gate)).unwrap_or_else(|| Gate::same(weights));
+    let buckets = by_length(&all, &weights, &settings.gate, find);
+    let gate = Gate::new(buckets).unwrap_or_else(|| Gate::same(weights));
     let total: f64 = all.iter().map(|case| gain(case, gate.weights(case.length))).sum();
     let (users, ndcg) = (all.len(), total / all.len() as f64);
     Learned { normalise: scales[scale], gate, users, ndcg, ..voted }
@@ -283,20 +296,20 @@ fn climb(cases: &[&Case], mut best: (f64, Vec<f32>)) -> (f64, Vec<f32>) {
 }
 
 /// Weights of each bucket: its own where they win on the half they were not chosen on, else everybody's.
-fn by_length(cases: &[&Case], overall: &[f32], ends: &[usize]) -> Vec<Bucket> {
+fn by_length(cases: &[&Case], overall: &[f32], ends: &[usize], find: Find<'_>) -> Vec<Bucket> {
     let mut buckets = Vec::with_capacity(ends.len() + 1);
     let mut from = 0;
     for up_to in ends.iter().copied().map(Some).chain([None]) {
         let inside =
             |case: &&&Case| case.length >= from && up_to.is_none_or(|end| case.length <= end);
         let members: Vec<&Case> = cases.iter().filter(inside).copied().collect();
-        buckets.push(Bucket { up_to, weights: bucket_weights(&members, overall) });
+        buckets.push(Bucket { up_to, weights: bucket_weights(&members, overall, find) });
         from = up_to.map_or(usize::MAX, |end| end + 1);
     }
     buckets
 }
 
-fn bucket_weights(members: &[&Case], overall: &[f32]) -> Vec<f32> {
+fn bucket_weights(members: &[&Case], overall: &[f32], find: Find<'_>) -> Vec<f32> {
     if members.len() < MIN_BUCKET_USERS {
         return overall.to_vec();
     }
@@ -305,7 +318,7 @@ fn bucket_weights(members: &[&Case], overall: &[f32]) -> Vec<f32> {
     let halves = [half(0), half(1)];
     let mut differences = Vec::with_capacity(members.len());
     for (chosen_on, tested_on) in [(0, 1), (1, 0)] {
-        let (_, weights) = ascend(&halves[chosen_on], vec![overall.to_vec()]);
+        let (_, weights) = find(&halves[chosen_on], Some(overall));
         differences.extend(
             halves[tested_on].iter().map(|case| gain(case, &weights) - gain(case, overall)),
         );
@@ -313,11 +326,7 @@ fn bucket_weights(members: &[&Case], overall: &[f32]) -> Vec<f32> {
     let n = differences.len() as f64;
     let mean = differences.iter().sum::<f64>() / n;
     let variance = differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / n;
-    if mean > (variance / n).sqrt() {
-        ascend(members, vec![overall.to_vec()]).1
-    } else {
-        overall.to_vec()
-    }
+    if mean > (variance / n).sqrt() { find(members, Some(overall)).1 } else { overall.to_vec() }
 }
 
 #[cfg(test)]
@@ -368,6 +377,10 @@ mod tests {
     }
 
     fn learned(gate: Vec<usize>) -> Learned {
+        learned_by(Method::Weighted, gate)
+    }
+
+    fn learned_by(method: Method, gate: Vec<usize>) -> Learned {
         let n_items = 40;
         let (users, histories, targets) = world(1000, n_items);
         let part = |shift: usize| Part {
@@ -376,7 +389,7 @@ mod tests {
             reads_text: false,
             ignores_order: false,
         };
-        let settings = FusionSettings { gate, ..FusionSettings::default() };
+        let settings = FusionSettings { method, gate, ..FusionSettings::default() };
         let equal = Gate::same(vec![0.5, 0.5]);
         let fused =
             Fused::new(vec![part(5), part(11)], n_items, Normalise::ZScore, equal, Cold::default())
@@ -387,10 +400,12 @@ mod tests {
 
     #[test]
     fn the_gate_learns_whom_to_trust_for_short_and_long_histories() {
-        let learned = learned(vec![2]);
-        let (short, long) = (learned.gate.weights(1), learned.gate.weights(3));
-        assert!(short[0] > long[0] && long[1] > short[1], "{learned:?}");
-        assert!(learned.ndcg > 0.99, "{}", learned.ndcg);
+        for method in [Method::Weighted, Method::Stacked] {
+            let learned = learned_by(method, vec![2]);
+            let (short, long) = (learned.gate.weights(1), learned.gate.weights(3));
+            assert!(short[0] > long[0] && long[1] > short[1], "{learned:?}");
+            assert!(learned.ndcg > 0.99, "{}", learned.ndcg);
+        }
     }
 
     #[test]
@@ -403,12 +418,10 @@ mod tests {
     #[test]
     fn one_thread_and_two_find_the_same_weights() {
         let on = |threads| {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .unwrap()
-                .install(|| learned(vec![2]))
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+                [Method::Weighted, Method::Stacked].map(|m| learned_by(m, vec![2]).gate)
+            })
         };
-        assert_eq!(on(1).gate, on(2).gate);
+        assert_eq!(on(1), on(2));
     }
 }

@@ -12,6 +12,7 @@ mod plan;
 mod reorder;
 mod rerank;
 mod settings;
+mod stack;
 
 pub use blend::{Alone, Blend};
 pub use boost::{BoostSettings, Forest};

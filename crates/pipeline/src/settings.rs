@@ -16,6 +16,8 @@ pub enum Method {
     /// validation lists they were not grown on.
     #[default]
     Boosted,
+    /// Weighted sum with the weights of a logistic regression of what came next (stacking, Wolpert 1992).
+    Stacked,
     /// Reciprocal-rank voting (Cormack et al. 2009): every part has the same say, nothing is learnt.
     Vote,
 }
@@ -26,8 +28,8 @@ pub enum Method {
 pub struct FusionSettings {
     /// Models that are added up; one that cannot be fitted on the data (text-knn without texts) is left out.
     pub parts: Vec<String>,
-    /// `weighted`: weights found on validation; `boosted`: the same, and trees that order the head of the list anew; `vote`:
-    /// reciprocal-rank voting, nothing learnt.
+    /// `weighted`: weights found on validation; `boosted`: the same, and trees that order the head of the list anew; `stacked`: weights
+    /// by logistic regression on validation; `vote`: reciprocal-rank voting, nothing learnt.
     pub method: Method,
     /// Scale on which scores are added: `z-score`, `log-z-score` or `rank`; left out: one of the first two, whichever is
     /// better on validation.
