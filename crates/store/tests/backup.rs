@@ -49,7 +49,7 @@ fn text(path: &Path) -> &str {
 async fn closed(store: Store, path: &Path) {
     store.flush().await.unwrap();
     drop(store);
-    for _ in 0..500 {
+    for _ in 0..6000 {
         if !PathBuf::from(format!("{}-wal", path.display())).exists() {
             return;
         }
