@@ -6,6 +6,7 @@ mod answers;
 mod bad_asks;
 mod bad_files;
 mod bad_folders;
+mod describe;
 mod evaluate;
 mod export;
 mod home;
