@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use tastemaker_text::stems;
 
-use super::words::{DENYING, denies_after, denies_before, is_free, lifts};
+use super::words::{DENYING, denies_after, denies_before, ends_denial, is_free, lifts};
 use crate::Language;
 
 /// Words that a denial reaches, those that tie others together aside.
@@ -69,6 +69,8 @@ fn claims_of(clause: &str) -> Vec<Claim> {
             || (denies_before(word) && matches!(next, "of" | "from"))
         {
             reach = REACH;
+        } else if ends_denial(word) {
+            reach = 0;
         } else if !is_free(word) {
             reach = usize::saturating_sub(reach, 1);
         }
@@ -79,14 +81,13 @@ fn claims_of(clause: &str) -> Vec<Claim> {
 /// Tells whether a word is tied to the one before it by a hyphen.
 fn is_tied(clause: &str, before: &str, word: &str) -> bool {
     let clause = clause.to_lowercase();
-    let tied = clause.match_indices(word).any(|(at, _)| {
+    clause.match_indices(word).any(|(at, _)| {
         let head = &clause[..at];
         // Stems are beginnings of what is written, in most cases.
         let last = head.strip_suffix(['-', '‑', '–']);
         last.and_then(|head| head.rsplit(|c: char| !c.is_alphanumeric()).next())
             .is_some_and(|last| stems(last).first().is_some_and(|stem| stem == before))
-    });
-    tied
+    })
 }
 
 /// Parts a text where a denial ends: at marks that end a clause, those inside numbers and words aside.

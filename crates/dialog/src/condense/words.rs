@@ -19,8 +19,11 @@ const DENIES_AFTER: &[&str] = &[
     "no", "not", "never", "without", "none", "neither", "nor", "cannot", "lack", "exclud", "except",
 ];
 
-/// Words behind a denial that lift it: "not only".
-const LIFTS: &[&str] = &["only", "just", "mere"];
+/// Words that a denial does not reach beyond.
+const ENDS: &[&str] = &["for", "with", "that", "which", "who", "but", "的"];
+
+/// Stems behind a denial that lift it: "not only".
+const LIFTS: &[&str] = &["onli", "just", "mere"];
 
 /// Chinese characters that deny what stands behind them.
 pub(super) const DENYING: [char; 7] = ['不', '无', '没', '非', '未', '免', '勿'];
@@ -33,6 +36,11 @@ pub(super) fn is_free(stem: &str) -> bool {
 /// Tells whether a word denies what comes behind it.
 pub(super) fn denies_after(stem: &str) -> bool {
     DENIES_AFTER.contains(&stem) || stem.ends_with("n't") || stem.starts_with(DENYING)
+}
+
+/// Tells whether a denial ends before a word.
+pub(super) fn ends_denial(stem: &str) -> bool {
+    ENDS.contains(&stem)
 }
 
 /// Tells whether a word takes back the denial right before it.
