@@ -1,15 +1,16 @@
 //! The items that have something to say: their texts, and what their tags may be.
 
 use tastemaker_data::{Dataset, Table, Values};
-use tastemaker_text::{KeyTerms, Phrased, Template};
+use tastemaker_text::{KeyTerms, Phrased, Template, count_words};
 
 use crate::config::TextSettings;
-use crate::texts::{template, texts};
+use crate::texts::{is_title, template, texts};
 use crate::{Error, describe::DescribeSettings};
 
 /// Texts of a catalogue, with what makes terms of them.
 pub(super) struct Catalogue {
     pub(super) texts: Vec<String>,
+    template: Template,
     labels: Vec<Vec<String>>,
     terms: KeyTerms,
 }
@@ -27,7 +28,17 @@ impl Catalogue {
         let phrased: Vec<Phrased<'_>> =
             texts.iter().zip(&labels).map(|(text, phrases)| Phrased { text, phrases }).collect();
         let terms = KeyTerms::fit(&phrased);
-        Ok(Self { texts, labels, terms })
+        Ok(Self { texts, template, labels, terms })
+    }
+
+    /// Returns what an item's text says in sentences: titles and labels stand in columns of their own. All of the text where it has no other.
+    pub(super) fn prose(&self, items: &Table, row: usize) -> String {
+        let prose = self.template.render(|field| {
+            let column = items.column(field)?;
+            let is_prose = matches!(column.values, Values::Text(_)) && !is_title(column);
+            is_prose.then(|| column.values.render(row))?
+        });
+        if count_words(&prose) > 0 { prose } else { self.texts[row].clone() }
     }
 
     /// Returns what tags of an item may be, the best first.

@@ -206,7 +206,7 @@ impl Describing<'_> {
         let text = &catalogue.texts[row];
         let most = if writing.is_some() && tags > 0 { CANDIDATES.max(tags) } else { tags };
         let candidates = catalogue.candidates(row, most);
-        let extract = extract(text, words);
+        let extract = extract(&catalogue.prose(&self.data.items, row), words);
         let source = Source { text, words, tags, candidates: &candidates, extract: &extract };
         let Some((writer, seconds)) = writing else { return source.plain() };
         let ceiling = Ceiling::new(seconds);

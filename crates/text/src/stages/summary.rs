@@ -167,7 +167,7 @@ mod tests {
     fn an_extract_is_of_so_many_words_in_any_language() {
         let text =
             "Buy now! The red fox hunts\nhens. Shipping is free. A fox hunts red hens at night.";
-// A line's end ends a sentence.
+        // A line's end ends a sentence.
         assert_eq!(extract(text, 8), "hens. A fox hunts red hens at night.");
         let text = text.replace('\n', " ");
         assert_eq!(extract(&text, 8), "Buy now! The red fox hunts hens.");
