@@ -28,7 +28,7 @@ pub fn extract(text: &str, most_words: usize) -> String {
         let best =
             (0..sentences.len()).max_by(|&a, &b| ranks[a].total_cmp(&ranks[b]).then(b.cmp(&a)));
         let cut = best.map_or("", |best| first_words(sentences[best], most_words)).trim();
-        if cut.is_empty() { String::new() } else { format!("{cut}…") }
+        if count_words(cut) > 0 { format!("{cut}…") } else { String::new() }
     });
     short.split_whitespace().collect::<Vec<_>>().join(" ")
 }
