@@ -20,7 +20,7 @@ pub(crate) struct Describe {
     /// Data-set folder
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// File for the descriptions: JSON lines of item_id, summary, tags, author, note
+    /// File for the descriptions: JSON lines of `item_id`, summary, tags, author, note
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// File for all items with their columns, and summary and tags as two more, for `import --items`
