@@ -6,7 +6,6 @@ mod answers;
 mod bad_asks;
 mod bad_files;
 mod bad_folders;
-mod describe;
 mod evaluate;
 mod export;
 mod home;
