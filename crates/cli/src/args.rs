@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::command::bench::Bench;
 use crate::command::chat::Chat;
 use crate::command::compare::Compare;
+use crate::command::describe::Describe;
 use crate::command::recommend::{Explain, Faithful, Recommend, Similar};
 use crate::command::retrain::Retrain;
 use crate::command::serve::{Keys, Mcp, Serve};
@@ -139,6 +140,8 @@ pub(crate) enum Command {
     ChatRec(ChatRec),
     /// Describe a user in words, to be edited and asked with
     Profile(ProfileArgs),
+    /// Summaries and tags of items, from their texts, with or without a language model
+    Describe(Describe),
     /// Pre-trained language models: list, get, distill, look into and compare them
     Weights(Weights),
     /// Public data sets: list them, get them
@@ -406,7 +409,7 @@ pub(crate) enum SearchMethod {
 }
 
 /// Reads a number of seconds.
-fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
     number.ok_or_else(|| "seconds are a number above 0, as in 3600".into())
 }

@@ -203,6 +203,25 @@ pub enum Error {
         "there are no texts to encode: name fields with `text.template`, and an encoder with `text.encoder`"
     )]
     NoTexts,
+    /// Items without a word.
+    #[error(
+        "the items have no text to describe: name columns of words with `text.template`, as in --set text.template='{{title}}. {{text}}'"
+    )]
+    NothingToDescribe,
+    /// A file of descriptions that is there already.
+    #[error("{} exists: --continue keeps its lines and does the rest; else choose another --out, or remove it first", path.display())]
+    DescribedBefore {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Describing was ended before it was done.
+    #[error("stopped: {done} items are described in {}, and the same command with --continue goes on from there", path.display())]
+    DescribeStopped {
+        /// Items in the file.
+        done: usize,
+        /// The file.
+        path: PathBuf,
+    },
     /// A column of labels that is not there.
     #[error(
         "`rerank.labels` names `{name}`, but the items have no such column of words; they have: {known}"

@@ -7,6 +7,7 @@ pub mod artifact;
 pub mod chat;
 mod compare;
 pub mod config;
+pub mod describe;
 mod engine;
 mod error;
 mod evaluate;

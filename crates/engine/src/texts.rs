@@ -310,10 +310,6 @@ pub(crate) fn template(
 /// Takes title-like columns first, then words of categories, then descriptions; passes over codes and links.
 fn auto_template(items: &Table) -> String {
     let rows = items.ids().len().max(1);
-    let is_title = |c: &Column| {
-        let name = c.name.to_lowercase();
-        name.contains("title") || name == "name"
-    };
     let worth = |c: &&Column| match &c.values {
         Values::Text(texts) => {
             is_title(c) || reads_like_words(texts.iter().map(String::as_str), rows, 2.0)
@@ -331,6 +327,12 @@ fn auto_template(items: &Table) -> String {
     let mut columns: Vec<&Column> = items.columns().iter().filter(worth).collect();
     columns.sort_by_key(place);
     columns.iter().map(|c| format!("{{{}}}", c.name)).collect::<Vec<_>>().join(". ")
+}
+
+/// Tells by its name whether a column holds titles.
+pub(crate) fn is_title(column: &Column) -> bool {
+    let name = column.name.to_lowercase();
+    name.contains("title") || name == "name"
 }
 
 /// Words are separated by spaces (or written without, as in Chinese) and hold few digits; codes and links are not.

@@ -55,13 +55,9 @@ pub(crate) fn tokens(text: &str, language: Language) -> Vec<Token> {
         Language::Chinese => (false, true),
         Language::Other => (false, false),
     };
-    let text = text.nfkc().flat_map(char::to_lowercase).collect::<String>().replace('’', "'");
+    let text = folded(text);
     let mut tokens = Vec::new();
-    let mut rest = text.as_str();
-    while let Some(first) = rest.chars().next() {
-        let han = is_han(first);
-        let end = rest.find(|c| is_han(c) != han).unwrap_or(rest.len());
-        let (run, after) = rest.split_at(end);
+    for (run, han) in runs(&text) {
         if han && chinese {
             let cut = JIEBA.cut(run, true).into_iter().map(|token| token.word);
             tokens.extend(cut.filter(|word| !CHINESE.contains(word)).map(plain));
@@ -70,9 +66,71 @@ pub(crate) fn tokens(text: &str, language: Language) -> Vec<Token> {
         } else {
             tokens.extend(run.unicode_words().map(plain));
         }
-        rest = after;
     }
     tokens
+}
+
+/// Returns all words of a text, also those that say nothing, in one form for one word, in their order.
+pub fn stems(text: &str) -> Vec<String> {
+    let text = folded(text);
+    let mut stems = Vec::new();
+    for (run, han) in runs(&text) {
+        if han {
+            stems.extend(JIEBA.cut(run, true).into_iter().map(|token| token.word.to_owned()));
+            continue;
+        }
+        let bare = |word: &str| STEMMER.stem(word.strip_suffix("'s").unwrap_or(word)).into_owned();
+        stems.extend(run.unicode_words().map(bare));
+    }
+    stems
+}
+
+/// Counts the words of a text, Chinese ones as the dictionary cuts them.
+pub fn count_words(text: &str) -> usize {
+    word_ends(text).len()
+}
+
+/// Returns the beginning of a text: so many words at most.
+pub(crate) fn first_words(text: &str, most: usize) -> &str {
+    let ends = word_ends(text);
+    match ends.get(most) {
+        Some(_) => &text[..most.checked_sub(1).map_or(0, |last| ends[last])],
+        None => text,
+    }
+}
+
+/// Returns where each word of a text ends.
+fn word_ends(text: &str) -> Vec<usize> {
+    let (mut ends, mut start) = (Vec::new(), 0);
+    for (run, han) in runs(text) {
+        if han {
+            let mut at = start;
+            for token in JIEBA.cut(run, true) {
+                at += token.word.len();
+                ends.push(at);
+            }
+        } else {
+            ends.extend(run.unicode_word_indices().map(|(at, word)| start + at + word.len()));
+        }
+        start += run.len();
+    }
+    ends
+}
+
+/// Folds letters that are written in several ways.
+pub(crate) fn folded(text: &str) -> String {
+    text.nfkc().flat_map(char::to_lowercase).collect::<String>().replace('’', "'")
+}
+
+/// Parts a text into runs of Chinese characters and of others.
+fn runs(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let han = is_han(rest.chars().next()?);
+        let (run, after) = rest.split_at(rest.find(|c| is_han(c) != han).unwrap_or(rest.len()));
+        rest = after;
+        Some((run, han))
+    })
 }
 
 fn plain(word: &str) -> Token {
@@ -124,6 +182,24 @@ mod tests {
         for text in ["", " \n\t", "!!! … —", "🙂🙂", "the of and"] {
             assert!(words(text).is_empty(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn stems_leave_no_word_out() {
+        assert_eq!(
+            stems("It doesn’t matter in the 1990s."),
+            ["it", "doesn't", "matter", "in", "the", "1990s"]
+        );
+        assert_eq!(stems("我们喜欢电影 DVD"), ["我们", "喜欢", "电影", "dvd"]);
+    }
+
+    #[test]
+    fn words_are_counted_and_texts_begin_in_both_languages() {
+        let text = "Red fox, 我们喜欢电影!";
+        assert_eq!(count_words(text), 5);
+        assert_eq!(first_words(text, 1), "Red");
+        assert_eq!(first_words(text, 3), "Red fox, 我们");
+        assert_eq!([first_words(text, 5), first_words(text, 0)], [text, ""]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod chat;
 pub(crate) mod compare;
 mod config;
 mod demo;
+pub(crate) mod describe;
 mod evaluate;
 mod export;
 mod import;

@@ -5,8 +5,8 @@ use std::fmt;
 use clap::CommandFactory as _;
 
 use super::{
-    assets, bench, chat, compare, config, demo, evaluate, export, import, inspect, recommend,
-    retrain, search, serve, store, talk, train, tune, weights,
+    assets, bench, chat, compare, config, demo, describe, evaluate, export, import, inspect,
+    recommend, retrain, search, serve, store, talk, train, tune, weights,
 };
 use crate::args::{Cli, Command};
 use crate::context::Context;
@@ -49,6 +49,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Chat(args) => chat::run(args, context),
         Command::ChatRec(args) => talk::run(args, context),
         Command::Profile(args) => talk::profile(args, context),
+        Command::Describe(args) => describe::run(args, context),
         Command::Weights(args) => weights::run(args, context),
         Command::Data(args) => assets::data(args, context),
         Command::Config(args) => config::run(args, context),

@@ -156,8 +156,17 @@ fn help_ends_well_and_wrong_usage_with_two() {
     let home = Home::new();
     let help = home.run(["--help"]).good();
     assert!(help.contains("Examples:") && help.contains("Exit code 0"), "{help}");
-    let commands =
-        ["demo", "import", "inspect", "train", "evaluate", "recommend", "similar", "explain"];
+    let commands = [
+        "demo",
+        "import",
+        "inspect",
+        "train",
+        "evaluate",
+        "recommend",
+        "similar",
+        "explain",
+        "describe",
+    ];
     for command in commands {
         assert!(help.contains(command));
         home.run([command, "--help"]).good();

@@ -6,4 +6,5 @@ mod summary;
 
 pub use narrow::Narrowed;
 pub use prompt::{Prefixed, Prompts};
+pub use summary::extract;
 pub(crate) use summary::summarise;

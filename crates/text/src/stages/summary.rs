@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::words::words;
+use crate::words::{count_words, first_words, words};
 
 /// Chance to follow a vote.
 const DAMPING: f64 = 0.85;
@@ -18,15 +18,34 @@ const SETTLED: f64 = 1e-6;
 /// Sentences that are looked at: the first of a text.
 const MAX_SENTENCES: usize = 512;
 
+/// Returns the sentences of a text that rank first, in their order and of so many words at most; the beginning of the best one where not one
+/// is that short.
+pub fn extract(text: &str, most_words: usize) -> String {
+    let short = summarise(text, most_words, &mut |sentence| count_words(sentence));
+    let short = short.unwrap_or_else(|| {
+        let sentences = sentences(text);
+        let ranks = ranks(&sentences);
+        let best =
+            (0..sentences.len()).max_by(|&a, &b| ranks[a].total_cmp(&ranks[b]).then(b.cmp(&a)));
+        let cut = best.map_or("", |best| first_words(sentences[best], most_words)).trim();
+        if count_words(cut) > 0 { format!("{cut}…") } else { String::new() }
+    });
+    short.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Parts a text into sentences, also at ends of lines and Chinese full stops (Unicode Standard Annex 29).
+fn sentences(text: &str) -> Vec<&str> {
+    let sentences = text.split_sentence_bounds().filter(|sentence| !sentence.trim().is_empty());
+    sentences.take(MAX_SENTENCES).collect()
+}
+
 /// Returns the sentences that rank first and together have at most `room` tokens by `count`, in their order; `None` where not one fits.
 pub(crate) fn summarise(
     text: &str,
     room: usize,
     count: &mut dyn FnMut(&str) -> usize,
 ) -> Option<String> {
-    // Also ends lines and Chinese full stops (Unicode Standard Annex 29).
-    let sentences = text.split_sentence_bounds().filter(|sentence| !sentence.trim().is_empty());
-    let sentences: Vec<&str> = sentences.take(MAX_SENTENCES).collect();
+    let sentences = sentences(text);
     let ranks = ranks(&sentences);
     let mut order: Vec<usize> = (0..sentences.len()).collect();
     order.sort_by(|&a, &b| ranks[b].total_cmp(&ranks[a]).then(a.cmp(&b)));
@@ -142,6 +161,19 @@ mod tests {
         assert_eq!(short("One two three four five. Six.", 2).as_deref(), Some("Six."));
         assert_eq!(short("one two three four five", 2), None);
         assert_eq!(short("", 2), None);
+    }
+
+    #[test]
+    fn an_extract_is_of_so_many_words_in_any_language() {
+        let text =
+            "Buy now! The red fox hunts\nhens. Shipping is free. A fox hunts red hens at night.";
+        // A line's end ends a sentence.
+        assert_eq!(extract(text, 8), "hens. A fox hunts red hens at night.");
+        let text = text.replace('\n', " ");
+        assert_eq!(extract(&text, 8), "Buy now! The red fox hunts hens.");
+        assert_eq!(extract("One two three four five", 2), "One two…");
+        assert_eq!(extract("科幻电影里的太空战争很精彩。", 2), "科幻电影里…");
+        assert_eq!(["", " \n", "!!!"].map(|text| extract(text, 5)), ["", "", ""]);
     }
 
     #[test]
