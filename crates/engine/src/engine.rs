@@ -1,6 +1,6 @@
 //! Answers requests: outside ids in, ranked items with their names and reasons out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
@@ -419,6 +419,13 @@ impl Engine {
     /// Returns what a known user did, oldest first.
     pub fn known_history(&self, user: UserId) -> History<'_> {
         self.data.histories.of(user)
+    }
+
+    /// Returns items and times of what a known user did: who hears of such an event again has heard nothing new.
+    pub fn known_events(&self, user: Option<UserId>) -> HashSet<(&str, i64)> {
+        let known = user.map(|user| self.known_history(user)).unwrap_or_default();
+        let events = known.items.iter().zip(known.times);
+        events.map(|(item, time)| (self.item_name(*item), *time)).collect()
     }
 
     pub(crate) fn history<'a>(

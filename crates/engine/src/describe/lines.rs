@@ -1,7 +1,7 @@
 //! Descriptions in a file, one a line; and the items with them as columns, ready to be imported.
 
 use std::collections::HashMap;
-use std::io::{BufWriter, Read as _, Write};
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use tastemaker_data::{Dataset, Values};
 use tastemaker_dialog::Author;
 
 use crate::Error;
+use crate::artifact::write_whole;
 
 /// Bytes of a file that is gone on with, at most.
 const LIMIT: u64 = 4 << 30;
@@ -56,12 +57,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Description>, Error> {
 
 /// Writes descriptions, the file as a whole or not at all.
 pub(super) fn write(path: &Path, all: &[Description]) -> Result<(), Error> {
-    whole(path, &mut |file| {
-        all.iter().try_for_each(|one| {
-            serde_json::to_writer(&mut *file, one)?;
-            file.write_all(b"\n")
-        })
-    })
+    write_whole(path, lines(path, all)?)
 }
 
 /// Writes all items with their columns, and summary and tags as two more, as `import --items` reads them.
@@ -74,24 +70,31 @@ pub(super) fn write_items(path: &Path, data: &Dataset, all: &[Description]) -> R
     let [summary, tags] = COLUMNS.map(name);
     let by_id: HashMap<&str, &Description> =
         all.iter().map(|one| (one.item_id.as_str(), one)).collect();
-    whole(path, &mut |file| {
-        for (row, id) in items.ids().iter().enumerate() {
-            let mut fields = Map::new();
-            fields.insert("item_id".into(), id.into());
-            for column in items.columns() {
-                if let Some(value) = cell(&column.values, row) {
-                    fields.insert(column.name.clone(), value);
-                }
+    let item = |(row, id): (usize, &str)| {
+        let mut fields = Map::new();
+        fields.insert("item_id".into(), id.into());
+        for column in items.columns() {
+            if let Some(value) = cell(&column.values, row) {
+                fields.insert(column.name.clone(), value);
             }
-            if let Some(one) = by_id.get(id) {
-                fields.insert(summary.into(), json!(one.summary));
-                fields.insert(tags.into(), json!(one.tags));
-            }
-            serde_json::to_writer(&mut *file, &fields)?;
-            file.write_all(b"\n")?;
         }
-        Ok(())
-    })
+        if let Some(one) = by_id.get(id) {
+            fields.insert(summary.into(), json!(one.summary));
+            fields.insert(tags.into(), json!(one.tags));
+        }
+        fields
+    };
+    write_whole(path, lines(path, items.ids().iter().enumerate().map(item))?)
+}
+
+/// Returns each value as a line of JSON.
+fn lines<T: Serialize>(path: &Path, all: impl IntoIterator<Item = T>) -> Result<Vec<u8>, Error> {
+    let mut text = Vec::new();
+    for one in all {
+        serde_json::to_writer(&mut text, &one).map_err(|error| Error::io(path)(error.into()))?;
+        text.push(b'\n');
+    }
+    Ok(text)
 }
 
 /// Returns a field; `None` where it is missing.
@@ -101,24 +104,4 @@ fn cell(values: &Values, row: usize) -> Option<Value> {
         Values::Categories(lists) => (!lists[row].is_empty()).then(|| json!(lists[row])),
         Values::Number(numbers) => numbers[row].is_finite().then(|| json!(numbers[row])),
     }
-}
-
-/// Writes beside the place and moves there.
-fn whole(
-    path: &Path,
-    put: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
-) -> Result<(), Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let mut write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        let mut buffered = BufWriter::new(&mut file);
-        put(&mut buffered)?;
-        buffered.flush()?;
-        drop(buffered);
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(Error::io(path))
 }

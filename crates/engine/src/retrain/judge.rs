@@ -76,13 +76,7 @@ pub(super) fn cases(data: &Dataset, from: i64, root: u64) -> Vec<Case> {
 pub(super) fn scores(engine: &Engine, cases: &[Case]) -> Result<Vec<f64>, Error> {
     let score = |case: &Case| {
         let user = engine.known_user(&case.user);
-        let old = user.map(|user| engine.known_history(user)).unwrap_or_default();
-        let old: HashSet<(&str, i64)> = old
-            .items
-            .iter()
-            .zip(old.times)
-            .map(|(item, time)| (engine.item_name(*item), *time))
-            .collect();
+        let old = engine.known_events(user);
         let is_new = |taken: &&Taken| !old.contains(&(taken.item.as_str(), taken.time));
         let newer: Vec<Taken> = case.before.iter().filter(is_new).cloned().collect();
         let ask =

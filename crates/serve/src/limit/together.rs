@@ -223,15 +223,19 @@ mod tests {
         assert!(together.line().is_empty() && workers.waiting() == 0);
     }
 
+    type Answer = oneshot::Receiver<Result<usize, Error>>;
+
+    fn wait(together: &Together<Counted>, number: u64, kind: u8) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        together.line().push_back(Waiting { number, job: Counted::new(kind), reply });
+        answer
+    }
+
     #[tokio::test]
     async fn nobody_is_taken_along_who_could_have_a_turn_of_their_own() {
         let together = Together::default();
-        let wait = |number, kind| {
-            let (reply, answer) = oneshot::channel();
-            together.line().push_back(Waiting { number, job: Counted::new(kind), reply });
-            answer
-        };
-        let [first, _second, _third] = [wait(0, 1), wait(1, 1), wait(2, 1)];
+        let [first, _second, _third] =
+            [wait(&together, 0, 1), wait(&together, 1, 1), wait(&together, 2, 1)];
         assert_eq!(together.take(1, 1).unwrap().done().unwrap(), 2);
         assert_eq!(first.await.unwrap().unwrap(), 2);
         assert!(together.take(0, 0).is_none(), "it was taken along");
@@ -242,12 +246,8 @@ mod tests {
     #[tokio::test]
     async fn nobody_suffers_for_another_one() {
         let together = Together::default();
-        let wait = |number, kind| {
-            let (reply, answer) = oneshot::channel();
-            together.line().push_back(Waiting { number, job: Counted::new(kind), reply });
-            answer
-        };
-        let [_own, bad, good] = [wait(0, 1), wait(1, BAD), wait(2, 1)];
+        let [_own, bad, good] =
+            [wait(&together, 0, 1), wait(&together, 1, BAD), wait(&together, 2, 1)];
         assert_eq!(together.take(0, 0).unwrap().done().unwrap(), 1);
         assert!(bad.await.unwrap().is_err());
         assert_eq!(good.await.unwrap().unwrap(), 1);

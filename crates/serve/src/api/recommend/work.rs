@@ -1,6 +1,5 @@
 //! What a worker does: one list, or those of several who wait for the same model.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tastemaker_core::ItemId;
@@ -133,13 +132,7 @@ impl ListJob {
 pub(crate) fn newer(loaded: &Loaded, user: Option<&str>, known: &Known) -> Vec<Taken> {
     let engine = &loaded.engine;
     let user = user.and_then(|id| engine.known_user(id)).filter(|_| !known.taken.is_empty());
-    let old = user.map(|user| engine.known_history(user)).unwrap_or_default();
-    let old: HashSet<(&str, i64)> = old
-        .items
-        .iter()
-        .zip(old.times)
-        .map(|(item, time)| (engine.item_name(*item), *time))
-        .collect();
+    let old = engine.known_events(user);
     let is_new = |(item, _, time): &(&str, f32, i64)| !old.contains(&(*item, *time));
     let news = known.taken.iter().filter(is_new);
     news.map(|(item, value, time)| Taken { item: item.to_owned(), value, time }).collect()
