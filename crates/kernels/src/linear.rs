@@ -59,6 +59,7 @@ enum Layout {
 #[derive(Clone, Debug, Default)]
 pub struct LinearScratch {
     left: Aligned<u32>,
+    wide: Vec<[i16; 4]>,
     scales: Vec<f32>,
     zeros: Vec<i32>,
     sums: Aligned<u32>,
@@ -163,14 +164,17 @@ impl LinearWeights {
     ) {
         let outputs = self.bias.len();
         let rows = y.len() / outputs;
-        // Few rows of little depth stay in the first cache while all panels pass; of greater depth neither side does.
-        let together = if panels.depth() <= 256 { 32 } else { 96 };
-        scratch.sums.resize(together.min(rows.next_multiple_of(ALIGN)) * PANEL);
+        // Few rows of little depth stay in the first cache while all panels pass; of greater depth neither side does. A panel that must be
+        // widened first should meet many.
         let engine = Engine::open(kind);
+        let together = if panels.depth() <= 256 && !engine.widens(kind) { 32 } else { 96 };
+        scratch.sums.resize(together.min(rows.next_multiple_of(ALIGN)) * PANEL);
         for (chunk, y) in y.chunks_mut(together * outputs).enumerate() {
             let (first, rows) = (chunk * together, y.len() / outputs);
             let stride = panels.depth();
-            let left = Left { words: &scratch.left[first * stride..], stride, rows };
+            let words = &scratch.left[first * stride..][..rows.next_multiple_of(ALIGN) * stride];
+            let wide = engine.widened(kind, words, &mut scratch.wide);
+            let left = Left { words, stride, rows, wide };
             for (index, panel) in panels.panels().enumerate() {
                 engine.product(kind, left, panel, (&mut scratch.sums, PANEL));
                 let tile = &mut scratch.sums[..rows * PANEL];

@@ -48,6 +48,7 @@ impl Kind {
 #[derive(Clone)]
 pub struct Store {
     pub(crate) read: AnyPool,
+    write: AnyPool,
     changes: mpsc::Sender<Waiting>,
     /// A place for every kilobyte that may wait.
     room: Arc<Semaphore>,
@@ -94,10 +95,10 @@ impl Store {
         let read = pool(READERS, READER_PAGES).connect_with(options).await.map_err(failed)?;
         let (changes, waiting) = mpsc::channel(QUEUE);
         let load = Arc::new(Load::default());
-        let target = Target { pool: write, tells };
+        let target = Target { pool: write.clone(), tells };
         tokio::spawn(writer::run(target, waiting, load.clone()));
         let room = Arc::new(Semaphore::new(QUEUE_BYTES / 1024));
-        Ok(Self { read, changes, room, load, kind })
+        Ok(Self { read, write, changes, room, load, kind })
     }
 
     /// Makes a change; returns when it is on disk.
@@ -129,6 +130,21 @@ impl Store {
     /// Returns once all that was handed over before is on disk.
     pub async fn flush(&self) -> Result<(), Error> {
         self.change(Change::Nothing).await.map(|_| ())
+    }
+
+    /// Closes the store, for all its clones, once what was handed over before is on disk.
+    ///
+    /// A store that only goes closes too, but in the background; SQLite then may leave its log of writes beside the file, for no connection can
+    /// tell that it is the last one when several end at once. Here the writer ends alone and last, and takes the log with it.
+    pub async fn close(&self) -> Result<(), Error> {
+        let flushed = self.flush().await;
+        let closing = async {
+            self.read.close().await;
+            self.write.close().await;
+        };
+        // Who still reads then is cut off with the process.
+        tokio::time::timeout(CONNECTING, closing).await.ok();
+        flushed
     }
 
     /// Counts the changes that wait.

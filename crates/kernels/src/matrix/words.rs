@@ -33,6 +33,8 @@ pub(crate) struct Left<'a> {
     pub(crate) words: &'a [u32],
     pub(crate) stride: usize,
     pub(crate) rows: usize,
+    /// What [`Engine::widened`] made of the words.
+    pub(crate) wide: &'a [[i16; 4]],
 }
 
 impl Panels {
@@ -130,6 +132,15 @@ impl Engine {
         let depth = panel.len() / PANEL;
         assert!((filled - 1) * left.stride + depth <= left.words.len(), "the left side is there");
         assert!(stride >= PANEL && (filled - 1) * stride + PANEL <= c.len(), "the result fits");
+        #[cfg(target_arch = "x86_64")]
+        if self.widens(kind) {
+            // SAFETY: `open` found the feature, and the bounds were checked above.
+            #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
+            unsafe {
+                bytes_256(left, panel, c, stride);
+            }
+            return;
+        }
         let mut row = 0;
         while row < left.rows {
             let rows = self.max_rows().min(left.rows - row);
@@ -138,6 +149,36 @@ impl Engine {
             self.tile(kind, part, &mut c[row * stride..], stride);
             row += rows;
         }
+    }
+
+    /// Widens the words of a left side for all panels at once, where this engine multiplies bytes as numbers of 16 bits; the result stands in
+    /// `memory`.
+    pub(crate) fn widened<'a>(
+        &self,
+        kind: Kind,
+        words: &[u32],
+        memory: &'a mut Vec<[i16; 4]>,
+    ) -> &'a [[i16; 4]] {
+        if !self.widens(kind) {
+            return &[];
+        }
+        memory.resize(words.len(), [0; 4]);
+        // SAFETY: an engine that widens found the feature.
+        #[cfg(target_arch = "x86_64")]
+        #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
+        unsafe {
+            widen_all::<false>(words, memory);
+        }
+        memory
+    }
+
+    /// Tells whether bytes are widened before they meet.
+    pub(crate) const fn widens(&self, kind: Kind) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if matches!((self, kind), (Self::Avx2, Kind::Byte)) {
+            return true;
+        }
+        false
     }
 
     /// As many rows as leave all sums in registers.
@@ -171,11 +212,7 @@ impl Engine {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
-            (Self::Avx2, Kind::Half) => unsafe { by_rows!(halves_256, part, c, stride: 1 2 3) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
-            (Self::Avx2, Kind::Byte) => unsafe { by_rows!(bytes_256, part, c, stride: 1 2 3) },
+            (Self::Avx2, _) => unsafe { by_rows!(halves_256, part, c, stride: 1 2 3) },
             (_, Kind::Half) => by_rows!(halves_plain, part, c, stride: 1 2),
             (_, Kind::Byte) => by_rows!(bytes_plain, part, c, stride: 1 2),
         }
@@ -288,52 +325,117 @@ unsafe fn halves_256<const ROWS: usize>(part: Part<'_>, c: &mut [u32], stride: u
     }
 }
 
-/// Bytes for AVX2: widened to 16 bits, as the instruction for bytes would saturate. Half a panel at a time.
+/// Words of depth that are widened together: 32 columns of them take half of a small first cache.
+const DEEP: usize = 64;
+/// Rows and columns whose sums stay in the registers of AVX2.
+const HIGH: usize = 6;
+const WIDE: usize = 8;
+
+/// Bytes for AVX2, whose instruction for bytes would saturate: both sides are widened to 16 bits before they meet, so that a tile is loads,
+/// products and sums alone. Columns lie in groups of [`WIDE`], four numbers of each beside one another.
 ///
 /// # Safety
-/// As [`halves_256`].
+/// The machine has the features; rows of `left` and of `c` lie inside their slices.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-#[expect(unsafe_code, reason = "loads and stores by pointer: bounds checks would spill the sums")]
-unsafe fn bytes_256<const ROWS: usize>(part: Part<'_>, c: &mut [u32], stride: usize) {
-    use std::arch::x86_64::{
-        __m256i, _mm_loadu_si128, _mm_set1_epi32, _mm256_add_epi32, _mm256_cvtepi8_epi16,
-        _mm256_cvtepu8_epi16, _mm256_hadd_epi32, _mm256_madd_epi16, _mm256_permute4x64_epi64,
-        _mm256_setzero_si256, _mm256_storeu_si256,
-    };
-    // Four columns in a vector of 16-bit numbers.
-    const VECTORS: usize = 4;
-    let (a, panel, c) = (part.a.as_ptr(), part.panel.as_ptr(), c.as_mut_ptr());
-    for half in 0..PANEL / 16 {
-        // Two sums a column, of its even and of its odd pair of bytes.
-        let mut sums = [[_mm256_setzero_si256(); VECTORS]; ROWS];
-        for p in 0..part.panel.len() / PANEL {
-            // SAFETY: `p` is below the panel's depth, and so are all words of the rows of `a`.
-            unsafe {
-                let b: [__m256i; VECTORS] = std::array::from_fn(|v| {
-                    let four = panel.add(p * PANEL + half * 16 + v * 4).cast();
-                    _mm256_cvtepi8_epi16(_mm_loadu_si128(four))
-                });
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let word = _mm_set1_epi32(*a.add(i * part.stride + p) as i32);
-                    let a = _mm256_cvtepu8_epi16(word);
-                    for (sum, b) in sums.iter_mut().zip(b) {
-                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(a, b));
+#[expect(unsafe_code, reason = "calls code for the same instructions")]
+unsafe fn bytes_256(left: Left<'_>, panel: &[u32], c: &mut [u32], stride: usize) {
+    assert!(left.wide.len() == left.words.len(), "the left side was widened");
+    let mut columns = [[[[0; 4]; WIDE]; DEEP]; PANEL / WIDE];
+    for (chunk, words) in panel.chunks(DEEP * PANEL).enumerate() {
+        let (from, depth) = (chunk * DEEP, words.len() / PANEL);
+        for (p, words) in words.as_chunks::<PANEL>().0.iter().enumerate() {
+            for (group, words) in columns.iter_mut().zip(words.as_chunks::<WIDE>().0) {
+                widen_all::<true>(words, &mut group[p]);
+            }
+        }
+        for first in (0..left.rows).step_by(HIGH) {
+            let high = HIGH.min(left.rows - first);
+            let rows = &left.wide[first * left.stride + from..];
+            assert!((high - 1) * left.stride + depth <= rows.len(), "rows are as deep");
+            for (group, columns) in columns.iter().enumerate() {
+                let to = &mut c[first * stride + group * WIDE..];
+                assert!((high - 1) * stride + WIDE <= to.len(), "the sums fit");
+                let (rows, columns) = ((rows, left.stride), &columns[..depth]);
+                // SAFETY: `high` rows were found to be there on both sides.
+                unsafe {
+                    match high {
+                        1 => wide_tile::<1>(rows, columns, (to, stride), chunk > 0),
+                        2 => wide_tile::<2>(rows, columns, (to, stride), chunk > 0),
+                        3 => wide_tile::<3>(rows, columns, (to, stride), chunk > 0),
+                        4 => wide_tile::<4>(rows, columns, (to, stride), chunk > 0),
+                        5 => wide_tile::<5>(rows, columns, (to, stride), chunk > 0),
+                        _ => wide_tile::<HIGH>(rows, columns, (to, stride), chunk > 0),
                     }
                 }
             }
         }
-        for (i, sums) in sums.iter().enumerate() {
-            for v in 0..VECTORS / 2 {
-                // Adds neighbours: columns 0 1 4 5 and 2 3 6 7 of eight, put in order.
-                let both = _mm256_hadd_epi32(sums[2 * v], sums[2 * v + 1]);
-                let columns = _mm256_permute4x64_epi64::<0b11_01_10_00>(both);
-                // SAFETY: the caller made sure that `ROWS` rows of a panel's width lie inside `c`.
-                unsafe {
-                    let to = c.add(i * stride + half * 16 + v * 8);
-                    _mm256_storeu_si256(to.cast(), columns);
+    }
+}
+
+/// Widens the bytes of words, signed or unsigned, four words at a time: there are fours. What a compiler makes of the plain form goes through
+/// general registers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[expect(unsafe_code, reason = "loads and stores by pointer")]
+fn widen_all<const SIGNED: bool>(words: &[u32], to: &mut [[i16; 4]]) {
+    use std::arch::x86_64::{
+        _mm_loadu_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_storeu_si256,
+    };
+    for (words, to) in words.as_chunks::<4>().0.iter().zip(to.as_chunks_mut::<4>().0) {
+        // SAFETY: both are as long as the vectors.
+        unsafe {
+            let bytes = _mm_loadu_si128(words.as_ptr().cast());
+            let wide =
+                if SIGNED { _mm256_cvtepi8_epi16(bytes) } else { _mm256_cvtepu8_epi16(bytes) };
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), wide);
+        }
+    }
+}
+
+/// Writes, or adds, the sums of some rows and [`WIDE`] columns.
+///
+/// # Safety
+/// The machine has the features; there are `ROWS` rows as deep as the columns, and `ROWS` of `c`, both as far apart as is told.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[expect(unsafe_code, reason = "loads and stores by pointer: bounds checks would spill the sums")]
+unsafe fn wide_tile<const ROWS: usize>(
+    (rows, apart): (&[[i16; 4]], usize),
+    columns: &[[[i16; 4]; WIDE]],
+    (c, stride): (&mut [u32], usize),
+    adds: bool,
+) {
+    use std::arch::x86_64::{
+        _mm256_add_epi32, _mm256_hadd_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
+        _mm256_permute4x64_epi64, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_storeu_si256,
+    };
+    // Two sums a column, of its even and of its odd pair of numbers.
+    let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
+    for (p, columns) in columns.iter().enumerate() {
+        // SAFETY: rows are as deep as columns, and a group of columns is two vectors.
+        unsafe {
+            let four: *const [i16; 4] = columns.as_ptr();
+            let right = [0, 4].map(|v| _mm256_loadu_si256(four.add(v).cast()));
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let word: *const i64 = rows.as_ptr().add(i * apart + p).cast();
+                let left = _mm256_set1_epi64x(word.read_unaligned());
+                for (sum, right) in sums.iter_mut().zip(right) {
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(left, right));
                 }
             }
+        }
+    }
+    for (i, [first, second]) in sums.into_iter().enumerate() {
+        // Adds neighbours: columns 0 1 4 5 and 2 3 6 7 of eight, put in order.
+        let mut sum = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_hadd_epi32(first, second));
+        // SAFETY: the caller made sure that `ROWS` rows of [`WIDE`] columns lie inside `c`.
+        unsafe {
+            let to = c.as_mut_ptr().add(i * stride).cast();
+            if adds {
+                sum = _mm256_add_epi32(sum, _mm256_loadu_si256(to));
+            }
+            _mm256_storeu_si256(to, sum);
         }
     }
 }
@@ -425,7 +527,9 @@ mod tests {
                 let panel: Vec<u32> = (0..depth * PANEL).map(|i| word(kind, 7 * i + 1)).collect();
                 for engine in engines() {
                     let mut c = vec![9; filled * 40];
-                    let left = Left { words: &left, stride, rows };
+                    let mut memory = Vec::new();
+                    let wide = engine.widened(kind, &left, &mut memory);
+                    let left = Left { words: &left, stride, rows, wide };
                     engine.product(kind, left, &panel, (&mut c, 40));
                     for (row, column) in (0..rows).flat_map(|r| (0..PANEL).map(move |c| (r, c))) {
                         let dot = |p| {
@@ -453,7 +557,9 @@ mod tests {
         let (left, panel) = (vec![u32::MAX; 16 * 16], vec![0x8080_8080; 16 * PANEL]);
         for engine in engines() {
             let mut c = vec![0; 16 * PANEL];
-            let left = Left { words: &left, stride: 16, rows: 1 };
+            let mut memory = Vec::new();
+            let wide = engine.widened(Kind::Byte, &left, &mut memory);
+            let left = Left { words: &left, stride: 16, rows: 1, wide };
             engine.product(Kind::Byte, left, &panel, (&mut c, PANEL));
             assert!(c[..PANEL].iter().all(|&x| x.cast_signed() == -255 * 128 * 64));
         }

@@ -18,7 +18,8 @@ async fn talk(args: &Mcp, context: &Context) -> anyhow::Result<()> {
     let settings =
         Settings { model: args.model.clone(), models: args.models.clone(), ..Settings::default() };
     let store = Store::open_beside(&args.store.store).await?;
-    let app = App::open(store, settings, context.places.clone()).await?;
+    let app = App::open(store.clone(), settings, context.places.clone()).await?;
     let streams = (tokio::io::stdin(), tokio::io::stdout());
-    Ok(tastemaker_serve::mcp::talk(app, &args.tenant, streams, told_to_end()).await?)
+    tastemaker_serve::mcp::talk(app, &args.tenant, streams, told_to_end()).await?;
+    Ok(store.close().await?)
 }

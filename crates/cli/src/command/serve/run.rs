@@ -57,7 +57,7 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
     if !has_keys && !settings.open {
         return Err(Error::Unguarded { address: args.addr.to_string() }.into());
     }
-    let app = App::open(store, settings, context.places.clone()).await?;
+    let app = App::open(store.clone(), settings, context.places.clone()).await?;
     let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
     let ready = |address| {
         let who = if has_keys { "with a key" } else { "without a key, as there are none" };
@@ -65,7 +65,8 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
             "listening at {scheme}://{address} {who}; Ctrl-C ends it when requests under way are done"
         ));
     };
-    Ok(tastemaker_serve::run(app, args.addr, ready, told_to_end()).await?)
+    tastemaker_serve::run(app, args.addr, ready, told_to_end()).await?;
+    Ok(store.close().await?)
 }
 
 /// Returns where traces go, and how many; nowhere unless an address is given.
