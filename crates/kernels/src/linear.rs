@@ -9,6 +9,7 @@ use multiversion::{multiversion, target::target_cfg_f};
 
 use crate::activation::gelu_lane;
 use crate::matrix::aligned::Aligned;
+use crate::matrix::bytes::{LEFT_MOST, RUN_MOST, RUN_ROUNDING, run_load};
 use crate::matrix::words::{ALIGN, Engine, Kind, Left, PANEL, Panels};
 use crate::matrix::{Packed, Rows, pair};
 
@@ -59,7 +60,6 @@ enum Layout {
 #[derive(Clone, Debug, Default)]
 pub struct LinearScratch {
     left: Aligned<u32>,
-    wide: Vec<[i16; 4]>,
     scales: Vec<f32>,
     zeros: Vec<i32>,
     sums: Aligned<u32>,
@@ -164,17 +164,14 @@ impl LinearWeights {
     ) {
         let outputs = self.bias.len();
         let rows = y.len() / outputs;
-        // Few rows of little depth stay in the first cache while all panels pass; of greater depth neither side does. A panel that must be
-        // widened first should meet many.
-        let engine = Engine::open(kind);
-        let together = if panels.depth() <= 256 && !engine.widens(kind) { 32 } else { 96 };
+        // Few rows of little depth stay in the first cache while all panels pass; of greater depth neither side does.
+        let together = if panels.depth() <= 256 { 32 } else { 96 };
         scratch.sums.resize(together.min(rows.next_multiple_of(ALIGN)) * PANEL);
+        let engine = Engine::open(kind);
         for (chunk, y) in y.chunks_mut(together * outputs).enumerate() {
             let (first, rows) = (chunk * together, y.len() / outputs);
             let stride = panels.depth();
-            let words = &scratch.left[first * stride..][..rows.next_multiple_of(ALIGN) * stride];
-            let wide = engine.widened(kind, words, &mut scratch.wide);
-            let left = Left { words, stride, rows, wide };
+            let left = Left { words: &scratch.left[first * stride..], stride, rows };
             for (index, panel) in panels.panels().enumerate() {
                 engine.product(kind, left, panel, (&mut scratch.sums, PANEL));
                 let tile = &mut scratch.sums[..rows * PANEL];
@@ -221,8 +218,9 @@ fn bytes(weights: &[f32], inputs: usize) -> Layout {
     for ((panel, rows), (scales, sums)) in blocks {
         for (column, row) in rows.chunks_exact(inputs).enumerate() {
             let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-            let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            scales[column] = largest / 127.0;
+            let scale = (largest / 127.0).max(run_load(row) / (RUN_MOST - RUN_ROUNDING) as f32);
+            let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+            scales[column] = scale;
             let slots = panel[column..].iter_mut().step_by(PANEL);
             for (slot, four) in slots.zip(row.chunks(4)) {
                 let mut word = [0u8; 4];
@@ -247,20 +245,42 @@ const fn turned_together(width: usize) -> usize {
         return 1;
     }
     let power = 1 << (width / LANES).trailing_zeros();
-    if power < 16 { power } else { 16 }
+    LANES * if power < 8 { power } else { 8 }
 }
 
-/// Multiplies groups of numbers, [`LANES`] apart, with the Hadamard matrix of +1 and -1.
+/// Multiplies groups of neighbouring numbers with the Hadamard matrix of +1 and -1: first [`LANES`] of them, then those groups.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn turn(row: &mut [f32]) {
     let size = turned_together(row.len());
+    if size == 1 {
+        return;
+    }
     let lanes = row.as_chunks_mut::<LANES>().0;
-    match size {
+    lanes.iter_mut().for_each(turn_lanes);
+    match size / LANES {
         2 => lanes.as_chunks_mut().0.iter_mut().for_each(turn_group::<2>),
         4 => lanes.as_chunks_mut().0.iter_mut().for_each(turn_group::<4>),
         8 => lanes.as_chunks_mut().0.iter_mut().for_each(turn_group::<8>),
-        16 => lanes.as_chunks_mut().0.iter_mut().for_each(turn_group::<16>),
         _ => {}
+    }
+}
+
+/// The transform of the lanes themselves, written so that each step is a shuffle, a product with signs and a sum.
+#[inline(always)]
+fn turn_lanes(x: &mut [f32; LANES]) {
+    step::<1>(x);
+    step::<2>(x);
+    step::<4>(x);
+    step::<8>(x);
+}
+
+#[inline(always)]
+fn step<const HALF: usize>(x: &mut [f32; LANES]) {
+    const { assert!(LANES.is_multiple_of(2 * HALF)) };
+    let old = *x;
+    for at in 0..LANES {
+        let sign = if at & HALF == 0 { 1.0 } else { -1.0 };
+        x[at] = old[at ^ HALF] + sign * old[at];
     }
 }
 
@@ -304,6 +324,8 @@ pub(crate) fn round_row(x: &[f32], to: &mut [u32]) {
 fn quantise_row(x: &[f32], to: &mut [u8]) -> (f32, i32) {
     // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
+    const MOST: f32 = LEFT_MOST as f32;
+    let most = i32::from(LEFT_MOST);
     let (mut low, mut high) = ([0.0f32; LANES], [0.0f32; LANES]);
     let (chunks, tail) = x.as_chunks::<LANES>();
     for chunk in chunks {
@@ -319,14 +341,14 @@ fn quantise_row(x: &[f32], to: &mut [u8]) -> (f32, i32) {
     let low = low.iter().fold(0.0f32, |m, x| m.min(*x));
     let high = high.iter().fold(0.0f32, |m, x| m.max(*x));
     // A row with an infinite number becomes 0. Weights are finite when they are loaded, so that takes an overflow.
-    let scale = if (high - low).is_finite() { (high - low) / 255.0 } else { 0.0 };
+    let scale = if (high - low).is_finite() { (high - low) / MOST } else { 0.0 };
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    let zero = ((-low * inverse).round_ties_even() as i32).clamp(0, 255);
+    let zero = ((-low * inverse).round_ties_even() as i32).clamp(0, most);
     let (bytes, rest) = to.split_at_mut(x.len());
     for (to, x) in bytes.iter_mut().zip(x) {
         let q = (x * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()).cast_signed() + zero;
         let q = if q > 0 { q } else { 0 };
-        *to = (if q < 255 { q } else { 255 }) as u8;
+        *to = (if q < most { q } else { most }) as u8;
     }
     rest.fill(0);
     (scale, zero)
@@ -398,7 +420,7 @@ mod tests {
     fn two_by_two_by_hand_in_every_format() {
         // [1 2] · [1 2; -4 4]ᵀ + [0 1] = [5 5]; the numbers fit into all formats up to a byte's rounding.
         for (format, near) in
-            [(WeightFormat::Single, 1e-5), (WeightFormat::Half, 1e-5), (WeightFormat::Byte, 0.03)]
+            [(WeightFormat::Single, 1e-5), (WeightFormat::Half, 1e-5), (WeightFormat::Byte, 0.05)]
         {
             let layer = LinearWeights::new(&[1.0, 2.0, -4.0, 4.0], vec![0.0, 1.0], format);
             let (mut y, mut scratch) = ([10.0; 2], LinearScratch::default());
@@ -425,7 +447,8 @@ mod tests {
             for (format, least) in [
                 (WeightFormat::Single, 0.999_999),
                 (WeightFormat::Half, 0.999_5),
-                (WeightFormat::Byte, 0.998),
+                // Most of these weights are large, which runs of seven-bit products have little room for.
+                (WeightFormat::Byte, 0.997),
             ] {
                 let layer = LinearWeights::new(&w, bias.clone(), format);
                 assert!(layer.shape() == (inputs, outputs));
@@ -455,7 +478,7 @@ mod tests {
 
     #[test]
     fn turning_twice_multiplies_by_the_size_and_spreads_what_stands_out() {
-        for (width, size) in [(1, 1), (17, 1), (16, 1), (96, 2), (384, 8), (1024, 16)] {
+        for (width, size) in [(1, 1), (17, 1), (16, 16), (96, 32), (384, 128), (1024, 128)] {
             let want = numbers(width, 0.7);
             let mut row = want.clone();
             turn(&mut row);
@@ -468,7 +491,7 @@ mod tests {
         let mut row = vec![0.0; 64];
         row[17] = 1.0;
         turn(&mut row);
-        assert!(row.iter().filter(|x| x.abs() > 0.5).count() == 4);
+        assert!(row.iter().all(|x| (x.abs() - 1.0).abs() < 1e-6));
     }
 
     #[test]

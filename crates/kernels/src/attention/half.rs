@@ -67,7 +67,7 @@ pub fn half_attention(
             let filled = rows.next_multiple_of(ALIGN);
             scratch.scores.resize(filled * padded);
             let words = &scratch.qkv[first * stride + from..];
-            let left = Left { words, stride, rows, wide: &[] };
+            let left = Left { words, stride, rows };
             for (index, panel) in scratch.keys.panels().enumerate() {
                 let to = &mut scratch.scores[index * PANEL..];
                 engine.product(Kind::Half, left, panel, (to, padded));
@@ -77,7 +77,7 @@ pub fn half_attention(
             let scores = &mut scratch.scores[..rows * padded];
             let scale = 1.0 / (dim as f32).sqrt();
             weigh(scores, (padded, len, scale), &mut scratch.weights, &mut scratch.sums);
-            let left = Left { words: &scratch.weights, stride: padded / 2, rows, wide: &[] };
+            let left = Left { words: &scratch.weights, stride: padded / 2, rows };
             scratch.out.resize(filled * PANEL);
             for (index, panel) in scratch.values.panels().enumerate() {
                 engine.product(Kind::Half, left, panel, (&mut scratch.out, PANEL));

@@ -1,6 +1,7 @@
 //! Products of matrices and vectors.
 
 pub(crate) mod aligned;
+pub(crate) mod bytes;
 mod gemm;
 mod packed;
 pub(crate) mod tiles;

@@ -3,6 +3,8 @@
 //! code are chosen at run time; sums of bytes are exact, so all of them agree to the bit there.
 
 use super::aligned::Aligned;
+#[cfg(target_arch = "x86_64")]
+use super::bytes;
 use super::tiles::Tiles;
 
 /// Columns of a panel.
@@ -15,7 +17,8 @@ pub(crate) const ALIGN: usize = 16;
 pub(crate) enum Kind {
     /// Two bfloat16 numbers, the first in the low half.
     Half,
-    /// Four bytes: unsigned on the left side, signed on the right.
+    /// Four bytes: on the left side unsigned, [`LEFT_MOST`](super::bytes::LEFT_MOST) at most, on the right signed, with runs that
+    /// [`run_load`](super::bytes::run_load) measures within [`RUN_MOST`](super::bytes::RUN_MOST).
     Byte,
 }
 
@@ -33,8 +36,6 @@ pub(crate) struct Left<'a> {
     pub(crate) words: &'a [u32],
     pub(crate) stride: usize,
     pub(crate) rows: usize,
-    /// What [`Engine::widened`] made of the words.
-    pub(crate) wide: &'a [[i16; 4]],
 }
 
 impl Panels {
@@ -133,11 +134,11 @@ impl Engine {
         assert!((filled - 1) * left.stride + depth <= left.words.len(), "the left side is there");
         assert!(stride >= PANEL && (filled - 1) * stride + PANEL <= c.len(), "the result fits");
         #[cfg(target_arch = "x86_64")]
-        if self.widens(kind) {
-            // SAFETY: `open` found the feature, and the bounds were checked above.
+        if let (Self::Avx2, Kind::Byte) = (self, kind) {
+            // SAFETY: `open` found the features, the bounds were checked above, and depths are filled up to whole runs.
             #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
             unsafe {
-                bytes_256(left, panel, c, stride);
+                bytes::product_256(left, panel, (c, stride));
             }
             return;
         }
@@ -149,36 +150,6 @@ impl Engine {
             self.tile(kind, part, &mut c[row * stride..], stride);
             row += rows;
         }
-    }
-
-    /// Widens the words of a left side for all panels at once, where this engine multiplies bytes as numbers of 16 bits; the result stands in
-    /// `memory`.
-    pub(crate) fn widened<'a>(
-        &self,
-        kind: Kind,
-        words: &[u32],
-        memory: &'a mut Vec<[i16; 4]>,
-    ) -> &'a [[i16; 4]] {
-        if !self.widens(kind) {
-            return &[];
-        }
-        memory.resize(words.len(), [0; 4]);
-        // SAFETY: an engine that widens found the feature.
-        #[cfg(target_arch = "x86_64")]
-        #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
-        unsafe {
-            widen_all::<false>(words, memory);
-        }
-        memory
-    }
-
-    /// Tells whether bytes are widened before they meet.
-    pub(crate) const fn widens(&self, kind: Kind) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        if matches!((self, kind), (Self::Avx2, Kind::Byte)) {
-            return true;
-        }
-        false
     }
 
     /// As many rows as leave all sums in registers.
@@ -212,7 +183,7 @@ impl Engine {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "calls code for instructions that were found present")]
-            (Self::Avx2, _) => unsafe { by_rows!(halves_256, part, c, stride: 1 2 3) },
+            (Self::Avx2, Kind::Half) => unsafe { by_rows!(halves_256, part, c, stride: 1 2 3) },
             (_, Kind::Half) => by_rows!(halves_plain, part, c, stride: 1 2),
             (_, Kind::Byte) => by_rows!(bytes_plain, part, c, stride: 1 2),
         }
@@ -325,121 +296,6 @@ unsafe fn halves_256<const ROWS: usize>(part: Part<'_>, c: &mut [u32], stride: u
     }
 }
 
-/// Words of depth that are widened together: 32 columns of them take half of a small first cache.
-const DEEP: usize = 64;
-/// Rows and columns whose sums stay in the registers of AVX2.
-const HIGH: usize = 6;
-const WIDE: usize = 8;
-
-/// Bytes for AVX2, whose instruction for bytes would saturate: both sides are widened to 16 bits before they meet, so that a tile is loads,
-/// products and sums alone. Columns lie in groups of [`WIDE`], four numbers of each beside one another.
-///
-/// # Safety
-/// The machine has the features; rows of `left` and of `c` lie inside their slices.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-#[expect(unsafe_code, reason = "calls code for the same instructions")]
-unsafe fn bytes_256(left: Left<'_>, panel: &[u32], c: &mut [u32], stride: usize) {
-    assert!(left.wide.len() == left.words.len(), "the left side was widened");
-    let mut columns = [[[[0; 4]; WIDE]; DEEP]; PANEL / WIDE];
-    for (chunk, words) in panel.chunks(DEEP * PANEL).enumerate() {
-        let (from, depth) = (chunk * DEEP, words.len() / PANEL);
-        for (p, words) in words.as_chunks::<PANEL>().0.iter().enumerate() {
-            for (group, words) in columns.iter_mut().zip(words.as_chunks::<WIDE>().0) {
-                widen_all::<true>(words, &mut group[p]);
-            }
-        }
-        for first in (0..left.rows).step_by(HIGH) {
-            let high = HIGH.min(left.rows - first);
-            let rows = &left.wide[first * left.stride + from..];
-            assert!((high - 1) * left.stride + depth <= rows.len(), "rows are as deep");
-            for (group, columns) in columns.iter().enumerate() {
-                let to = &mut c[first * stride + group * WIDE..];
-                assert!((high - 1) * stride + WIDE <= to.len(), "the sums fit");
-                let (rows, columns) = ((rows, left.stride), &columns[..depth]);
-                // SAFETY: `high` rows were found to be there on both sides.
-                unsafe {
-                    match high {
-                        1 => wide_tile::<1>(rows, columns, (to, stride), chunk > 0),
-                        2 => wide_tile::<2>(rows, columns, (to, stride), chunk > 0),
-                        3 => wide_tile::<3>(rows, columns, (to, stride), chunk > 0),
-                        4 => wide_tile::<4>(rows, columns, (to, stride), chunk > 0),
-                        5 => wide_tile::<5>(rows, columns, (to, stride), chunk > 0),
-                        _ => wide_tile::<HIGH>(rows, columns, (to, stride), chunk > 0),
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Widens the bytes of words, signed or unsigned, four words at a time: there are fours. What a compiler makes of the plain form goes through
-/// general registers.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-#[expect(unsafe_code, reason = "loads and stores by pointer")]
-fn widen_all<const SIGNED: bool>(words: &[u32], to: &mut [[i16; 4]]) {
-    use std::arch::x86_64::{
-        _mm_loadu_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_storeu_si256,
-    };
-    for (words, to) in words.as_chunks::<4>().0.iter().zip(to.as_chunks_mut::<4>().0) {
-        // SAFETY: both are as long as the vectors.
-        unsafe {
-            let bytes = _mm_loadu_si128(words.as_ptr().cast());
-            let wide =
-                if SIGNED { _mm256_cvtepi8_epi16(bytes) } else { _mm256_cvtepu8_epi16(bytes) };
-            _mm256_storeu_si256(to.as_mut_ptr().cast(), wide);
-        }
-    }
-}
-
-/// Writes, or adds, the sums of some rows and [`WIDE`] columns.
-///
-/// # Safety
-/// The machine has the features; there are `ROWS` rows as deep as the columns, and `ROWS` of `c`, both as far apart as is told.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-#[expect(unsafe_code, reason = "loads and stores by pointer: bounds checks would spill the sums")]
-unsafe fn wide_tile<const ROWS: usize>(
-    (rows, apart): (&[[i16; 4]], usize),
-    columns: &[[[i16; 4]; WIDE]],
-    (c, stride): (&mut [u32], usize),
-    adds: bool,
-) {
-    use std::arch::x86_64::{
-        _mm256_add_epi32, _mm256_hadd_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
-        _mm256_permute4x64_epi64, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_storeu_si256,
-    };
-    // Two sums a column, of its even and of its odd pair of numbers.
-    let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
-    for (p, columns) in columns.iter().enumerate() {
-        // SAFETY: rows are as deep as columns, and a group of columns is two vectors.
-        unsafe {
-            let four: *const [i16; 4] = columns.as_ptr();
-            let right = [0, 4].map(|v| _mm256_loadu_si256(four.add(v).cast()));
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let word: *const i64 = rows.as_ptr().add(i * apart + p).cast();
-                let left = _mm256_set1_epi64x(word.read_unaligned());
-                for (sum, right) in sums.iter_mut().zip(right) {
-                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(left, right));
-                }
-            }
-        }
-    }
-    for (i, [first, second]) in sums.into_iter().enumerate() {
-        // Adds neighbours: columns 0 1 4 5 and 2 3 6 7 of eight, put in order.
-        let mut sum = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_hadd_epi32(first, second));
-        // SAFETY: the caller made sure that `ROWS` rows of [`WIDE`] columns lie inside `c`.
-        unsafe {
-            let to = c.as_mut_ptr().add(i * stride).cast();
-            if adds {
-                sum = _mm256_add_epi32(sum, _mm256_loadu_si256(to));
-            }
-            _mm256_storeu_si256(to, sum);
-        }
-    }
-}
-
 /// Halves on any machine.
 fn halves_plain<const ROWS: usize>(part: Part<'_>, c: &mut [u32], stride: usize) {
     let mut sums = [[0.0f32; PANEL]; ROWS];
@@ -477,13 +333,19 @@ fn bytes_plain<const ROWS: usize>(part: Part<'_>, c: &mut [u32], stride: usize) 
 
 #[cfg(test)]
 mod tests {
+    use super::super::bytes::{LEFT_MOST, RUN_MOST};
     use super::*;
 
-    /// Words without order, bounded for halves: numbers between 1/4 and 4 of either sign.
-    fn word(kind: Kind, seed: usize) -> u32 {
+    /// Words without order, bounded for halves: numbers between 1/4 and 4 of either sign; for bytes 0 to 127, or -32 to 31, of which
+    /// four add up to 128 at most.
+    fn word(kind: Kind, seed: usize, is_left: bool) -> u32 {
         let bits = (seed as u32).wrapping_mul(2_654_435_761) ^ (seed as u32).rotate_left(7) << 3;
         match kind {
-            Kind::Byte => bits,
+            Kind::Byte if is_left => bits & 0x7f7f_7f7f,
+            Kind::Byte => {
+                let small = |byte: u8| (byte.cast_signed() >> 2).cast_unsigned();
+                u32::from_le_bytes(bits.to_le_bytes().map(small))
+            }
             Kind::Half => bits & 0x80ff_80ff | 0x3f00_3f00,
         }
     }
@@ -520,16 +382,17 @@ mod tests {
     #[test]
     fn every_engine_equals_naive_sums() {
         for kind in [Kind::Half, Kind::Byte] {
-            for (rows, depth, gap) in [(1usize, 16, 0), (16, 32, 3), (29, 48, 0), (50, 16, 5)] {
+            for (rows, depth, gap) in
+                [(1usize, 16, 0), (16, 32, 3), (29, 48, 0), (50, 16, 5), (7, 304, 1)]
+            {
                 let filled = rows.next_multiple_of(ALIGN);
                 let stride = depth + gap;
-                let left: Vec<u32> = (0..filled * stride).map(|i| word(kind, i)).collect();
-                let panel: Vec<u32> = (0..depth * PANEL).map(|i| word(kind, 7 * i + 1)).collect();
+                let left: Vec<u32> = (0..filled * stride).map(|i| word(kind, i, true)).collect();
+                let panel: Vec<u32> =
+                    (0..depth * PANEL).map(|i| word(kind, 7 * i + 1, false)).collect();
                 for engine in engines() {
                     let mut c = vec![9; filled * 40];
-                    let mut memory = Vec::new();
-                    let wide = engine.widened(kind, &left, &mut memory);
-                    let left = Left { words: &left, stride, rows, wide };
+                    let left = Left { words: &left, stride, rows };
                     engine.product(kind, left, &panel, (&mut c, 40));
                     for (row, column) in (0..rows).flat_map(|r| (0..PANEL).map(move |c| (r, c))) {
                         let dot = |p| {
@@ -552,16 +415,27 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_bytes_do_not_overflow_their_pairs() {
-        // 255 * -128 four times a word, 16 words: no step may saturate at 16 bits.
-        let (left, panel) = (vec![u32::MAX; 16 * 16], vec![0x8080_8080; 16 * PANEL]);
-        for engine in engines() {
-            let mut c = vec![0; 16 * PANEL];
-            let mut memory = Vec::new();
-            let wide = engine.widened(Kind::Byte, &left, &mut memory);
-            let left = Left { words: &left, stride: 16, rows: 1, wide };
-            engine.product(Kind::Byte, left, &panel, (&mut c, PANEL));
-            assert!(c[..PANEL].iter().all(|&x| x.cast_signed() == -255 * 128 * 64));
+    fn the_greatest_bytes_do_not_overflow_their_runs() {
+        // Of four weights that meet: two of 127 and one of 4, or two of -128 and one of -2, and one of 0; the left side all 127.
+        let most = i32::from(LEFT_MOST);
+        for (run, sum) in [([127, 127, 4], 258), ([-128, -128, -2], -258)] {
+            let run = run.map(|w: i16| (w as i8).cast_unsigned());
+            let words = [
+                u32::from_le_bytes([run[0], run[1], run[0], run[1]]),
+                u32::from_le_bytes([run[2], 0, run[2], 0]),
+                0,
+                0,
+            ];
+            let left = vec![u32::from_le_bytes([LEFT_MOST; 4]); 16 * 16];
+            let panel: Vec<u32> = (0..16 * PANEL).map(|i| words[i / PANEL % 4]).collect();
+            for engine in engines() {
+                let mut c = vec![0; 16 * PANEL];
+                let left = Left { words: &left, stride: 16, rows: 1 };
+                engine.product(Kind::Byte, left, &panel, (&mut c, PANEL));
+                // Two sums a column in each of four runs; the other runs are 0.
+                assert!(c[..PANEL].iter().all(|&x| x.cast_signed() == 8 * most * sum));
+            }
         }
+        assert!(RUN_MOST == 258);
     }
 }

@@ -66,7 +66,7 @@ impl BertEncoder {
         let precision = match settings.precision {
             Precision::F32 => "",
             Precision::Bf16 => "/bf16",
-            Precision::Int8 => "/int8",
+            Precision::Int8 => "/int8-7",
         };
         let reading = match (limits.windows, limits.summary) {
             (1, Summary::Off) => String::new(),
