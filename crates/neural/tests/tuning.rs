@@ -235,7 +235,16 @@ fn a_run_that_was_interrupted_ends_with_the_bits_of_one_that_was_not() {
         (What::Prefix, HeadStart::Whitened),
     ];
     for (what, head) in ways {
-        let short = TuneSettings { what, head, epochs: 4, steps: Some(3), ..settings() };
+        let (rank_budget, dropout) = (Some(1), 0.2);
+        let short = TuneSettings {
+            what,
+            head,
+            rank_budget,
+            dropout,
+            epochs: 4,
+            steps: Some(3),
+            ..settings()
+        };
         let opened = open().prepared(&short);
         let data =
             TrainData { judge: Some(&Follows), seed: 3, ..TrainData::new(&histories, N_ITEMS) };
@@ -256,6 +265,34 @@ fn a_run_that_was_interrupted_ends_with_the_bits_of_one_that_was_not() {
             assert_eq!((resumed.best, resumed.epochs.len()), (whole.best, whole.epochs.len()));
         }
     }
+}
+
+#[test]
+fn a_budget_leaves_the_products_that_count_most_and_the_folder_is_as_narrow() {
+    let histories = histories();
+    let data = TrainData { judge: Some(&Follows), seed: 3, ..TrainData::new(&histories, N_ITEMS) };
+    let whole = TuneSettings { rank: 4, epochs: 3, steps: Some(8), ..settings() };
+    let bounded = TuneSettings { rank_budget: Some(2), ..whole.clone() };
+    let [whole, bounded] = [whole, bounded].map(|settings| open().tune(&settings, &data).unwrap());
+    let columns = |tuned: &tastemaker_neural::Tuned| {
+        let lora = tuned.lora.clone().unwrap();
+        let is_there = |pair: &tastemaker_text::LoraPair, column| {
+            pair.b.iter().skip(column).step_by(lora.rank).any(|x| x.abs() > 0.0)
+        };
+        let all = lora
+            .pairs
+            .iter()
+            .map(|pair| (0..lora.rank).filter(|&column| is_there(pair, column)).count());
+        (all.sum::<usize>(), lora.pairs.len(), lora.rank)
+    };
+    let (all, pairs, rank) = columns(&whole);
+    assert_eq!((all, rank), (4 * pairs, 4));
+    let (all, pairs, rank) = columns(&bounded);
+    assert_eq!(all, 2 * pairs);
+    assert!((2..=4).contains(&rank));
+    let mean = bounded.facts_after["mean rank"];
+    assert!((mean - 2.0).abs() < 1e-9, "{mean}");
+    assert!(bounded.weights != whole.weights);
 }
 
 #[test]

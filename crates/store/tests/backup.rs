@@ -1,5 +1,5 @@
 //! Copies of a store: made while somebody writes, put back while nobody has the store open.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -22,10 +22,10 @@ mod wordvec;
 
 pub use aside::Aside;
 pub use bert::{
-    BertEncoder, BertHead, BertSettings, BertTokens, CrossEncoder, Cut, DenseLayer, HeadTensor,
-    HeadUse, Lora, LoraPair, Merged, NamedTensor, Pooling, Precision, Pruned, PrunedLayer, Summary,
-    TokenFacts, TunableBert, TuneBlock, TuneReading, TuneState, Wanted, merge_adapter, prune,
-    user_text,
+    BertEncoder, BertHead, BertSettings, BertTokens, CrossEncoder, Cut, DenseLayer, Dropout,
+    HeadTensor, HeadUse, Lora, LoraPair, Merged, NamedTensor, Pooling, Precision, Pruned,
+    PrunedLayer, Summary, TokenFacts, TunableBert, TuneBlock, TuneReading, TuneState, Wanted,
+    merge_adapter, prune, user_text,
 };
 pub use cache::Cached;
 pub use chat::{

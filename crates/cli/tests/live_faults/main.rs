@@ -11,7 +11,7 @@ mod postgres;
 #[path = "../black_box/long/serving/server.rs"]
 mod server;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -40,11 +40,12 @@ fn live_postgres_one_restarted_under_load_costs_refusals_and_nothing_else() {
     assert!(written.acknowledged.len() > 50, "{} events", written.acknowledged.len());
     assert!(written.refused.iter().all(|status| *status == 503), "{:?}", written.refused);
     // It finds back by itself.
-    let began = Instant::now();
     let event = json!({ "event_id": "after", "user_id": "u1", "item_id": "i1" }).to_string();
-    while ask(address, ("POST", "/v1/events"), &event).unwrap().0 != 200 {
-        assert!(began.elapsed() < Duration::from_secs(20), "it does not find back");
-    }
+    let found_back = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        ask(address, ("POST", "/v1/events"), &event).unwrap().0 == 200
+    });
+    assert!(found_back, "it does not find back");
     assert_eq!(ask(address, ("GET", "/v1/recommend?user_id=u1"), "").unwrap().0, 200);
     assert_eq!(ask(address, ("GET", "/health/ready"), "").unwrap().0, 200);
     crash::nothing_is_lost(address, &written.acknowledged);

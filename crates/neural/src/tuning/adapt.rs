@@ -14,16 +14,16 @@ use super::settings::{TuneSettings, What};
 use crate::params::{Init, Layout, Span};
 
 /// The two matrices beside one.
-struct Pair {
+pub(super) struct Pair {
     /// Where the matrix lies among the weights.
     weight: Range<usize>,
     /// Where its gradient lies.
     gradient: Range<usize>,
     name: String,
-    outputs: usize,
-    inputs: usize,
-    a: Span,
-    b: Span,
+    pub(super) outputs: usize,
+    pub(super) inputs: usize,
+    pub(super) a: Span,
+    pub(super) b: Span,
 }
 
 /// What is trained, and what it is to the weights.
@@ -101,16 +101,42 @@ impl Adaptation {
         }
     }
 
-    /// Returns what LoRA learnt.
+    /// Returns the matrices that LoRA stands beside.
+    pub(super) fn pairs(&self) -> &[Pair] {
+        &self.pairs
+    }
+
+    /// Lists the products of a matrix that are not 0.
+    fn products(&self, pair: &Pair, trained: &[f32]) -> Vec<usize> {
+        let b = pair.b.of(trained);
+        let is_there =
+            |&column: &usize| b.iter().skip(column).step_by(self.rank).any(|x| *x != 0.0);
+        (0..self.rank).filter(is_there).collect()
+    }
+
+    /// Returns the mean rank of what LoRA learnt.
+    pub(super) fn mean_rank(&self, trained: &[f32]) -> f64 {
+        let all: usize = self.pairs.iter().map(|pair| self.products(pair, trained).len()).sum();
+        all as f64 / self.pairs.len().max(1) as f64
+    }
+
+    /// Returns what LoRA learnt, as narrow as the matrix with most products that are not 0.
     pub(super) fn lora(&self, trained: &[f32]) -> Option<Lora> {
-        let pair = |Pair { name, a, b, .. }: &Pair| LoraPair {
-            name: name.clone(),
-            a: a.of(trained).to_vec(),
-            b: b.of(trained).to_vec(),
+        let products: Vec<Vec<usize>> =
+            self.pairs.iter().map(|pair| self.products(pair, trained)).collect();
+        let rank = products.iter().map(Vec::len).max()?.max(1);
+        let pair = |(Pair { name, outputs, inputs, a, b, .. }, products): (&Pair, &Vec<usize>)| {
+            let (from_a, from_b) = (a.of(trained), b.of(trained));
+            let (mut a, mut b) = (vec![0.0; rank * inputs], vec![0.0; outputs * rank]);
+            for (to, &from) in products.iter().enumerate() {
+                a[to * inputs..][..*inputs].copy_from_slice(&from_a[from * inputs..][..*inputs]);
+                let column = from_b.iter().skip(from).step_by(self.rank);
+                b.iter_mut().skip(to).step_by(rank).zip(column).for_each(|(to, from)| *to = *from);
+            }
+            LoraPair { name: name.clone(), a, b }
         };
-        let pairs: Vec<LoraPair> = self.pairs.iter().map(pair).collect();
-        let (rank, scale) = (self.rank, self.scale);
-        (!pairs.is_empty()).then_some(Lora { rank, scale, pairs })
+        let pairs = self.pairs.iter().zip(&products).map(pair).collect();
+        Some(Lora { rank, scale: self.scale, pairs })
     }
 
     /// Returns the gradient of what is trained, given that of the wanted tensors.

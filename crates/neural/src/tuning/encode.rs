@@ -7,7 +7,9 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use tastemaker_text::{BertTokens, TunableBert, TuneBlock, TuneReading, TuneState, Wanted};
+use tastemaker_text::{
+    BertTokens, Dropout, TunableBert, TuneBlock, TuneReading, TuneState, Wanted,
+};
 
 use super::tasks::{Input, Reading};
 use crate::rankers::gather;
@@ -72,6 +74,8 @@ pub(super) struct Lanes {
     lanes: Vec<Lane>,
     /// Blocks of a lane whose activations are kept.
     kept: usize,
+    /// Share of the numbers that are dropped, and what they follow from.
+    dropout: (f32, u64),
 }
 
 /// Texts that go through the encoder together, and the rows that are read of them.
@@ -79,11 +83,14 @@ struct Block<'a> {
     texts: Vec<&'a BertTokens>,
     reading: TuneReading<'a>,
     rows: Range<usize>,
+    /// Number of its first text among those of the input.
+    first: usize,
 }
 
 impl Block<'_> {
-    fn with<'a>(&'a self, moves: &'a [f32]) -> TuneBlock<'a> {
-        TuneBlock { texts: &self.texts, reading: self.reading, moves }
+    fn with<'a>(&'a self, moves: &'a [f32], (rate, key): (f32, u64)) -> TuneBlock<'a> {
+        let dropout = Dropout { rate, key, first: self.first };
+        TuneBlock { texts: &self.texts, reading: self.reading, moves, dropout }
     }
 }
 
@@ -113,9 +120,9 @@ fn blocks_of(input: &Input) -> Vec<Block<'_>> {
             Reading::Pooled => TuneReading::Pooled,
             Reading::Tokens(places) => TuneReading::Tokens(&places[range.clone()]),
         };
-        let start = end;
+        let (start, first) = (end, range.start);
         end += reading.rows(range.len());
-        Block { texts: texts[range].to_vec(), reading, rows: start..end }
+        Block { texts: texts[range].to_vec(), reading, rows: start..end, first }
     };
     blocks(&texts).into_iter().map(block).collect()
 }
@@ -133,8 +140,7 @@ impl Model<'_> {
             .with_max_len(1)
             .map_init(TuneState::default, |state, block| {
                 let mut out = vec![0.0; block.len() * dim];
-                let (texts, reading) = (&sorted[block], TuneReading::Pooled);
-                let block = TuneBlock { texts, reading, moves: &[] };
+                let block = TuneBlock { texts: &sorted[block], ..TuneBlock::default() };
                 self.bert.forward(self.weights, block, state, &mut out);
                 out
             })
@@ -155,7 +161,7 @@ impl Model<'_> {
             .with_max_len(1)
             .map_init(TuneState::default, |state, block| {
                 let mut out = vec![0.0; block.rows.len() * dim];
-                self.bert.forward(self.weights, block.with(&[]), state, &mut out);
+                self.bert.forward(self.weights, block.with(&[], (0.0, 0)), state, &mut out);
                 out
             })
             .collect();
@@ -167,7 +173,12 @@ impl Lanes {
     pub(super) fn new(bert: &TunableBert, max_memory_mb: usize) -> Self {
         let block_bytes = 4 * BLOCK_TOKENS * bert.floats_per_token(BLOCK_TOKENS / 4);
         let kept = (max_memory_mb << 20) / (LANES * block_bytes.max(1));
-        Self { lanes: (0..LANES).map(|_| Lane::default()).collect(), kept }
+        Self { lanes: (0..LANES).map(|_| Lane::default()).collect(), kept, dropout: (0.0, 0) }
+    }
+
+    /// Drops a share of the numbers in the passes that follow; what is dropped follows from `key`.
+    pub(super) const fn drop(&mut self, share: f32, key: u64) {
+        self.dropout = (share, key);
     }
 
     /// Writes what is read of the texts of an input to `out`.
@@ -177,7 +188,7 @@ impl Lanes {
         (input, way): (&Input, Way),
         out: &mut Vec<f32>,
     ) {
-        let (dim, kept) = (model.bert.dim(), self.kept);
+        let (dim, kept, dropout) = (model.bert.dim(), self.kept, self.dropout);
         let blocks = blocks_of(input);
         self.lanes.par_iter_mut().enumerate().with_max_len(1).for_each(|(number, lane)| {
             lane.vectors.clear();
@@ -190,7 +201,7 @@ impl Lanes {
                 let moves = lane.moves_of(way, at).to_vec();
                 let state = if at < kept { &mut lane.kept[at] } else { &mut lane.spare };
                 let out = &mut lane.vectors[from..];
-                model.bert.forward(model.weights, block.with(&moves), state, out);
+                model.bert.forward(model.weights, block.with(&moves, dropout), state, out);
             }
         });
         out.clear();
@@ -212,7 +223,7 @@ impl Lanes {
         (input, way, d): (&Input, Way, &[f32]),
         wanted: &Wanted,
     ) -> Vec<f32> {
-        let (dim, kept) = (model.bert.dim(), self.kept);
+        let (dim, kept, dropout) = (model.bert.dim(), self.kept, self.dropout);
         let blocks = blocks_of(input);
         self.lanes.par_iter_mut().enumerate().with_max_len(1).for_each(|(number, lane)| {
             lane.gradients.resize(wanted.len(), 0.0);
@@ -223,7 +234,7 @@ impl Lanes {
                 let d = &d[block.rows.start * dim..block.rows.end * dim];
                 let moves = lane.moves_of(way, at).to_vec();
                 let texts = &block.texts[..];
-                let block = block.with(&moves);
+                let block = block.with(&moves, dropout);
                 let into = (wanted, &mut lane.gradients[..]);
                 let state = if at < kept && at < lane.kept.len() {
                     &mut lane.kept[at]

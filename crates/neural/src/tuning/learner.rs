@@ -1,6 +1,6 @@
 //! An encoder in training, step by step; see [`tastemaker_train::Learner`].
 
-use tastemaker_core::{PersistError, Saved, TrainData};
+use tastemaker_core::{PersistError, Saved, TrainData, seed};
 use tastemaker_text::{BertTokens, DenseLayer, Lora, TunableBert};
 use tastemaker_train::{Learner, Step};
 
@@ -8,6 +8,7 @@ use super::adapt::Adaptation;
 use super::encode::{Lanes, Model, Way};
 use super::head::Head;
 use super::parts::{HeadPart, Part};
+use super::ranks::Ranks;
 use super::run::NAME;
 use super::settings::{TuneSettings, What};
 use super::tasks::{Augment, Fact, Input, Objective, Pass};
@@ -23,6 +24,8 @@ pub(super) struct Tuner<'a> {
     /// Weights as they stand.
     weights: Vec<f32>,
     adaptation: Adaptation,
+    /// Where LoRA's rank is bounded.
+    ranks: Option<Ranks>,
     part: Part,
     /// The dense layer behind the pooling, for tasks that compare items' vectors.
     head: Option<HeadPart>,
@@ -63,6 +66,10 @@ impl<'a> Tuner<'a> {
         let (trained, own) = (adaptation.start(base, data.seed), task.head());
         let rates = (settings.rate(), settings.weight_decay);
         let course = (settings.steps.unwrap_or(task.steps()), settings.epochs);
+        let ranks = settings.rank_budget.filter(|_| settings.what == What::Lora).map(|budget| {
+            let sizes = (adaptation.pairs().len(), settings.rank, budget);
+            Ranks::new(sizes, trained.len(), course.0)
+        });
         let mut tuner = Self {
             data,
             settings,
@@ -71,6 +78,7 @@ impl<'a> Tuner<'a> {
             base,
             weights: base.to_vec(),
             adaptation,
+            ranks,
             part: Part::new(trained, &settings.optimizer, rates, course),
             head: None,
             own: Part::new(own, &settings.optimizer, rates, course),
@@ -164,6 +172,8 @@ impl<'a> Tuner<'a> {
     fn step(&mut self, number: usize) -> (f64, usize) {
         let input = self.task.input(number, &self.augment);
         let mut beside = self.nothing_beside();
+        let key = seed::mix([self.data.seed, number as u64]);
+        self.lanes.drop(self.settings.dropout, key);
         let epsilon = self.settings.adversarial;
         let way = if epsilon > 0.0 { Way::Probing(epsilon) } else { Way::Plain };
         let (loss, samples, mut d_weights) = self.pass((&input, way), &mut beside);
@@ -174,6 +184,9 @@ impl<'a> Tuner<'a> {
         }
         let gradient = self.adaptation.pull(&self.part.trained, &d_weights, &mut self.d_trained);
         self.part.add(gradient, samples);
+        if let Some(ranks) = &mut self.ranks {
+            ranks.cut(self.adaptation.pairs(), &mut self.part.trained, gradient);
+        }
         if let Some(part) = &mut self.head {
             part.add(&beside.head, samples);
         }
@@ -223,7 +236,11 @@ impl<'a> Tuner<'a> {
 
     /// Returns what can be said of the encoder beside the number it is judged by.
     pub(super) fn facts(&self) -> Vec<Fact> {
-        self.task.facts(self.model(), &self.own.trained)
+        let mut facts = self.task.facts(self.model(), &self.own.trained);
+        if self.ranks.is_some() {
+            facts.push(("mean rank", self.adaptation.mean_rank(&self.part.trained)));
+        }
+        facts
     }
 
     /// Lets the weights follow what is trained.
@@ -305,12 +322,14 @@ impl Learner for Tuner<'_> {
         self.part.put_momentum("trained", &mut saved);
         self.own.put_momentum("own", &mut saved);
         self.head.iter().for_each(|part| part.put_momentum(&mut saved));
+        self.ranks.iter().for_each(|ranks| ranks.put(&mut saved));
         saved
     }
 
     fn set_momentum(&mut self, mut momentum: Saved) -> Result<(), PersistError> {
         self.part.take_momentum("trained", &mut momentum)?;
         self.own.take_momentum("own", &mut momentum)?;
+        self.ranks.iter_mut().try_for_each(|ranks| ranks.take(&mut momentum))?;
         self.head.iter_mut().try_for_each(|part| part.take_momentum(&mut momentum))
     }
 }
@@ -382,6 +401,7 @@ mod tests {
         }
         let vectors = tuner.read_all();
         tuner.task.begin(vectors);
+        tuner.lanes.drop(settings.dropout, 5);
         let input = tuner.task.input(0, &tuner.augment);
         for way in [Way::Probing(0.3), Way::Moved] {
             let mut beside = tuner.nothing_beside();
@@ -449,6 +469,11 @@ mod tests {
         ] {
             check(&settings(task), &[]);
         }
+    }
+
+    #[test]
+    fn gradients_equal_numeric_ones_where_numbers_are_dropped() {
+        check(&TuneSettings { dropout: 0.3, ..settings(TuneTask::TwoTower) }, &[]);
     }
 
     #[test]

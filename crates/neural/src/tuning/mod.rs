@@ -7,6 +7,7 @@ mod learner;
 mod parts;
 mod prepare;
 mod profile;
+mod ranks;
 mod run;
 mod settings;
 mod tasks;

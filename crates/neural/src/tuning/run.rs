@@ -78,7 +78,7 @@ pub fn tune(
     let bits = weights.iter().map(|x| u64::from(x.to_bits()));
     let tokens = texts.iter().flat_map(|text| text.ids().iter().copied().chain([u32::MAX]));
     let fingerprint = json!({
-        "format": 3,
+        "format": 4,
         "settings": settings,
         "seed": data.seed,
         "items": data.n_items,

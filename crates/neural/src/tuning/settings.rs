@@ -95,6 +95,8 @@ pub struct TuneSettings {
     pub head_decay: f32,
     /// For `lora`: rank of the product, 1 to 512.
     pub rank: usize,
+    /// For `lora`: mean rank that is left of `rank`, 1 to `rank`; the matrices that gain most keep most (AdaLoRA, Zhang et al. 2023). Left out: all.
+    pub rank_budget: Option<usize>,
     /// For `lora`: the product is multiplied with `alpha / rank`; above 0.
     pub alpha: f32,
     /// For `lora`: the matrices it stands beside, among query, key, value, output, up and down.
@@ -131,6 +133,8 @@ pub struct TuneSettings {
     /// Length of a step, above 0; left out: 1e-3 for `lora`, `adapter` and `bias`, 1e-2 for `prefix`, 1e-4 for `top`,
     /// 5e-5 for `full`.
     pub learning_rate: Option<f32>,
+    /// Share of the numbers that is dropped, while tuning, of the embeddings' output and of what each sub-layer adds, 0 to 0.9.
+    pub dropout: f32,
     /// How strongly what is trained is drawn towards 0, 0 or more.
     pub weight_decay: f32,
     /// Batches of an epoch, after which validation is looked at; left out: as many as go once through all users.
@@ -160,6 +164,7 @@ impl Default for TuneSettings {
             head_joint_rate: 3e-4,
             head_decay: 0.0,
             rank: 16,
+            rank_budget: None,
             alpha: 32.0,
             targets: vec![LoraTarget::Query, LoraTarget::Value],
             layers: 2,
@@ -177,6 +182,7 @@ impl Default for TuneSettings {
             temperature: 0.1,
             correction: 1.0,
             learning_rate: None,
+            dropout: 0.0,
             weight_decay: 0.0,
             steps: Some(50),
             epochs: 8,
@@ -224,6 +230,7 @@ impl TuneSettings {
             at_least_0("head_joint_rate", self.head_joint_rate),
             at_least_0("head_decay", self.head_decay),
             count("rank", self.rank, (1, 512)),
+            self.rank_budget.and_then(|rank| count("rank_budget", rank, (1, self.rank))),
             above("alpha", self.alpha),
             Fault::unless(!no_targets, "targets", || "must name a matrix for `lora`".into()),
             count("layers", self.layers, (1, 256)),
@@ -245,6 +252,9 @@ impl TuneSettings {
             above("temperature", self.temperature),
             share("correction", self.correction),
             self.learning_rate.and_then(|rate| above("learning_rate", rate)),
+            Fault::unless((0.0..=0.9).contains(&self.dropout), "dropout", || {
+                format!("must be 0 to 0.9, is {}", self.dropout)
+            }),
             at_least_0("weight_decay", self.weight_decay),
             self.steps.and_then(|steps| count("steps", steps, (1, 1_000_000))),
             count("epochs", self.epochs, (1, 10_000)),
@@ -302,6 +312,8 @@ mod tests {
             head_joint_rate: -1.0,
             head_decay: f32::NAN,
             rank: 0,
+            rank_budget: Some(1),
+            dropout: 1.0,
             alpha: 0.0,
             layers: 0,
             adapter_width: 0,
@@ -326,7 +338,7 @@ mod tests {
             max_memory_mb: 0,
             ..TuneSettings::default()
         };
-        assert_eq!(bad.faults().len(), 32);
+        assert_eq!(bad.faults().len(), 34);
         let aimless = TuneSettings { targets: Vec::new(), ..TuneSettings::default() };
         assert_eq!(aimless.faults().len(), 1);
     }

@@ -22,5 +22,7 @@ pub use peft::{Lora, LoraPair, Merged, merge_adapter};
 pub use prune::{Cut, Pruned, PrunedLayer, prune};
 pub(crate) use tokenise::{Limits, Tokeniser};
 pub use tokenise::{TokenFacts, Tokens as BertTokens};
-pub use tune::{DenseLayer, NamedTensor, TunableBert, TuneBlock, TuneReading, TuneState, Wanted};
+pub use tune::{
+    DenseLayer, Dropout, NamedTensor, TunableBert, TuneBlock, TuneReading, TuneState, Wanted,
+};
 pub(crate) use weights::{WEIGHTS_LIMIT, Weights, half_to_f32};

@@ -15,8 +15,25 @@ pub(super) struct AdapterState {
 }
 
 impl Work<'_> {
-    /// Adds to `sum` what a dense layer makes of `x`, through the adapter that begins with a tensor where there is one.
+    /// Adds to `sum` what a dense layer makes of `x`, through the adapter that begins with a tensor where there is one, and without what is
+    /// dropped at this place.
     pub(super) fn sublayer(
+        &self,
+        (x, place): (&[f32], usize),
+        sublayer: ((&[f32], &[f32]), Option<usize>),
+        sum: &mut [f32],
+        state: &mut AdapterState,
+    ) {
+        if self.dropout.rate <= 0.0 {
+            return self.add_sublayer(x, sublayer, sum, state);
+        }
+        let mut given = vec![0.0; sum.len()];
+        self.add_sublayer(x, sublayer, &mut given, state);
+        self.drop(place, &mut given);
+        sum.iter_mut().zip(given).for_each(|(sum, x)| *sum += x);
+    }
+
+    fn add_sublayer(
         &self,
         x: &[f32],
         (dense, adapter): ((&[f32], &[f32]), Option<usize>),

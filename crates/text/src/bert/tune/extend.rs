@@ -1,6 +1,6 @@
 //! What is put into an encoder that it did not have: adapters, or a prefix.
 
-use super::model::{TunableBert, TuneBlock, TuneReading, TuneState};
+use super::model::{TunableBert, TuneBlock, TuneState};
 use super::places::Extras;
 use crate::Error;
 use crate::bert::tokenise::Tokens;
@@ -47,7 +47,7 @@ impl TunableBert {
         let texts: Vec<&Tokens> = filled.take_while(enough).collect();
         let (hidden, mut state) = (self.dim(), TuneState::default());
         let mut vectors = vec![0.0; texts.len() * hidden];
-        let block = TuneBlock { texts: &texts, reading: TuneReading::Pooled, moves: &[] };
+        let block = TuneBlock { texts: &texts, ..TuneBlock::default() };
         self.forward(weights, block, &mut state, &mut vectors);
         self.add(weights, (0, tokens))?;
         for (layer, state) in state.layers.iter().enumerate() {

@@ -1,9 +1,12 @@
 //! One post-norm layer of BERT over ragged texts, forward with kept activations and backward:
 //! `m = norm(x + A(x))`, `y = norm(m + W₂ gelu(W₁ m))` (Devlin et al. 2019).
 
-use tastemaker_kernels::{Activation, Norm, NormGradients, SelfAttentionScratch, View, product};
+use tastemaker_kernels::{
+    Activation, Norm, NormGradients, SelfAttentionScratch, View, dropout, product,
+};
 
 use super::adapter::AdapterState;
+use super::model::Dropout;
 use super::places::{
     Extras, MIX, MIX_NORM, NARROW, NamedTensor, OUT_NORM, QKV_BIAS, QKV_WEIGHT, WIDEN, Wanted,
     of_layer,
@@ -27,6 +30,7 @@ pub(super) struct Work<'a> {
     pub(super) weights: &'a [f32],
     /// Where each text begins, and the end of the last.
     pub(super) offsets: &'a [usize],
+    pub(super) dropout: Dropout,
 }
 
 /// Activations of one layer that its backward pass needs.
@@ -56,7 +60,13 @@ pub(super) struct Scratch {
     d_inner: Vec<f32>,
     d_sum: Vec<f32>,
     d_attended: Vec<f32>,
+    d_kept: Vec<f32>,
     pub(super) spare: Vec<f32>,
+}
+
+/// Numbers the places where numbers are dropped: 0 is the output of the embeddings.
+const fn place(layer: usize, which: usize) -> usize {
+    1 + 2 * layer + which
 }
 
 pub(super) fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
@@ -133,6 +143,32 @@ impl<'a> Work<'a> {
         Norm { gain, bias, epsilon: self.shape.epsilon }
     }
 
+    /// Drops numbers of the rows of all texts, the same ones at the same place of the encoder whenever the same texts are read.
+    pub(super) fn drop(&self, place: usize, rows: &mut [f32]) {
+        let Dropout { rate, key, first } = self.dropout;
+        let hidden = self.shape.hidden;
+        for (at, text) in self.offsets.windows(2).enumerate() {
+            // A stream for each text, so that blocks may be cut as memory allows.
+            let key = key ^ (((first + at) as u64) << 16) ^ place as u64;
+            dropout(&mut rows[text[0] * hidden..text[1] * hidden], rate, key);
+        }
+    }
+
+    /// Returns the gradient of what a sublayer gave before some of it was dropped.
+    fn kept<'d>(
+        &self,
+        (layer, which): (usize, usize),
+        (d_sum, memory): (&'d [f32], &'d mut Vec<f32>),
+    ) -> &'d [f32] {
+        if self.dropout.rate <= 0.0 {
+            return d_sum;
+        }
+        memory.clear();
+        memory.extend_from_slice(d_sum);
+        self.drop(place(layer, which), memory);
+        memory
+    }
+
     /// Replaces `x` by the output of layer `n`.
     pub(super) fn layer_forward(
         &self,
@@ -151,7 +187,7 @@ impl<'a> Work<'a> {
         s.mixed.extend_from_slice(x);
         let adapter = |which| self.extras.adapter(n, which == 1);
         let mix = (self.dense(at(MIX)), adapter(0));
-        self.sublayer(&s.attended, mix, &mut s.mixed, &mut s.adapters[0]);
+        self.sublayer((&s.attended, place(n, 0)), mix, &mut s.mixed, &mut s.adapters[0]);
         let middle = sized(&mut s.middle, rows * hidden);
         self.norm(at(MIX_NORM)).forward(&s.mixed, middle, sized(&mut s.mixed_stats, 2 * rows));
         let up = sized(&mut s.up, rows * inner);
@@ -160,7 +196,7 @@ impl<'a> Work<'a> {
         s.sum.clear();
         s.sum.extend_from_slice(middle);
         let narrow = (self.dense(at(NARROW)), adapter(1));
-        self.sublayer(&s.inner, narrow, &mut s.sum, &mut s.adapters[1]);
+        self.sublayer((&s.inner, place(n, 1)), narrow, &mut s.sum, &mut s.adapters[1]);
         self.norm(at(OUT_NORM)).forward(&s.sum, x, sized(&mut s.sum_stats, 2 * rows));
     }
 
@@ -174,7 +210,8 @@ impl<'a> Work<'a> {
     ) {
         let Shape { hidden, inner, .. } = self.shape;
         let (rows, at, s) = (d.len() / hidden, |which| of_layer(n, which), state);
-        let Scratch { attention, adapter, d_wide, d_inner, d_sum, d_attended, spare } = scratch;
+        let Scratch { attention, adapter, d_wide, d_inner, d_sum, d_attended, d_kept, spare } =
+            scratch;
         sized(spare, 2 * hidden);
         let dense = |which, x: &[f32], dy: (&[f32], usize), gradients: &mut [f32]| {
             if let Some(gradient) = wanted.of(at(which), gradients) {
@@ -190,8 +227,8 @@ impl<'a> Work<'a> {
         let into = NormGradients { x: d_sum, gain, bias };
         self.norm(at(OUT_NORM)).backward(&s.sum, &s.sum_stats, d, into);
         let d_inner = sized(d_inner, rows * inner);
-        let d_out =
-            self.adapter_backward((n, 1), (d_sum, adapter), &s.adapters[1], (wanted, gradients));
+        let given = (self.kept((n, 1), (d_sum, d_kept)), &mut *adapter);
+        let d_out = self.adapter_backward((n, 1), given, &s.adapters[1], (wanted, gradients));
         dense(NARROW, &s.inner, (d_out, hidden), gradients);
         backward_input(d_out, self.weight(at(NARROW)), (0.0, d_inner), hidden);
         Activation::Gelu.backward(&s.up, d_inner);
@@ -202,8 +239,8 @@ impl<'a> Work<'a> {
         let into = NormGradients { x: &mut *d, gain, bias };
         self.norm(at(MIX_NORM)).backward(&s.mixed, &s.mixed_stats, d_sum, into);
         let d_attended = sized(d_attended, rows * hidden);
-        let d_out =
-            self.adapter_backward((n, 0), (d, adapter), &s.adapters[0], (wanted, gradients));
+        let given = (self.kept((n, 0), (d, d_kept)), adapter);
+        let d_out = self.adapter_backward((n, 0), given, &s.adapters[0], (wanted, gradients));
         dense(MIX, &s.attended, (d_out, hidden), gradients);
         backward_input(d_out, self.weight(at(MIX)), (0.0, d_attended), hidden);
         let d_qkv = sized(d_wide, 3 * rows * hidden);

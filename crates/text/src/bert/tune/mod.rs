@@ -10,5 +10,5 @@ mod places;
 
 pub use export::DenseLayer;
 pub(super) use export::plain_files;
-pub use model::{TunableBert, TuneBlock, TuneReading, TuneState};
+pub use model::{Dropout, TunableBert, TuneBlock, TuneReading, TuneState};
 pub use places::{NamedTensor, Wanted};

@@ -55,8 +55,20 @@ impl TuneReading<'_> {
     }
 }
 
+/// What is dropped of the embeddings' output and of what every sublayer adds (Srivastava et al. 2014), as in BERT's own training; nothing by
+/// default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dropout {
+    /// Share of the numbers, 0 to below 1.
+    pub rate: f32,
+    /// What is dropped of a text follows from this and its number.
+    pub key: u64,
+    /// Number of the block's first text.
+    pub first: usize,
+}
+
 /// Texts that go through the encoder together; none may be empty.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct TuneBlock<'a> {
     /// The texts.
     pub texts: &'a [&'a Tokens],
@@ -64,6 +76,8 @@ pub struct TuneBlock<'a> {
     pub reading: TuneReading<'a>,
     /// What is added to the output of the embeddings, `[tokens, dim]`; empty for nothing.
     pub moves: &'a [f32],
+    /// What is dropped on the way.
+    pub dropout: Dropout,
 }
 
 /// What a forward pass leaves for the backward pass of the same block. Reused from block to block.
@@ -206,16 +220,20 @@ impl TunableBert {
         self.tokeniser.facts(self.vocabulary())
     }
 
-    fn work<'a>(&'a self, weights: &'a [f32], offsets: &'a [usize]) -> Work<'a> {
+    fn work<'a>(
+        &'a self,
+        weights: &'a [f32],
+        (offsets, dropout): (&'a [usize], Dropout),
+    ) -> Work<'a> {
         let (shape, extras) = (self.shape, self.extras);
-        Work { shape, tensors: &self.tensors, extras, weights, offsets }
+        Work { shape, tensors: &self.tensors, extras, weights, offsets, dropout }
     }
 
     /// Writes what is read of the texts to `out: [rows, dim]`.
     pub fn forward(
         &self,
         weights: &[f32],
-        TuneBlock { texts, reading, moves }: TuneBlock<'_>,
+        TuneBlock { texts, reading, moves, dropout }: TuneBlock<'_>,
         state: &mut TuneState,
         out: &mut [f32],
     ) {
@@ -229,9 +247,10 @@ impl TunableBert {
             end
         }));
         self.embed(weights, texts, embedded);
-        let work = self.work(weights, offsets);
+        let work = self.work(weights, (offsets, dropout));
         let x = sized(x, embedded.len());
         work.norm(EMBEDDING_NORM).forward(embedded, x, sized(embedded_stats, 2 * end));
+        work.drop(0, x);
         x.iter_mut().zip(moves).for_each(|(x, by)| *x += by);
         layers.resize_with(self.n_layers, LayerState::default);
         for (n, layer) in layers.iter_mut().enumerate() {
@@ -318,13 +337,13 @@ impl TunableBert {
     pub fn backward(
         &self,
         weights: &[f32],
-        (TuneBlock { texts, reading, .. }, d_out): (TuneBlock<'_>, &[f32]),
+        (TuneBlock { texts, reading, dropout, .. }, d_out): (TuneBlock<'_>, &[f32]),
         (wanted, gradients): (&Wanted, &mut [f32]),
         state: &mut TuneState,
     ) {
         let hidden = self.shape.hidden;
         let TuneState { offsets, embedded, embedded_stats, layers, x: d, scratch } = state;
-        let work = self.work(weights, offsets);
+        let work = self.work(weights, (offsets, dropout));
         self.spread(offsets, (reading, d_out), d);
         for (n, layer) in layers.iter().enumerate().rev().filter(|(n, _)| wanted.reaches(*n)) {
             work.layer_backward(n, d, (wanted, gradients), (layer, scratch));
@@ -336,7 +355,9 @@ impl TunableBert {
         let mut below = vec![0.0; d.len()];
         let [gain, bias] = wanted.of_norm(EMBEDDING_NORM, gradients, sized(spare, 2 * hidden));
         let into = NormGradients { x: &mut below, gain, bias };
-        work.norm(EMBEDDING_NORM).backward(embedded, embedded_stats, d, into);
+        let mut kept = d.clone();
+        work.drop(0, &mut kept);
+        work.norm(EMBEDDING_NORM).backward(embedded, embedded_stats, &kept, into);
         let mut rows = below.chunks_exact(hidden);
         for text in texts {
             let places = self.places(text);

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tastemaker_core::Silent;
 use tastemaker_text::{
-    BertEncoder, BertSettings, BertTokens, DenseLayer, Encoder, Lora, LoraPair, NamedTensor,
-    Pooling, TunableBert, TuneState, Wanted, merge_adapter,
+    BertEncoder, BertSettings, BertTokens, DenseLayer, Dropout, Encoder, Lora, LoraPair,
+    NamedTensor, Pooling, TunableBert, TuneBlock, TuneState, Wanted, merge_adapter,
 };
 use tempfile::TempDir;
 
@@ -103,19 +103,21 @@ fn adapters_do_nothing_at_first_and_a_prefix_starts_as_what_texts_say() {
 
 #[test]
 fn gradients_of_adapters_and_prefixes_equal_numeric_ones_and_reach_what_is_below() {
-    for is_prefix in [false, true] {
+    for (is_prefix, rate) in [(false, 0.0), (true, 0.0), (false, 0.3)] {
         let Opened { bert, mut weights, .. } = extended(is_prefix);
         let tokens = bert.tokenise(&TEXTS).unwrap();
         let texts: Vec<&BertTokens> = tokens.iter().collect();
         let w: Vec<f32> = (0..texts.len() * bert.dim()).map(|i| (i as f32 * 1.3).cos()).collect();
         let wanted = Wanted::new(bert.tensors(), |_| true);
-        let got = gradients((&bert, &weights), (pooled(&texts), &w), &wanted);
+        let dropout = Dropout { rate, key: 3, first: 0 };
+        let block = TuneBlock { dropout, ..pooled(&texts) };
+        let got = gradients((&bert, &weights), (block, &w), &wanted);
         let step = 4e-3;
         for at in 0..weights.len() {
             let mut moved = |by: f32| {
                 let old = weights[at];
                 weights[at] += by;
-                let loss = loss((&bert, &weights), pooled(&texts), &w);
+                let loss = loss((&bert, &weights), block, &w);
                 weights[at] = old;
                 loss
             };
@@ -128,7 +130,7 @@ fn gradients_of_adapters_and_prefixes_equal_numeric_ones_and_reach_what_is_below
         // Alone they get what they get among all.
         let is_extra = |t: &NamedTensor| t.name.contains("adapter") || t.name.contains("prefix");
         let extra = Wanted::new(bert.tensors(), is_extra);
-        let alone = gradients((&bert, &weights), (pooled(&texts), &w), &extra);
+        let alone = gradients((&bert, &weights), (block, &w), &extra);
         assert_same(&alone, &got[got.len() - alone.len()..]);
     }
 }

@@ -71,7 +71,7 @@ fn scores_of_pairs_are_those_of_the_first_token_and_batches_change_nothing() {
         }
         let (texts, places): ([&BertTokens; 1], _) = ([&tokens[at]], [vec![0]]);
         let reading = TuneReading::Tokens(&places);
-        let block = TuneBlock { texts: &texts, reading, moves: &[] };
+        let block = TuneBlock { texts: &texts, reading, ..TuneBlock::default() };
         let mut first = vec![0.0; dim];
         bert.forward(&weights, block, &mut TuneState::default(), &mut first);
         let sum = |row: &[f32], x: &[f32]| row.iter().zip(x).map(|(a, b)| a * b).sum::<f32>();

@@ -3,8 +3,8 @@
 use safetensors::Dtype;
 use tastemaker_core::Silent;
 use tastemaker_text::{
-    BertEncoder, BertSettings, BertTokens, Encoder, NamedTensor, Pooling, TunableBert, TuneBlock,
-    TuneReading, TuneState, Wanted,
+    BertEncoder, BertSettings, BertTokens, Dropout, Encoder, NamedTensor, Pooling, TunableBert,
+    TuneBlock, TuneReading, TuneState, Wanted,
 };
 use tempfile::TempDir;
 
@@ -23,7 +23,7 @@ fn small(pooling: Pooling) -> (TempDir, TunableBert, Vec<f32>) {
 }
 
 pub(crate) fn pooled<'a>(texts: &'a [&'a BertTokens]) -> TuneBlock<'a> {
-    TuneBlock { texts, reading: TuneReading::Pooled, moves: &[] }
+    TuneBlock { texts, ..TuneBlock::default() }
 }
 
 /// The loss `Σ w · vectors`.
@@ -72,16 +72,18 @@ fn it_gives_the_vectors_of_the_encoder_that_reads() {
 fn gradients_of_every_tensor_equal_numeric_ones() {
     let places = [vec![0, 2], vec![], vec![5, 3, 3]];
     let of_tokens = TuneReading::Tokens(&places);
-    for (pooling, reading) in [
-        (Pooling::Mean, TuneReading::Pooled),
-        (Pooling::Cls, TuneReading::Pooled),
-        (Pooling::Mean, of_tokens),
+    for (pooling, reading, rate) in [
+        (Pooling::Mean, TuneReading::Pooled, 0.0),
+        (Pooling::Cls, TuneReading::Pooled, 0.0),
+        (Pooling::Mean, of_tokens, 0.0),
+        (Pooling::Mean, TuneReading::Pooled, 0.4),
     ] {
         let (_folder, bert, mut weights) = small(pooling);
         let tokens = bert.tokenise(&["a red film", "books", "the blue sea 电影"]).unwrap();
         let texts: Vec<&BertTokens> = tokens.iter().collect();
         let moves: Vec<f32> = (0..32 * bert.dim()).map(|i| 0.1 * (i as f32 * 0.4).sin()).collect();
-        let block = TuneBlock { texts: &texts, reading, moves: &moves };
+        let dropout = Dropout { rate, key: 11, first: 2 };
+        let block = TuneBlock { texts: &texts, reading, moves: &moves, dropout };
         let w: Vec<f32> =
             (0..reading.rows(texts.len()) * bert.dim()).map(|i| (i as f32 * 1.3).cos()).collect();
         let wanted = Wanted::new(bert.tensors(), |_| true);
@@ -104,6 +106,27 @@ fn gradients_of_every_tensor_equal_numeric_ones() {
             assert!(error < allowed, "{} {at}: {} {want}", name(), got[at]);
         }
     }
+}
+
+#[test]
+fn what_is_dropped_of_a_text_does_not_depend_on_the_block_it_is_in() {
+    let (_folder, bert, weights) = small(Pooling::Mean);
+    let tokens = bert.tokenise(&["a red film", "books", "the blue sea"]).unwrap();
+    let texts: Vec<&BertTokens> = tokens.iter().collect();
+    let read = |texts: &[&BertTokens], rate, key, first| {
+        let dropout = Dropout { rate, key, first };
+        let mut out = vec![0.0; texts.len() * bert.dim()];
+        let block = TuneBlock { dropout, ..pooled(texts) };
+        bert.forward(&weights, block, &mut TuneState::default(), &mut out);
+        out
+    };
+    let whole = read(&texts, 0.3, 9, 4);
+    let parts = [read(&texts[..1], 0.3, 9, 4), read(&texts[1..], 0.3, 9, 5)].concat();
+    let far =
+        |other: &[f32]| whole.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    // Products of a few rows are added up in another order than those of many.
+    assert!(far(&parts) < 1e-5 && far(&read(&texts, 0.3, 9, 4)) < 1e-9);
+    assert!(far(&read(&texts, 0.3, 8, 4)) > 1e-2 && far(&read(&texts, 0.0, 9, 4)) > 1e-2);
 }
 
 #[test]
