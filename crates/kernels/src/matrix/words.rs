@@ -436,6 +436,6 @@ mod tests {
                 assert!(c[..PANEL].iter().all(|&x| x.cast_signed() == 8 * most * sum));
             }
         }
-        assert!(RUN_MOST == 258);
+        const { assert!(RUN_MOST == 258) };
     }
 }
