@@ -409,6 +409,38 @@ mod tests {
         (1..=n).map(|i| (i as f32 * step).sin()).collect()
     }
 
+    #[test]
+    fn no_weights_leave_the_room_that_sixteen_bits_have_for_them() {
+        for inputs in [1, 7, 17, 48, 384, 385] {
+            let kinds: [fn(usize) -> f32; 5] = [
+                |_| 1.0,
+                |i| if i % 2 == 0 { 1.0 } else { -1.0 },
+                |i| if i % 5 == 2 { -1e3 } else { 1e-3 },
+                |i| (i as f32 * 0.7).sin() * 1e-20,
+                |i| (i as f32 * 1.3).sin().signum() * 1e20,
+            ];
+            let weights: Vec<f32> = kinds.iter().flat_map(|kind| (0..inputs).map(*kind)).collect();
+            let Layout::Byte { panels, .. } = bytes(&weights, inputs) else {
+                panic!("bytes are laid out as bytes");
+            };
+            for panel in panels.panels() {
+                for column in 0..PANEL {
+                    let words: Vec<u32> = panel[column..].iter().step_by(PANEL).copied().collect();
+                    // Two words meet: their first two bytes in one sum, their last two in another.
+                    for (two, from) in words.chunks(2).flat_map(|two| [(two, 0), (two, 2)]) {
+                        let byte =
+                            |word: &u32, at: usize| i32::from(word.to_le_bytes()[at].cast_signed());
+                        let four =
+                            || two.iter().flat_map(|word| [byte(word, from), byte(word, from + 1)]);
+                        let up: i32 = four().filter(|w| *w > 0).sum();
+                        let down: i32 = four().filter(|w| *w < 0).sum();
+                        assert!(up <= RUN_MOST && down >= -RUN_MOST, "{inputs}: {up} {down}");
+                    }
+                }
+            }
+        }
+    }
+
     fn cosine(a: &[f32], b: &[f64]) -> f64 {
         let dot: f64 = a.iter().zip(b).map(|(a, b)| f64::from(*a) * b).sum();
         let norm = |sum: f64| sum.sqrt();

@@ -135,15 +135,13 @@ impl Store {
     /// Closes the store, for all its clones, once what was handed over before is on disk.
     ///
     /// A store that only goes closes too, but in the background; SQLite then may leave its log of writes beside the file, for no connection can
-    /// tell that it is the last one when several end at once. Here the writer ends alone and last, and takes the log with it.
+    /// tell that it is the last one when several end at once. Here the writer ends alone and last, and takes the log with it, unless somebody
+    /// still reads after ten seconds.
     pub async fn close(&self) -> Result<(), Error> {
         let flushed = self.flush().await;
-        let closing = async {
-            self.read.close().await;
-            self.write.close().await;
-        };
-        // Who still reads then is cut off with the process.
-        tokio::time::timeout(CONNECTING, closing).await.ok();
+        for pool in [&self.read, &self.write] {
+            tokio::time::timeout(CONNECTING, pool.close()).await.ok();
+        }
         flushed
     }
 

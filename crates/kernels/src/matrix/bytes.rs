@@ -1,8 +1,8 @@
 //! Bytes for AVX2. Its instruction for bytes adds pairs of products in 16 bits and saturates, so both sides are kept small enough that it
 //! cannot: bytes of the left side have seven bits, and runs of weights are bounded ([`run_load`]). Two such sums are added before they are
 //! widened, so that 64 products take five instructions.
-#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
+#[cfg(target_arch = "x86_64")]
 use super::words::{Left, PANEL};
 
 /// Largest byte of a left side.
@@ -11,12 +11,13 @@ pub(crate) const LEFT_MOST: u8 = 127;
 const RUN: usize = 2;
 /// What positive weights of a run may add up to, and negative ones: times the largest byte it fits into 16 bits.
 pub(crate) const RUN_MOST: i32 = i16::MAX as i32 / LEFT_MOST as i32;
-/// How much rounding may add to that: half a unit for each weight of a run.
+/// How much rounding may add to that: half a unit for each of the four weights that meet in a sum.
 pub(crate) const RUN_ROUNDING: i32 = RUN as i32;
 /// As many rows as leave all sums in registers.
 #[cfg(target_arch = "x86_64")]
-const ROWS: usize = 4;
+const MOST_ROWS: usize = 4;
 /// Words of a column that stay in the first cache while all rows pass.
+#[cfg(target_arch = "x86_64")]
 const DEPTH: usize = 128;
 
 /// Returns the most that positive or negative weights of any run of a column add up to.
@@ -45,7 +46,7 @@ pub(super) unsafe fn product_256(left: Left<'_>, panel: &[u32], (c, stride): (&m
     for from in (0..depth).step_by(DEPTH) {
         let part = &panel[from * PANEL..depth.min(from + DEPTH) * PANEL];
         for half in [0, PANEL / 2] {
-            for row in (0..left.rows).step_by(ROWS) {
+            for row in (0..left.rows).step_by(MOST_ROWS) {
                 let a = (&left.words[row * left.stride + from..], left.stride);
                 let sums = (&mut c[row * stride + half..], stride);
                 let part = &part[half..];
@@ -55,7 +56,7 @@ pub(super) unsafe fn product_256(left: Left<'_>, panel: &[u32], (c, stride): (&m
                         1 => block::<1>(a, part, sums, from > 0),
                         2 => block::<2>(a, part, sums, from > 0),
                         3 => block::<3>(a, part, sums, from > 0),
-                        _ => block::<ROWS>(a, part, sums, from > 0),
+                        _ => block::<MOST_ROWS>(a, part, sums, from > 0),
                     }
                 }
             }

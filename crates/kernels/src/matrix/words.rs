@@ -132,6 +132,7 @@ impl Engine {
         }
         let depth = panel.len() / PANEL;
         assert!((filled - 1) * left.stride + depth <= left.words.len(), "the left side is there");
+        assert!(depth.is_multiple_of(ALIGN), "panels are as deep as `Panels` makes them");
         assert!(stride >= PANEL && (filled - 1) * stride + PANEL <= c.len(), "the result fits");
         #[cfg(target_arch = "x86_64")]
         if let (Self::Avx2, Kind::Byte) = (self, kind) {

@@ -120,10 +120,12 @@ impl Adaptation {
         all as f64 / self.pairs.len().max(1) as f64
     }
 
-    /// Returns what LoRA learnt, as narrow as the matrix with most products that are not 0.
-    pub(super) fn lora(&self, trained: &[f32]) -> Option<Lora> {
-        let products: Vec<Vec<usize>> =
-            self.pairs.iter().map(|pair| self.products(pair, trained)).collect();
+    /// Returns what LoRA learnt; with `narrow` as narrow as the matrix with most products that are not 0.
+    pub(super) fn lora(&self, trained: &[f32], narrow: bool) -> Option<Lora> {
+        let kept = |pair| {
+            if narrow { self.products(pair, trained) } else { (0..self.rank).collect() }
+        };
+        let products: Vec<Vec<usize>> = self.pairs.iter().map(kept).collect();
         let rank = products.iter().map(Vec::len).max()?.max(1);
         let pair = |(Pair { name, outputs, inputs, a, b, .. }, products): (&Pair, &Vec<usize>)| {
             let (from_a, from_b) = (a.of(trained), b.of(trained));

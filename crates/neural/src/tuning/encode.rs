@@ -177,7 +177,7 @@ impl Lanes {
     }
 
     /// Drops a share of the numbers in the passes that follow; what is dropped follows from `key`.
-    pub(super) const fn drop(&mut self, share: f32, key: u64) {
+    pub(super) const fn drop_share(&mut self, share: f32, key: u64) {
         self.dropout = (share, key);
     }
 

@@ -114,7 +114,7 @@ impl<'a> Tuner<'a> {
     /// Returns the weights as they stand, and what else was learnt.
     pub(super) fn finish(self) -> Finished {
         let layer = self.head.map(|part| part.head.layer(part.trained()));
-        let lora = self.adaptation.lora(&self.part.trained);
+        let lora = self.adaptation.lora(&self.part.trained, self.ranks.is_some());
         Finished { weights: self.weights, layer, lora, own: self.own.trained }
     }
 
@@ -173,7 +173,7 @@ impl<'a> Tuner<'a> {
         let input = self.task.input(number, &self.augment);
         let mut beside = self.nothing_beside();
         let key = seed::mix([self.data.seed, number as u64]);
-        self.lanes.drop(self.settings.dropout, key);
+        self.lanes.drop_share(self.settings.dropout, key);
         let epsilon = self.settings.adversarial;
         let way = if epsilon > 0.0 { Way::Probing(epsilon) } else { Way::Plain };
         let (loss, samples, mut d_weights) = self.pass((&input, way), &mut beside);
@@ -185,8 +185,9 @@ impl<'a> Tuner<'a> {
         let gradient = self.adaptation.pull(&self.part.trained, &d_weights, &mut self.d_trained);
         self.part.add(gradient, samples);
         if let Some(ranks) = &mut self.ranks {
-            ranks.cut(self.adaptation.pairs(), &mut self.part.trained, gradient);
+            ranks.learn(&self.part.trained, gradient);
         }
+        self.cut_ranks();
         if let Some(part) = &mut self.head {
             part.add(&beside.head, samples);
         }
@@ -238,9 +239,18 @@ impl<'a> Tuner<'a> {
     pub(super) fn facts(&self) -> Vec<Fact> {
         let mut facts = self.task.facts(self.model(), &self.own.trained);
         if self.ranks.is_some() {
-            facts.push(("mean rank", self.adaptation.mean_rank(&self.part.trained)));
+            let rank = self.adaptation.mean_rank(&self.part.trained);
+            // Before the first step all products are 0.
+            facts.extend((rank > 0.0).then_some(("mean rank", rank)));
         }
         facts
+    }
+
+    /// Takes away the products of LoRA that do not stay.
+    fn cut_ranks(&mut self) {
+        if let Some(ranks) = &self.ranks {
+            ranks.cut(self.adaptation.pairs(), &mut self.part.trained);
+        }
     }
 
     /// Lets the weights follow what is trained.
@@ -277,6 +287,7 @@ impl Learner for Tuner<'_> {
         }
         self.data.progress.report(&format!("{NAME}, epoch {}", epoch + 1), steps, steps);
         self.part.flush();
+        self.cut_ranks();
         self.own.flush();
         self.head.iter_mut().for_each(HeadPart::flush);
         self.apply();
@@ -401,7 +412,7 @@ mod tests {
         }
         let vectors = tuner.read_all();
         tuner.task.begin(vectors);
-        tuner.lanes.drop(settings.dropout, 5);
+        tuner.lanes.drop_share(settings.dropout, 5);
         let input = tuner.task.input(0, &tuner.augment);
         for way in [Way::Probing(0.3), Way::Moved] {
             let mut beside = tuner.nothing_beside();

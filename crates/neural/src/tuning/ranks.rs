@@ -18,7 +18,7 @@ pub(super) struct Ranks {
     /// Products of all matrices, and how many of them stay in the end.
     all: usize,
     budget: usize,
-    /// Steps until then, and those that were taken.
+    /// Batches until then, and those that were seen.
     fall: usize,
     taken: usize,
     importance: Vec<f32>,
@@ -26,7 +26,7 @@ pub(super) struct Ranks {
 }
 
 impl Ranks {
-    /// Starts with all products of so many matrices of rank `rank`, of which `budget` a matrix are to stay on average after `fall` steps.
+    /// Starts with all products of so many matrices of rank `rank`, of which `budget` a matrix are to stay on average after `fall` batches.
     pub(super) fn new(
         (matrices, rank, budget): (usize, usize, usize),
         n_trained: usize,
@@ -43,8 +43,8 @@ impl Ranks {
         self.budget + ((self.all - self.budget) as f64 * left.powi(3)).round() as usize
     }
 
-    /// Takes in a step that was taken with `gradient`, and sets what does not stay to 0.
-    pub(super) fn cut(&mut self, pairs: &[Pair], trained: &mut [f32], gradient: &[f32]) {
+    /// Takes in a batch with this gradient.
+    pub(super) fn learn(&mut self, trained: &[f32], gradient: &[f32]) {
         self.taken += 1;
         let known = self.importance.iter_mut().zip(&mut self.strays);
         for ((x, g), (mean, strays)) in trained.iter().zip(gradient).zip(known) {
@@ -52,6 +52,10 @@ impl Ranks {
             *mean = KEEPS * *mean + (1.0 - KEEPS) * now;
             *strays = KEEPS * *strays + (1.0 - KEEPS) * (now - *mean).abs();
         }
+    }
+
+    /// Sets what does not stay to 0.
+    pub(super) fn cut(&self, pairs: &[Pair], trained: &mut [f32]) {
         let mut scores = self.scores(pairs);
         scores.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         for (_, (pair, column)) in scores.into_iter().skip(self.allowed()) {

@@ -20,6 +20,8 @@ async fn talk(args: &Mcp, context: &Context) -> anyhow::Result<()> {
     let store = Store::open_beside(&args.store.store).await?;
     let app = App::open(store.clone(), settings, context.places.clone()).await?;
     let streams = (tokio::io::stdin(), tokio::io::stdout());
-    tastemaker_serve::mcp::talk(app, &args.tenant, streams, told_to_end()).await?;
-    Ok(store.close().await?)
+    let outcome = tastemaker_serve::mcp::talk(app, &args.tenant, streams, told_to_end()).await;
+    let closed = store.close().await;
+    outcome?;
+    Ok(closed?)
 }

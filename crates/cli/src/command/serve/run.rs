@@ -65,8 +65,10 @@ async fn serve(args: &Serve, context: &Context) -> anyhow::Result<()> {
             "listening at {scheme}://{address} {who}; Ctrl-C ends it when requests under way are done"
         ));
     };
-    tastemaker_serve::run(app, args.addr, ready, told_to_end()).await?;
-    Ok(store.close().await?)
+    let outcome = tastemaker_serve::run(app, args.addr, ready, told_to_end()).await;
+    let closed = store.close().await;
+    outcome?;
+    Ok(closed?)
 }
 
 /// Returns where traces go, and how many; nowhere unless an address is given.

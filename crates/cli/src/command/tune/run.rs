@@ -70,12 +70,14 @@ fn words(report: &TuneReport, args: &Tune) -> String {
 
 /// Says what else is known of the encoder, a line for each fact; nothing where that is the measure alone.
 fn facts(report: &TuneReport) -> String {
-    if report.facts_after.len() < 2 {
+    let is_known_before = |name: &&&str| report.facts_before.contains_key(**name);
+    if report.facts_after.len() == 1 && report.facts_after.keys().all(|name| is_known_before(&name))
+    {
         return String::new();
     }
-    let line = |(name, after): (&&str, &f64)| {
-        let before = report.facts_before.get(name).copied().unwrap_or(f64::NAN);
-        format!("{name} {before:.4} before, {after:.4} after\n")
+    let line = |(name, after): (&&str, &f64)| match report.facts_before.get(name) {
+        Some(before) => format!("{name} {before:.4} before, {after:.4} after\n"),
+        None => format!("{name} {after:.4}\n"),
     };
     report.facts_after.iter().map(line).collect()
 }

@@ -29,7 +29,7 @@ impl Work<'_> {
         }
         let mut given = vec![0.0; sum.len()];
         self.add_sublayer(x, sublayer, &mut given, state);
-        self.drop(place, &mut given);
+        self.drop_numbers(place, &mut given);
         sum.iter_mut().zip(given).for_each(|(sum, x)| *sum += x);
     }
 

@@ -60,7 +60,7 @@ pub(super) struct Scratch {
     d_inner: Vec<f32>,
     d_sum: Vec<f32>,
     d_attended: Vec<f32>,
-    d_kept: Vec<f32>,
+    pub(super) d_kept: Vec<f32>,
     pub(super) spare: Vec<f32>,
 }
 
@@ -144,7 +144,7 @@ impl<'a> Work<'a> {
     }
 
     /// Drops numbers of the rows of all texts, the same ones at the same place of the encoder whenever the same texts are read.
-    pub(super) fn drop(&self, place: usize, rows: &mut [f32]) {
+    pub(super) fn drop_numbers(&self, place: usize, rows: &mut [f32]) {
         let Dropout { rate, key, first } = self.dropout;
         let hidden = self.shape.hidden;
         for (at, text) in self.offsets.windows(2).enumerate() {
@@ -154,18 +154,18 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Returns the gradient of what a sublayer gave before some of it was dropped.
-    fn kept<'d>(
+    /// Returns the gradient of what stood at a place before some of it was dropped.
+    pub(super) fn kept<'d>(
         &self,
-        (layer, which): (usize, usize),
-        (d_sum, memory): (&'d [f32], &'d mut Vec<f32>),
+        place: usize,
+        (d, memory): (&'d [f32], &'d mut Vec<f32>),
     ) -> &'d [f32] {
         if self.dropout.rate <= 0.0 {
-            return d_sum;
+            return d;
         }
         memory.clear();
-        memory.extend_from_slice(d_sum);
-        self.drop(place(layer, which), memory);
+        memory.extend_from_slice(d);
+        self.drop_numbers(place, memory);
         memory
     }
 
@@ -227,7 +227,7 @@ impl<'a> Work<'a> {
         let into = NormGradients { x: d_sum, gain, bias };
         self.norm(at(OUT_NORM)).backward(&s.sum, &s.sum_stats, d, into);
         let d_inner = sized(d_inner, rows * inner);
-        let given = (self.kept((n, 1), (d_sum, d_kept)), &mut *adapter);
+        let given = (self.kept(place(n, 1), (d_sum, d_kept)), &mut *adapter);
         let d_out = self.adapter_backward((n, 1), given, &s.adapters[1], (wanted, gradients));
         dense(NARROW, &s.inner, (d_out, hidden), gradients);
         backward_input(d_out, self.weight(at(NARROW)), (0.0, d_inner), hidden);
@@ -239,7 +239,7 @@ impl<'a> Work<'a> {
         let into = NormGradients { x: &mut *d, gain, bias };
         self.norm(at(MIX_NORM)).backward(&s.mixed, &s.mixed_stats, d_sum, into);
         let d_attended = sized(d_attended, rows * hidden);
-        let given = (self.kept((n, 0), (d, d_kept)), adapter);
+        let given = (self.kept(place(n, 0), (d, d_kept)), adapter);
         let d_out = self.adapter_backward((n, 0), given, &s.adapters[0], (wanted, gradients));
         dense(MIX, &s.attended, (d_out, hidden), gradients);
         backward_input(d_out, self.weight(at(MIX)), (0.0, d_attended), hidden);

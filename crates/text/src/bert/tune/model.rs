@@ -250,7 +250,7 @@ impl TunableBert {
         let work = self.work(weights, (offsets, dropout));
         let x = sized(x, embedded.len());
         work.norm(EMBEDDING_NORM).forward(embedded, x, sized(embedded_stats, 2 * end));
-        work.drop(0, x);
+        work.drop_numbers(0, x);
         x.iter_mut().zip(moves).for_each(|(x, by)| *x += by);
         layers.resize_with(self.n_layers, LayerState::default);
         for (n, layer) in layers.iter_mut().enumerate() {
@@ -351,13 +351,12 @@ impl TunableBert {
         if !wanted.reaches_below(0) {
             return;
         }
-        let Scratch { spare, .. } = scratch;
+        let Scratch { spare, d_kept, .. } = scratch;
         let mut below = vec![0.0; d.len()];
         let [gain, bias] = wanted.of_norm(EMBEDDING_NORM, gradients, sized(spare, 2 * hidden));
         let into = NormGradients { x: &mut below, gain, bias };
-        let mut kept = d.clone();
-        work.drop(0, &mut kept);
-        work.norm(EMBEDDING_NORM).backward(embedded, embedded_stats, &kept, into);
+        let kept = work.kept(0, (&d[..], d_kept));
+        work.norm(EMBEDDING_NORM).backward(embedded, embedded_stats, kept, into);
         let mut rows = below.chunks_exact(hidden);
         for text in texts {
             let places = self.places(text);

@@ -77,7 +77,7 @@ impl GgufChat {
         let (format, precision) = match settings.precision {
             Precision::F32 => (WeightFormat::Single, "f32"),
             Precision::Bf16 => (WeightFormat::Half, "bf16"),
-            Precision::Int8 => (WeightFormat::Byte, "int8"),
+            Precision::Int8 => (WeightFormat::Byte, "int8-7"),
         };
         let (decoder, digest) =
             rayon::join(|| Decoder::open(&file, architecture, format), || digest(path));
