@@ -139,8 +139,8 @@ fn log_probs_equal_the_definition_token_by_token() {
             steps[steps.len() - text.len()..].iter().sum::<f64>()
         });
         for (precision, near) in
-            // Rounding does not average out in a model as small as this one.
-            [(Precision::F32, 1e-4), (Precision::Bf16, 0.05), (Precision::Int8, 0.25)]
+            // Rounding does not average out in a model as small as this one; seven bits of activations are off by .02 a token in a real one.
+            [(Precision::F32, 1e-4), (Precision::Bf16, 0.05), (Precision::Int8, 0.35)]
         {
             let model = open(precision);
             let got = model.log_probs(&turns, &continuations).unwrap();
